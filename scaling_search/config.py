@@ -1,0 +1,213 @@
+"""What a run does, as one tree of frozen dataclasses: the Python API, the command line and the manifest at once."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scaling_search.errors import UserError
+from scaling_search.rule import Grid
+
+Augmentation = Literal["none", "shift", "shift_flip"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How images are divided. The grid is judged on the validation part; the test part is touched once."""
+
+    validation: float = 0.45
+    """Share of the images that validates."""
+    test: float = 0.2
+    """Share of the images kept for one look at the winner. Data with a test split of its own keeps that instead."""
+    seed: int = 0
+    """Seed of the stratified split."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
+            raise UserError(
+                f"split of {self.validation:g} validation and {self.test:g} test given",
+                "both lie between 0 and 1 and leave something to train on",
+                "try --split.validation 0.2 --split.test 0.2",
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: the paper's recipe (section 5.2), and how it is fitted to short runs."""
+
+    epochs: int = 12
+    """Passes over the training images."""
+    batch_size: int = 32
+    """Images a step."""
+    learning_rate: float = 0.256
+    """Initial learning rate for 4096 images a step; it is scaled by batch_size / 4096."""
+    decay_rate: float = 0.97
+    """Factor by which the learning rate falls every `decay_epochs`."""
+    decay_epochs: float = 2.4
+    """Epochs between two falls of the learning rate, in a run of `paper_epochs`."""
+    paper_epochs: float = 350.0
+    """Length of the schedule that warm-up and decay are given for; they are stretched to `epochs`."""
+    warmup_epochs: float = 5.0
+    """Epochs of linear warm-up, in a run of `paper_epochs`."""
+    rms_decay: float = 0.9
+    """RMSProp's decay of squared gradients."""
+    momentum: float = 0.9
+    """RMSProp's momentum."""
+    epsilon: float = 1e-3
+    """RMSProp's epsilon, added to the mean square before the root."""
+    weight_decay: float = 1e-5
+    """L2 penalty on convolution and dense kernels."""
+    batch_norm_momentum: float = 0.99
+    """Momentum of batch norm's running averages; shortened in runs of few steps."""
+    ema_decay: float = 0.9999
+    """Decay of the averaged weights that are evaluated; warmed up as (1 + step) / (10 + step)."""
+    label_smoothing: float = 0.1
+    """Share of the target that is spread evenly over the classes."""
+    augment: Augmentation = "shift"
+    """What happens to training images: nothing, random shifts, or random shifts and mirror images."""
+
+    def __post_init__(self) -> None:
+        whole = {"epochs": self.epochs, "batch_size": self.batch_size}
+        for name, value in whole.items():
+            if value < 1:
+                raise UserError(f"{name} {value} given", "it must be at least 1", f"try --recipe.{_flag(name)} 16")
+        for name in ("learning_rate", "decay_epochs", "paper_epochs", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be above 0")
+        for name in ("rms_decay", "momentum", "batch_norm_momentum", "ema_decay", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
+        for name in ("warmup_epochs", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be 0 or more")
+        if not 0 < self.decay_rate <= 1:
+            raise UserError(f"decay_rate {self.decay_rate!r} given", "it must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where trials run. It changes how long a run takes, never its numbers."""
+
+    address: str | None = None
+    """Address of a running Ray cluster ("auto" or HOST:PORT). Without it Ray runs here, and ends with the command."""
+    cpus_per_trial: int = 1
+    """CPU cores a trial gets; its process is kept on them."""
+    gpus_per_trial: float | None = None
+    """GPUs a trial gets: one by default where there are any. A fraction shares one, and JAX's share of its memory."""
+    tpus_per_trial: int | None = None
+    """TPU chips a trial gets: one by default where there are any."""
+
+    def __post_init__(self) -> None:
+        if self.cpus_per_trial < 1:
+            raise UserError(f"cpus_per_trial {self.cpus_per_trial} given", "it must be at least 1")
+        gpus = self.gpus_per_trial or 0.0
+        if gpus < 0 or (self.tpus_per_trial or 0) < 0:
+            raise UserError("a negative number of GPUs or TPUs a trial given", "it must be 0 or more")
+        if gpus > 1 and gpus != int(gpus):
+            raise UserError(f"gpus_per_trial {gpus:g} given", "above 1 it must be a whole number")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The whole method: STEP 1 at `phi`, then STEP 2 for B0..B7."""
+
+    phi: float = 1.0
+    """Compound coefficient at which STEP 1 compares the rules of the grid."""
+    name: str = "digits"
+    """Name of the run: its records lie in RUNS/NAME."""
+    family: str = "efficientnet_tiny"
+    """Network family to scale: a registered name, or an import path such as my_package.nets:MyFamily."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the family to set, as NAME=VALUE."""
+    data: str = "digits"
+    """Images: digits, idx:DIR (IDX files as Fashion-MNIST's) or folder:DIR (one folder of images a class)."""
+    split: Split = field(default_factory=Split)
+    """How the images are divided."""
+    grid: Grid = field(default_factory=Grid)
+    """The grid of STEP 1."""
+    seeds: int = 3
+    """Trainings of each network, each from its own seed."""
+    seed: int = 0
+    """The first seed."""
+    recipe: Recipe = field(default_factory=Recipe)
+    """How a network is trained."""
+    target_flops: float | None = None
+    """Equation 2: multiply-adds that no network of STEP 1 may exceed."""
+    target_memory: str | None = None
+    """Equation 2: bytes that no training step of STEP 1 may exceed, such as 8GiB."""
+    training_budget: float = 3e11
+    """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once; what would
+    take more is extrapolated, and marked so."""
+    runs: str = "runs"
+    """Folder that holds the runs."""
+    reuse: tuple[str, ...] = ()
+    """Other runs whose finished trials count as done here."""
+    workers: Workers = field(default_factory=Workers)
+    """Where trials run."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise UserError(
+                f"run name {self.name!r} given", "a name is letters, digits, '.', '_' and '-', as it becomes a folder"
+            )
+        if self.seeds < 2:
+            raise UserError(
+                f"seeds {self.seeds} given", "at least 2 are needed to say how sure a mean is", "try --seeds 3"
+            )
+        if not self.phi > 0:
+            raise UserError(f"phi {self.phi!r} given", "STEP 1 needs a phi above 0", "try --phi 1")
+        for name in ("target_flops", "training_budget"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"{name} {value!r} given", "it must be above 0")
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds each network is trained from."""
+        return tuple(range(self.seed, self.seed + self.seeds))
+
+    def what_it_computes(self) -> dict[str, Any]:
+        """The config as plain data, less what cannot change a number: where it runs and where it lies."""
+        tree = to_dict(self)
+        for key in ("workers", "runs", "reuse", "name"):
+            tree.pop(key)
+        return tree
+
+
+QUICK = RunConfig(
+    name="digits-quick",
+    grid=Grid(step=0.2),
+    seeds=2,
+    recipe=Recipe(epochs=4),
+    training_budget=5e10,
+)
+"""The same method, small enough for CI and for trying things out (`--quick`)."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass tree as plain data that JSON can hold: tuples become lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    plain_tree: dict[str, Any] = plain(dataclasses.asdict(config))
+    return plain_tree
+
+
+def run_config_from_dict(tree: dict[str, Any]) -> RunConfig:
+    """The inverse of `to_dict`, for a manifest read back. Raises UserError where a field is not known."""
+    parts = {"split": Split, "grid": Grid, "recipe": Recipe, "workers": Workers}
+    try:
+        built = {key: parts[key](**value) if key in parts else value for key, value in tree.items()}
+        built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
+        return RunConfig(**built)
+    except TypeError as error:
+        raise UserError(
+            f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"
+        ) from None
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

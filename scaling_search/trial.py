@@ -1,0 +1,113 @@
+"""What flows through the engine: Network and Spec go in, Outcome comes out. Plain data, no JAX, no Ray."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scaling_search.config import Recipe, Split, to_dict
+from scaling_search.rule import Scale
+
+TRAINING_VERSION = 1
+"""Raised when the same spec would train to another number, so that old records are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network to train, and what it costs. Two scales that round to the same network have one fingerprint."""
+
+    family: str
+    options: tuple[str, ...]
+    scale: Scale
+    input_resolution: int
+    """Input side in pixels."""
+    num_classes: int
+    fingerprint: str
+    """Names what is computed, whatever the scale that led there."""
+    parameters: int
+    multiply_adds: int
+    """For one image."""
+    activations: int
+    """Elements of convolution and dense outputs, for one image."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One training of one network from one seed. Its key names the trial in every store."""
+
+    network: Network
+    recipe: Recipe
+    data: str
+    """Name of the images with a digest of their content."""
+    split: Split
+    seed: int
+    evaluate: Literal["validation", "test"] = "validation"
+    """The split that judges it. Only STEP 1's winner is ever judged on the test split."""
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
+        decides = {
+            "version": TRAINING_VERSION,
+            "network": self.network.fingerprint,
+            "input_resolution": self.network.input_resolution,
+            "num_classes": self.network.num_classes,
+            "recipe": to_dict(self.recipe),
+            "data": self.data,
+            "split": to_dict(self.split),
+            "seed": self.seed,
+            "evaluate": self.evaluate,
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One point of a learning curve."""
+
+    epoch: int
+    step: int
+    """Steps done by the end of the epoch."""
+    learning_rate: float
+    train_loss: float
+    accuracy: float
+    """Top-1 of the averaged weights on the split that judges, 0..1."""
+    loss: float
+    """Cross-entropy there, without label smoothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a spec. A trial that failed has a reason instead of an accuracy, and is a row all the same.
+
+    "failed" would fail again (its loss was no number); "crashed" (its process died) is tried again by the next run.
+    """
+
+    status: Literal["ok", "failed", "crashed"]
+    accuracy: float | None = None
+    """Top-1 after the last epoch on the split that judges, 0..1."""
+    loss: float | None = None
+    reason: str | None = None
+    failed_step: int | None = None
+    curve: tuple[Epoch, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by phase: build, compile, train, evaluate. What seeds of a network share counts for the first."""
+    peak_memory: int | None = None
+    """Largest resident size of the trial's process so far, bytes."""
+    device: str = ""
+
+
+def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:
+    """A finished trial as the plain data that the store keeps."""
+    return {"key": spec.key, "version": TRAINING_VERSION, "spec": to_dict(spec), "outcome": to_dict(outcome)}
+
+
+def outcome_from_dict(tree: dict[str, Any]) -> Outcome:
+    """The outcome of a stored record. Raises TypeError or KeyError where it is not one."""
+    curve = tuple(Epoch(**epoch) for epoch in tree.get("curve", ()))
+    return Outcome(**{**tree, "curve": curve})
+
+
+def network_from_dict(tree: dict[str, Any]) -> Network:
+    """The network of a stored record or step file."""
+    return Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
