@@ -1,0 +1,53 @@
+"""Batches of constant shape, as each new shape would be compiled anew."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from scaling_search.config import Augmentation
+from scaling_search.data.augment import augment as augmented
+from scaling_search.errors import UserError
+
+
+def check_batch_size(batch_size: int, count: int) -> None:
+    """Raises UserError unless `count` training images make at least one batch."""
+    if not 1 <= batch_size <= count:
+        raise UserError(
+            f"batch size {batch_size} given for {count} training images",
+            f"it must be 1 to {count}",
+            f"try --recipe.batch-size {max(1, min(32, count))}",
+        )
+
+
+def training_batches(
+    images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, epoch: int, augment: Augmentation
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """One pass over (N, H, W, C) and (N,) in an order, and with an augmentation, that `seed` and `epoch` decide.
+
+    Yields N // batch_size batches; the images that are left over are dropped, others in each epoch. Raises UserError,
+    when called, where the images make no batch.
+    """
+    check_batch_size(batch_size, len(images))
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(images))
+    full = len(images) // batch_size * batch_size
+    chosen = (order[start : start + batch_size] for start in range(0, full, batch_size))
+    return ((augmented(images[batch], augment, rng), labels[batch]) for batch in chosen)
+
+
+def evaluation_batches(
+    images: np.ndarray, labels: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Every image once and in order: images (B, H, W, C), labels (B,) and weights (B,) float32.
+
+    The last batch is filled up with images of zeros, of label 0 and weight 0; all others weigh 1.
+    """
+    for start in range(0, len(images), batch_size):
+        batch, batch_labels = images[start : start + batch_size], labels[start : start + batch_size]
+        padding = batch_size - len(batch)
+        weights = np.ones(batch_size, np.float32)
+        if padding:
+            weights[-padding:] = 0
+            batch = np.concatenate([batch, np.zeros((padding, *batch.shape[1:]), batch.dtype)])
+            batch_labels = np.concatenate([batch_labels, np.zeros(padding, batch_labels.dtype)])
+        yield np.ascontiguousarray(batch), batch_labels, weights

@@ -1,0 +1,77 @@
+"""From images as they come to what a network trains on: divided, resized once, and measured."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from scaling_search.config import Split
+from scaling_search.data.resize import resize
+from scaling_search.data.sources import ImageData
+from scaling_search.data.split import divide
+from scaling_search.errors import UserError
+
+Judge = Literal["validation", "test"]
+# Pixels that are float64 at a time: 32 MiB.
+_CHUNK = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Images of one input resolution, ready to be batched. Read only."""
+
+    train_images: np.ndarray
+    """(N, side, side, 3) uint8 or float32. Grey is repeated without taking more memory, so it is not contiguous."""
+    train_labels: np.ndarray
+    """(N,) int32."""
+    eval_images: np.ndarray
+    """(M, side, side, 3), of the part that judges."""
+    eval_labels: np.ndarray
+    """(M,) int32."""
+    mean: np.ndarray
+    """(3,) float32, of the training images at this resolution, in their own unit (0..255 for uint8)."""
+    std: np.ndarray
+    """(3,) float32, likewise; 1 for a channel that never varies."""
+
+
+def prepare(data: ImageData, split: Split, side: int, evaluate: Judge) -> Prepared:
+    """The training part and the part that judges, `side` pixels a side, RGB.
+
+    With "validation" no test image is looked at. With "test" it is the data's own test split, or else the share that
+    `split` keeps; training is on the same images either way. Raises UserError where the data cannot be divided.
+    """
+    if evaluate not in get_args(Judge):
+        raise UserError(f"a network judged on {evaluate!r} asked for", "the part that judges is validation or test")
+    division = divide(data, split)
+    if evaluate == "validation":
+        images, labels = data.images[division.validation], data.labels[division.validation]
+    elif data.test_images is not None and data.test_labels is not None:
+        images, labels = data.test_images, data.test_labels
+    else:
+        images, labels = data.images[division.test], data.labels[division.test]
+    train_images = resize(data.images[division.train], side)
+    mean, std = _moments(train_images)
+    return Prepared(
+        train_images=_three_channels(train_images),
+        train_labels=data.labels[division.train],
+        eval_images=_three_channels(resize(images, side)),
+        eval_labels=labels,
+        mean=mean,
+        std=std,
+    )
+
+
+def _three_channels(images: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(images, (*images.shape[:3], 3))
+
+
+def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation by channel, (3,) float32; in two passes, by chunks, as float64 takes room."""
+    pixels = images[..., 0].size
+    chunk = max(1, _CHUNK // images[0].size)
+    chunks = [images[start : start + chunk] for start in range(0, len(images), chunk)]
+    mean = sum(part.sum(axis=(0, 1, 2), dtype=np.float64) for part in chunks) / pixels
+    std = np.sqrt(sum(((part - mean) ** 2).sum(axis=(0, 1, 2)) for part in chunks) / pixels)
+    # A constant channel's deviation is rounding noise, by which dividing would make noise of it.
+    std = np.where(std > np.finfo(np.float32).eps * np.abs(mean), std, 1.0)
+    return np.broadcast_to(mean, 3).astype(np.float32), np.broadcast_to(std, 3).astype(np.float32)
