@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from scaling_search.errors import UserError
@@ -40,7 +41,7 @@ class Recipe:
     batch_size: int = 32
     """Images a step."""
     learning_rate: float = 0.256
-    """Initial learning rate for 4096 images a step; it is scaled by batch_size / 4096."""
+    """Peak learning rate at 4096 images a step; it goes with the square root of the batch."""
     decay_rate: float = 0.97
     """Factor by which the learning rate falls every `decay_epochs`."""
     decay_epochs: float = 2.4
@@ -63,11 +64,13 @@ class Recipe:
     """Decay of the averaged weights that are evaluated; warmed up as (1 + step) / (10 + step)."""
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over the classes."""
+    evaluate_every: int = 4
+    """Epochs between two looks at the validation split, for the learning curve; the last epoch is always judged."""
     augment: Augmentation = "shift"
     """What happens to training images: nothing, random shifts, or random shifts and mirror images."""
 
     def __post_init__(self) -> None:
-        whole = {"epochs": self.epochs, "batch_size": self.batch_size}
+        whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "evaluate_every")}
         for name, value in whole.items():
             if value < 1:
                 raise UserError(f"{name} {value} given", "it must be at least 1", f"try --recipe.{_flag(name)} 16")
@@ -113,8 +116,8 @@ class RunConfig:
 
     phi: float = 1.0
     """Compound coefficient at which STEP 1 compares the rules of the grid."""
-    name: str = "digits"
-    """Name of the run: its records lie in RUNS/NAME."""
+    name: str | None = None
+    """Name of the run, whose records lie in RUNS/NAME; by default it is named after its images."""
     family: str = "efficientnet_tiny"
     """Network family to scale: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
@@ -142,11 +145,9 @@ class RunConfig:
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
-    workers: Workers = field(default_factory=Workers)
-    """Where trials run."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+        if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise UserError(
                 f"run name {self.name!r} given", "a name is letters, digits, '.', '_' and '-', as it becomes a folder"
             )
@@ -154,6 +155,8 @@ class RunConfig:
             raise UserError(
                 f"seeds {self.seeds} given", "at least 2 are needed to say how sure a mean is", "try --seeds 3"
             )
+        if self.seed < 0:
+            raise UserError(f"seed {self.seed} given", "a seed is 0 or more", "try --seed 0")
         if not self.phi > 0:
             raise UserError(f"phi {self.phi!r} given", "STEP 1 needs a phi above 0", "try --phi 1")
         for name in ("target_flops", "training_budget"):
@@ -162,20 +165,26 @@ class RunConfig:
                 raise UserError(f"{name} {value!r} given", "it must be above 0")
 
     @property
+    def run_name(self) -> str:
+        """The run's name, or one made of what its images are called."""
+        source = self.data.partition(":")[2] or self.data
+        return self.name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).expanduser().name).strip("-._") or "run"
+
+    @property
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds each network is trained from."""
         return tuple(range(self.seed, self.seed + self.seeds))
 
     def what_it_computes(self) -> dict[str, Any]:
-        """The config as plain data, less what cannot change a number: where it runs and where it lies."""
+        """The config as plain data, less what cannot change a number: where its records lie."""
         tree = to_dict(self)
-        for key in ("workers", "runs", "reuse", "name"):
+        for key in ("runs", "reuse", "name"):
             tree.pop(key)
         return tree
 
 
 QUICK = RunConfig(
-    name="digits-quick",
+    name="quick",
     grid=Grid(step=0.2),
     seeds=2,
     recipe=Recipe(epochs=4),
@@ -198,7 +207,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def run_config_from_dict(tree: dict[str, Any]) -> RunConfig:
     """The inverse of `to_dict`, for a manifest read back. Raises UserError where a field is not known."""
-    parts = {"split": Split, "grid": Grid, "recipe": Recipe, "workers": Workers}
+    parts = {"split": Split, "grid": Grid, "recipe": Recipe}
     try:
         built = {key: parts[key](**value) if key in parts else value for key, value in tree.items()}
         built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}

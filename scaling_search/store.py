@@ -9,6 +9,7 @@
 Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed.
 """
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from scaling_search.config import RunConfig, run_config_from_dict, to_dict
+from scaling_search.config import RunConfig, Workers, run_config_from_dict, to_dict
 from scaling_search.errors import UserError
 
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
@@ -40,8 +41,10 @@ class RunDirectory:
         return _read_json(self.path / "manifest.json", f"{self.path} is not a run")
 
     def config(self) -> RunConfig:
-        """The config the run was started with."""
-        return run_config_from_dict(self.manifest()["config"])
+        """The config the run was started with, naming the folder where the run lies now."""
+        stored = run_config_from_dict(self.manifest()["config"])
+        here = self.path.resolve()
+        return dataclasses.replace(stored, runs=str(here.parent), name=here.name)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. A record that cannot be read is passed over with a warning that names it."""
@@ -94,13 +97,13 @@ def open_run(path: str | Path) -> RunDirectory:
     return run
 
 
-def start_run(config: RunConfig, data: str) -> RunDirectory:
+def start_run(config: RunConfig, data: str, workers: Workers | None = None) -> RunDirectory:
     """The directory of `config`: made anew, or, where it exists with the same config and images, gone on with.
 
     `data` names the images with a digest of their content. Raises UserError where the run exists with another
     config, or cannot be written.
     """
-    run = RunDirectory(Path(config.runs) / config.name)
+    run = RunDirectory(Path(config.runs).expanduser() / config.run_name)
     with _clear_os_errors(run.path):
         (run.path / "trials").mkdir(parents=True, exist_ok=True)
     if (run.path / "manifest.json").exists():
@@ -119,6 +122,7 @@ def start_run(config: RunConfig, data: str) -> RunDirectory:
         "manifest",
         {
             "config": to_dict(config),
+            "workers": to_dict(workers or Workers()),
             "data": data,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "python": platform.python_version(),

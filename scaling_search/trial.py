@@ -70,9 +70,9 @@ class Epoch:
     """Steps done by the end of the epoch."""
     learning_rate: float
     train_loss: float
-    accuracy: float
-    """Top-1 of the averaged weights on the split that judges, 0..1."""
-    loss: float
+    accuracy: float | None = None
+    """Top-1 of the averaged weights on the split that judges, 0..1; None in an epoch that is not judged."""
+    loss: float | None = None
     """Cross-entropy there, without label smoothing."""
 
 
@@ -91,7 +91,7 @@ class Outcome:
     failed_step: int | None = None
     curve: tuple[Epoch, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by phase: build, compile, train, evaluate. What seeds of a network share counts for the first."""
+    """Wall time by phase: build, trace, compile, train, evaluate. What seeds share counts for the first of them."""
     peak_memory: int | None = None
     """Largest resident size of the trial's process so far, bytes."""
     device: str = ""

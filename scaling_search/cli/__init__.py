@@ -1,0 +1,85 @@
+"""The command line: parse, call, print. It alone joins search and analysis."""
+
+import contextlib
+import difflib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling_search import __version__
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    from scaling_search.cli.commands import Command
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs `scaling-search`. Exits with 0; 2 where the input was bad; 130 where it was interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    # A user's own family is found from the current directory, as `python -m` would find it.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        _parse(argv).execute()
+        sys.stdout.flush()
+    except UserError as error:
+        _fail(f"error: {error}", 2)
+    except BrokenPipeError:
+        # Whoever read the output has gone; what Python flushes at exit must not fail on it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _fail("interrupted: finished trials are kept; run the same command again to go on", 130)
+
+
+def _fail(line: str, status: int) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(status)
+
+
+def _parse(argv: list[str]) -> "Command":
+    if argv == ["--version"]:
+        print(f"scaling-search {__version__}")
+        sys.exit(0)
+    from scaling_search.cli.commands import COMMANDS, overview
+
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        sys.exit(0)
+    name, *options = argv
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        raise UserError(
+            f"unknown command {name!r}",
+            f"commands are {', '.join(COMMANDS)}",
+            f"did you mean {close[0]}?" if close else "see scaling-search --help",
+        )
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                COMMANDS[name],
+                prog=f"scaling-search {name}",
+                args=options,
+                **COMMANDS[name].defaults(options),
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UserError(_one_line(complaint.getvalue()), hint=f"see scaling-search {name} --help") from None
+
+
+def _one_line(box: str) -> str:
+    """What tyro's boxed message says, less the box and the help that follows its first rule."""
+    lines = []
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
+        text = line.strip("│╭╮╰╯─ \t")
+        if "───" in line and not line.startswith("╭") and lines:
+            break
+        if text and not line.startswith("╭"):
+            lines.append(text)
+    return " ".join(lines) or "the command line cannot be read"

@@ -1,0 +1,235 @@
+"""The commands and their options, as dataclasses that tyro reads. Each calls one function."""
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from scaling_search.config import QUICK, RunConfig, Workers
+
+Format = Literal["table", "json", "csv"]
+Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose options are read."""
+
+    def execute(self) -> None:
+        """Does it and prints the result."""
+        raise AssertionError("every command has its own")
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """Where options start from, as keywords for tyro; without any, at the fields' own defaults."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Run(Command):
+    """STEP 1 then STEP 2: search the grid, grow the winner to B0..B7, log the accuracy-FLOPS frontier.
+
+    Example: scaling-search run --phi 1
+    """
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    """What is computed."""
+    workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
+    """Where trials run. It changes how long a run takes, never its numbers."""
+    quick: bool = False
+    """The same, smaller: under 90 seconds on two cores."""
+    format: Format = "table"
+    """How the tables are printed."""
+
+    def execute(self) -> None:
+        """Runs the whole method."""
+        from scaling_search.cli.method import run
+
+        run(self.config, self.workers, self.format, steps=(1, 2))
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """`--quick` brings another config to start from."""
+        return {"default": cls(config=QUICK)} if "--quick" in options else {}
+
+
+@dataclass(frozen=True)
+class Step1(Run):
+    """STEP 1 alone: which (alpha, beta, gamma) is best at phi?
+
+    Example: scaling-search step1 --quick
+    """
+
+    def execute(self) -> None:
+        """Runs STEP 1."""
+        from scaling_search.cli.method import run
+
+        run(self.config, self.workers, self.format, steps=(1,))
+
+
+@dataclass(frozen=True)
+class Step2(Run):
+    """STEP 2 alone: grow the baseline to B0..B7 by the coefficients given, or by the winner of the run's STEP 1.
+
+    Example: scaling-search step2 --quick --coefficients 1.2 1.1 1.15
+    """
+
+    coefficients: tuple[float, float, float] | None = None
+    """Alpha, beta and gamma. Without them, the run's own STEP 1 is judged."""
+
+    def execute(self) -> None:
+        """Runs STEP 2."""
+        from scaling_search.cli.method import run
+        from scaling_search.rule import CompoundRule
+
+        rule = None if self.coefficients is None else CompoundRule(*self.coefficients)
+        run(self.config, self.workers, self.format, steps=(2,), rule=rule)
+
+
+@dataclass(frozen=True)
+class Cost(Command):
+    """Parameters, multiply-adds, activations and memory of networks, without running them.
+
+    Example: scaling-search cost efficientnet_b0 efficientnet_b7 --resolution 320 --format json
+    """
+
+    networks: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NETWORK...")]
+    """Families by their registered names or import paths, at their baseline scale."""
+    resolution: int | None = None
+    """Input side in pixels; by default each network's own."""
+    depth: float = 1.0
+    """Depth multiplier on each network."""
+    width: float = 1.0
+    """Width multiplier on each network."""
+    num_classes: int = 1000
+    """Classes of the head."""
+    batch_size: int = 32
+    """Images a training step, for the memory it takes."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints a row a network."""
+        from scaling_search.cli.costs import print_costs
+
+        print_costs(self)
+
+
+@dataclass(frozen=True)
+class Fit(Command):
+    """Equation 2 turned round: the largest phi whose network fits a budget, and that network.
+
+    Example: scaling-search fit --flops 1e9 --memory 8GiB --params 10M
+    """
+
+    flops: str | None = None
+    """Multiply-adds for one image at the most, such as 1e9 or 400M."""
+    memory: str | None = None
+    """Bytes of a training step at the most, such as 8GiB."""
+    params: str | None = None
+    """Parameters at the most, such as 10M."""
+    family: str = "efficientnet"
+    """The family to grow."""
+    coefficients: tuple[float, float, float] = (1.2, 1.1, 1.15)
+    """Alpha, beta and gamma; the paper's by default."""
+    num_classes: int = 1000
+    """Classes of the head."""
+    batch_size: int = 32
+    """Images a training step, for the memory it takes."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints the network."""
+        from scaling_search.cli.costs import print_fit
+
+        print_fit(self)
+
+
+@dataclass(frozen=True)
+class Resume(Command):
+    """Goes on with a run where it stopped, by the config that it was started with.
+
+    Example: scaling-search resume runs/digits
+    """
+
+    run: Folder
+    """Folder of the run."""
+    workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
+    """Where trials run. It changes how long a run takes, never its numbers."""
+    format: Format = "table"
+    """How the tables are printed."""
+
+    def execute(self) -> None:
+        """Runs what is missing."""
+        from scaling_search.cli.method import resume
+
+        resume(self.run, self.workers, self.format)
+
+
+@dataclass(frozen=True)
+class Table(Command):
+    """The tables of a run as they stand, or the published models beside equation 3.
+
+    Example: scaling-search table runs/digits, or scaling-search table published
+    """
+
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of a run, or the word published."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints the tables."""
+        from scaling_search.cli.show import print_tables
+
+        print_tables(self.what, self.format)
+
+
+@dataclass(frozen=True)
+class Plot(Command):
+    """Draws accuracy against multiply-adds of a run.
+
+    Example: scaling-search plot runs/digits --output frontier.svg
+    """
+
+    run: Folder
+    """Folder of the run."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """File to write, .png, .svg or .pdf; by default PNG and SVG beside the run's tables."""
+
+    def execute(self) -> None:
+        """Writes the picture and prints where it lies."""
+        from scaling_search.cli.show import write_picture
+
+        write_picture(self.run, self.output)
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "run": Run,
+    "step1": Step1,
+    "step2": Step2,
+    "cost": Cost,
+    "fit": Fit,
+    "resume": Resume,
+    "table": Table,
+    "plot": Plot,
+}
+
+
+def overview() -> str:
+    """The help of `scaling-search` itself."""
+    lines = [f"  {name:<8}{inspect.getdoc(command).splitlines()[0]}" for name, command in COMMANDS.items()]  # type: ignore[union-attr]
+    return "\n".join(
+        [
+            "usage: scaling-search COMMAND [OPTIONS]",
+            "",
+            "Compound scaling and neural architecture search with JAX and Flax.",
+            "",
+            *lines,
+            "",
+            "Options of a command:  scaling-search COMMAND --help",
+            "Example:               scaling-search run --phi 1",
+        ]
+    )

@@ -1,0 +1,165 @@
+"""`run`, `step1`, `step2` and `resume`: the method from images to a frontier, on Ray, into a run directory."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scaling_search.cli.progress import ProgressDisplay
+from scaling_search.cli.show import judgement_of, print_run, write_outputs
+from scaling_search.config import RunConfig, Workers
+from scaling_search.rule import CompoundRule
+from scaling_search.store import RunDirectory, finished_records, open_run, start_run
+from scaling_search.trial import Outcome, Spec, to_record
+
+if TYPE_CHECKING:
+    from scaling_search.data import ImageData
+    from scaling_search.family import Family
+    from scaling_search.search.grid import Step1
+    from scaling_search.search.scale_up import Model
+
+WORKER_ENVIRONMENT = {"XLA_FLAGS": "--xla_cpu_enable_concurrency_optimized_scheduler=false"}
+"""XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What a run is about, checked before anything is trained."""
+
+    config: RunConfig
+    family: "Family"
+    data: "ImageData"
+    training_images: int
+    layout: "Step1 | None"
+
+
+def run(
+    config: RunConfig, workers: Workers, format: str, *, steps: tuple[int, ...], rule: CompoundRule | None = None
+) -> None:
+    """Runs STEP 1, STEP 2 or both, writes and prints what comes of them."""
+    setting = _check(config, steps)
+    reused = [open_run(path) for path in config.reuse]
+    directory = start_run(config, setting.data.identity, workers)
+    with directory.locked():
+        _train(setting, directory, reused, workers, steps, rule)
+        results = write_outputs(directory)
+    print_run(results, format)
+
+
+def resume(path: str, workers: Workers, format: str) -> None:
+    """Goes on with a run by the config in its manifest, in the folder where it lies now."""
+    run(open_run(path).config(), workers, format, steps=(1, 2))
+
+
+def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
+    from scaling_search.data import check_batch_size, divide, load
+    from scaling_search.search.candidates import family_of, parse_bytes
+    from scaling_search.search.grid import lay_out
+
+    if config.target_memory is not None:
+        parse_bytes(config.target_memory)
+    if 1 in steps:
+        config.grid.rules()
+    family = family_of(config)
+    data = load(config.data)
+    training_images = len(divide(data, config.split).train)
+    check_batch_size(config.recipe.batch_size, training_images)
+    layout = lay_out(family, config, data.num_classes) if 1 in steps else None
+    return _Setting(config, family, data, training_images, layout)
+
+
+def _train(
+    setting: _Setting,
+    directory: RunDirectory,
+    reused: Sequence[RunDirectory],
+    workers: Workers,
+    steps: tuple[int, ...],
+    rule: CompoundRule | None,
+) -> None:
+    with ProgressDisplay() as display:
+        _announce(setting, directory, display)
+        finished = finished_records([directory, *reused])
+        kept_here = {record["key"] for record in directory.records()}
+
+        def adopt(specs: list[Spec]) -> list[Spec]:
+            for spec in specs:
+                if spec.key in finished and spec.key not in kept_here:
+                    directory.write_record(finished[spec.key])
+                    kept_here.add(spec.key)
+            return specs
+
+        def record(spec: Spec, outcome: Outcome) -> None:
+            directory.write_record(to_record(spec, outcome))
+
+        from scaling_search.search.driver import run_on_ray
+        from scaling_search.training.fit import train_group
+
+        run_on_ray(
+            _method(setting, directory, display, steps, rule, adopt),
+            train_group,
+            setting.data,
+            workers=workers,
+            finished=finished,
+            on_outcome=record,
+            watcher=display,
+            worker_env=WORKER_ENVIRONMENT,
+        )
+
+
+def _announce(setting: _Setting, directory: RunDirectory, display: ProgressDisplay) -> None:
+    config, layout = setting.config, setting.layout
+    if layout is not None:
+        networks = len({point.network.fingerprint for point in layout.points})
+        display.note(
+            f"STEP 1 at phi {config.phi:g}: {len(layout.points)} points of the grid round to {networks} networks; "
+            f"{config.seeds} seeds each on {setting.data.name}, {setting.training_images} training images"
+        )
+        for reason, count in _refusals(layout).items():
+            display.note(f"equation 2 refuses {count} of them, {reason}")
+    display.note(f"records go to {directory.path}")
+
+
+def _refusals(layout: "Step1") -> dict[str, int]:
+    refused: dict[str, int] = {}
+    for point in layout.points:
+        if point.rejected is not None:
+            scale = point.network.scale
+            named = f"d {scale.depth:.3g}, w {scale.width:.3g}, r {scale.resolution:.3g}: {point.rejected}"
+            refused[named] = refused.get(named, 0) + 1
+    return refused
+
+
+def _method(
+    setting: _Setting,
+    directory: RunDirectory,
+    display: ProgressDisplay,
+    steps: tuple[int, ...],
+    rule: CompoundRule | None,
+    adopt: Callable[[list[Spec]], list[Spec]],
+) -> Generator[Sequence[Spec], Mapping[str, Outcome], None]:
+    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's one look at the test split."""
+    from scaling_search.search.candidates import specs_of
+    from scaling_search.search.grid import step1_specs
+    from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
+
+    config, data = setting.config, setting.data.identity
+    sizes = (setting.family, config, setting.data.num_classes, setting.training_images)
+    published = published_models(*sizes) if 2 in steps else ()
+    tested: list[Spec] = []
+    if setting.layout is not None:
+        directory.write_document("step1", setting.layout.document())
+        display.phase("STEP 1 and the published models" if published else "STEP 1")
+        # The published models need no winner: trained in the same batch, they leave no worker idle.
+        yield adopt([*step1_specs(setting.layout, config, data), *step2_specs(published, config, data)])
+        winner = judgement_of(directory).winner
+        rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
+        network = next(n for n in setting.layout.networks if n.fingerprint == winner.fingerprint)
+        tested = list(specs_of(network, config, data, test=True))
+    models: tuple[Model, ...] = ()
+    if 2 in steps:
+        if rule is None:
+            winner = judgement_of(directory).winner
+            rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
+        models = (*found_models(rule, *sizes), *published)
+        directory.write_document("step2", Step2(rule, models).document())
+    display.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
+    yield adopt([*step2_specs(models, config, data), *tested])

@@ -1,0 +1,156 @@
+"""The one protocol that makes a network scalable, and where families are found. Loads no JAX by itself."""
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from scaling_search.errors import UserError
+from scaling_search.rule import Scale
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+ENTRY_POINTS = "scaling_search.families"
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A baseline network that can be grown. EfficientNet, every other ConvNet and a user's own are such."""
+
+    name: str
+    resolution: int
+    """Input side in pixels at r = 1."""
+
+    def build(self, scale: Scale, num_classes: int, *, rngs: "nnx.Rngs") -> "nnx.Module":
+        """The network at `scale`: a Flax module from images (N, H, W, 3) to logits (N, num_classes).
+
+        It must take any input side; d and w decide its layers and channels, r only the side it is meant for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs for one image: DESIGN's definitions, in `scaling_search.cost`."""
+
+    parameters: int
+    multiply_adds: int
+    activations: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.parameters + other.parameters,
+            self.multiply_adds + other.multiply_adds,
+            self.activations + other.activations,
+        )
+
+
+class Plan(Protocol, Hashable):
+    """A network's layers as plain data: equal plans are equal networks, and cost nothing to compare or to count."""
+
+    def cost(self, resolution: int) -> Cost:
+        """What the network costs at an input of `resolution` pixels a side."""
+        ...
+
+
+@runtime_checkable
+class PlannedFamily(Family, Protocol):
+    """A family that can say what it would build without building it. Others are traced instead, which is slower."""
+
+    def plan(self, scale: Scale, num_classes: int) -> Plan:
+        """The layers that `build` would make."""
+        ...
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name for what plain data describes."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def registered_families() -> dict[str, EntryPoint]:
+    """The families that installed packages offer, by name, not loaded yet."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
+    """A family by its registered name or its import path `package.module:Name`, with fields set as NAME=VALUE.
+
+    An import path may name an instance, or a class that can be made without arguments. Raises UserError where
+    there is no such family, it does not follow the protocol, or an option is not one of its fields.
+    """
+    family = _import_family(name) if ":" in name else _registered_family(name)
+    if isinstance(family, type):
+        try:
+            family = family()
+        except TypeError as error:
+            raise UserError(f"family {name!r} cannot be made without arguments: {error}") from None
+    if not isinstance(family, Family):
+        raise UserError(
+            f"{name!r} is no family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
+        )
+    return _with_options(family, options)
+
+
+def _registered_family(name: str) -> Any:
+    registered = registered_families()
+    if name not in registered:
+        close = difflib.get_close_matches(name, registered, n=1)
+        raise UserError(
+            f"unknown family {name!r}",
+            f"known are {', '.join(sorted(registered))}, or an import path such as my_package.nets:MyFamily",
+            f"did you mean {close[0]}?" if close else "see scaling-search run --help",
+        )
+    return registered[name].load()
+
+
+def _import_family(path: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"family {path!r} cannot be imported: {error}",
+            "an import path is package.module:Name, found from the current directory or an installed package",
+        ) from None
+    return target
+
+
+def _with_options(family: Family, options: tuple[str, ...]) -> Family:
+    if not options:
+        return family
+    if not dataclasses.is_dataclass(family):
+        raise UserError(f"family {family.name!r} takes no options", "only a dataclass family has fields to set")
+    current = {field.name: getattr(family, field.name) for field in dataclasses.fields(family) if field.init}
+    changes: dict[str, Any] = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or key not in current:
+            raise UserError(
+                f"family option {option!r} given", f"{family.name} takes NAME=VALUE with {', '.join(current)}"
+            )
+        changes[key] = _like(current[key], text, option)
+    return cast(Family, dataclasses.replace(cast(Any, family), **changes))
+
+
+def _like(example: object, text: str, option: str) -> object:
+    """`text` as a value of the type that `example` has."""
+    try:
+        match example:
+            case bool():
+                return {"true": True, "false": False}[text.lower()]
+            case int():
+                return int(text)
+            case float():
+                return float(text)
+            case str():
+                return text
+    except (ValueError, KeyError):
+        pass
+    raise UserError(f"family option {option!r} given", f"its value must be a {type(example).__name__}, as {example!r}")

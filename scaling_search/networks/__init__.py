@@ -1,0 +1,1 @@
+"""Flax networks: the blocks they share, and EfficientNet at any (depth, width, resolution)."""

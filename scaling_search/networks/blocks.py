@@ -1,0 +1,89 @@
+"""Blocks that networks share: convolution, batch norm with its activation, squeeze-and-excitation, drop-connect.
+
+Images are NHWC. A block works in the dtype of what it is given; parameters and statistics are float32.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from scaling_search.networks import ops
+from scaling_search.networks.initialise import normal
+from scaling_search.networks.ops import Activation, Padding
+
+
+class Conv(nnx.Module):
+    """A convolution without bias: (N, H, W, in_channels) -> (N, H', W', out_channels).
+
+    Kernels start normal with variance 2 / fan_out, as in the authors' code; for groups, the fan of one group.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        padding: Padding = "SAME",
+        rngs: nnx.Rngs,
+    ):
+        deviation = (2 / (kernel_size**2 * out_channels / groups)) ** 0.5
+        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
+        self.kernel = nnx.Param(normal(deviation)(rngs.params(), shape, jnp.float32))
+        self.stride = stride
+        self.groups = groups
+        self.padding = padding
+
+    def __call__(self, x: Array) -> Array:
+        """Convolves x."""
+        return ops.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding, groups=self.groups)
+
+
+class BatchNorm(nnx.BatchNorm):
+    """Batch normalisation followed by an activation, computed as one.
+
+    Momentum 0.99 in the sense of a decaying average, epsilon 1e-3 (section 5.2 of the paper and its code).
+    """
+
+    def __init__(self, channels: int, *, activation: Activation = "none", epsilon: float = 1e-3, rngs: nnx.Rngs):
+        super().__init__(channels, momentum=0.99, epsilon=epsilon, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x: Array) -> Array:  # type: ignore[override]
+        """Normalises x (..., channels); in training, updates the running averages."""
+        scale, bias = self.scale[...], self.bias[...]  # type: ignore[index]
+        if self.use_running_average:
+            return ops.batch_norm(
+                x, scale, bias, self.mean[...], self.var[...], epsilon=self.epsilon, activation=self.activation
+            )
+        y, mean, variance = ops.batch_norm_train(x, scale, bias, self.epsilon, self.activation)
+        self.mean[...] = self.momentum * self.mean[...] + (1 - self.momentum) * jax.lax.stop_gradient(mean)
+        self.var[...] = self.momentum * self.var[...] + (1 - self.momentum) * jax.lax.stop_gradient(variance)
+        return y
+
+
+class SqueezeExcite(nnx.Module):
+    """Scales each channel by a gate computed from the mean of all (Hu et al., 2018)."""
+
+    def __init__(self, channels: int, squeezed: int, *, activation: Activation = "silu", rngs: nnx.Rngs):
+        # Two dense layers on the mean; as 1x1 convolutions on a 1x1 image they start as Conv does.
+        def dense(inputs: int, outputs: int) -> nnx.Linear:
+            return nnx.Linear(inputs, outputs, kernel_init=normal((2 / outputs) ** 0.5), rngs=rngs)
+
+        self.squeeze = dense(channels, squeezed)
+        self.excite = dense(squeezed, channels)
+        self.activation = activation
+
+    def __call__(self, x: Array) -> Array:
+        """Gates x (N, H, W, channels)."""
+        mean = x.mean((1, 2))
+        gate = jax.nn.sigmoid(self.excite(ops.activate(self.squeeze(mean), self.activation)).astype(x.dtype))
+        return x * gate[:, None, None, :]
+
+
+def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:
+    """Drops a block's whole output for a share `rate` of the images of a training batch (Huang et al., 2016)."""
+    return nnx.Dropout(rate, broadcast_dims=(1, 2, 3), rngs=rngs)

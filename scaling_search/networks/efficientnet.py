@@ -1,0 +1,276 @@
+"""EfficientNet at any (depth, width, resolution), from Table 1 of "EfficientNet" (Tan and Le, 2019).
+
+`plan` lays the layers out as plain data, which is where depth and width take effect and where costs are counted;
+`EfficientNet` builds a Flax network from a plan.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from scaling_search.errors import UserError
+from scaling_search.family import Cost
+from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, drop_connect
+from scaling_search.networks.initialise import uniform
+from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of Table 1: `layers` MBConv blocks, the first of which has the stride."""
+
+    expansion: int
+    kernel_size: int
+    stride: int
+    channels: int
+    layers: int
+
+
+# With these strides stage 6 takes a 14x14 input; the 28x28 of the paper's Table 1 is a misprint.
+B0_STAGES = (
+    Stage(expansion=1, kernel_size=3, stride=1, channels=16, layers=1),
+    Stage(expansion=6, kernel_size=3, stride=2, channels=24, layers=2),
+    Stage(expansion=6, kernel_size=5, stride=2, channels=40, layers=2),
+    Stage(expansion=6, kernel_size=3, stride=2, channels=80, layers=3),
+    Stage(expansion=6, kernel_size=5, stride=1, channels=112, layers=3),
+    Stage(expansion=6, kernel_size=5, stride=2, channels=192, layers=4),
+    Stage(expansion=6, kernel_size=3, stride=1, channels=320, layers=1),
+)
+B0_STEM = 32
+B0_HEAD = 1280
+
+
+def _conv_cost(side: int, kernel_size: int, in_channels: int, out_channels: int, groups: int = 1) -> Cost:
+    """A convolution without bias and the scale and offset of its batch norm, on an output of `side` pixels."""
+    weights = kernel_size**2 * in_channels * out_channels // groups
+    return Cost(weights + 2 * out_channels, weights * side**2, out_channels * side**2)
+
+
+def _dense_cost(inputs: int, outputs: int) -> Cost:
+    return Cost((inputs + 1) * outputs, inputs * outputs, outputs)
+
+
+@dataclass(frozen=True)
+class MBConvPlan:
+    """One inverted bottleneck: expand by a 1x1, filter by a depthwise, gate, project by a 1x1."""
+
+    in_channels: int
+    out_channels: int
+    expansion: int
+    kernel_size: int
+    stride: int
+    drop_connect: float
+    """Share of images for which the block is skipped in training."""
+
+    @property
+    def expanded(self) -> int:
+        """Channels between the expansion and the projection."""
+        return self.in_channels * self.expansion
+
+    @property
+    def squeezed(self) -> int:
+        """Channels inside squeeze-and-excitation: a quarter of the block's input channels."""
+        return max(1, self.in_channels // 4)
+
+    @property
+    def has_skip(self) -> bool:
+        """Whether the block's input is added to its output."""
+        return self.stride == 1 and self.in_channels == self.out_channels
+
+    def cost(self, side: int) -> tuple[Cost, int]:
+        """The block's cost on an input of `side` pixels, and the side of its output."""
+        after = -(-side // self.stride)
+        total = _conv_cost(after, self.kernel_size, self.expanded, self.expanded, groups=self.expanded)
+        total += _dense_cost(self.expanded, self.squeezed) + _dense_cost(self.squeezed, self.expanded)
+        total += _conv_cost(after, 1, self.expanded, self.out_channels)
+        if self.expansion > 1:
+            total += _conv_cost(side, 1, self.in_channels, self.expanded)
+        return total, after
+
+
+class MBConv(nnx.Module):
+    """The block that an `MBConvPlan` describes: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
+
+    def __init__(self, plan: MBConvPlan, *, rngs: nnx.Rngs):
+        expanded = plan.expanded
+        widens = plan.expansion > 1
+        self.expand = Conv(plan.in_channels, expanded, 1, rngs=rngs) if widens else None
+        self.expand_norm = BatchNorm(expanded, activation="silu", rngs=rngs) if widens else None
+        self.filter = Conv(expanded, expanded, plan.kernel_size, stride=plan.stride, groups=expanded, rngs=rngs)
+        self.filter_norm = BatchNorm(expanded, activation="silu", rngs=rngs)
+        self.gate = SqueezeExcite(expanded, plan.squeezed, rngs=rngs)
+        self.project = Conv(expanded, plan.out_channels, 1, rngs=rngs)
+        self.project_norm = BatchNorm(plan.out_channels, rngs=rngs)
+        self.has_skip = plan.has_skip
+        self.drop = drop_connect(plan.drop_connect, rngs) if plan.has_skip and plan.drop_connect > 0 else None
+
+    def __call__(self, x: Array) -> Array:
+        """Applies the block."""
+        y = x
+        if self.expand is not None and self.expand_norm is not None:
+            y = self.expand_norm(self.expand(y))
+        y = self.filter_norm(self.filter(y))
+        y = self.project_norm(self.project(self.gate(y)))
+        if self.drop is not None:
+            y = self.drop(y)
+        return x + y if self.has_skip else y
+
+
+@dataclass(frozen=True)
+class EfficientNetPlan:
+    """The layers of one EfficientNet."""
+
+    stem: int
+    stem_stride: int
+    blocks: tuple[MBConvPlan, ...]
+    head: int
+    num_classes: int
+    dropout: float
+    dtype: str
+
+    def cost(self, resolution: int) -> Cost:
+        """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
+        side = -(-resolution // self.stem_stride)
+        total = _conv_cost(side, 3, 3, self.stem)
+        for block in self.blocks:
+            added, side = block.cost(side)
+            total += added
+        total += _conv_cost(side, 1, self.blocks[-1].out_channels, self.head)
+        return total + _dense_cost(self.head, self.num_classes)
+
+
+class EfficientNet(nnx.Module):
+    """The network of a plan: images (N, H, W, 3) of any side -> logits (N, num_classes) float32."""
+
+    def __init__(self, plan: EfficientNetPlan, *, rngs: nnx.Rngs):
+        self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, rngs=rngs)
+        self.stem_norm = BatchNorm(plan.stem, activation="silu", rngs=rngs)
+        self.blocks = nnx.List([MBConv(block, rngs=rngs) for block in plan.blocks])
+        self.head = Conv(plan.blocks[-1].out_channels, plan.head, 1, rngs=rngs)
+        self.head_norm = BatchNorm(plan.head, activation="silu", rngs=rngs)
+        self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
+        initial = uniform(plan.num_classes**-0.5)
+        self.classifier = nnx.Linear(plan.head, plan.num_classes, kernel_init=initial, rngs=rngs)
+        self.dtype = plan.dtype
+
+    def features(self, images: Array) -> Array:
+        """The last feature map, (N, H', W', head channels), before pooling."""
+        x = self.stem_norm(self.stem(images.astype(self.dtype)))
+        for block in self.blocks:
+            x = block(x)
+        return self.head_norm(self.head(x))
+
+    def __call__(self, images: Array) -> Array:
+        """Classifies images."""
+        x = self.features(images).mean((1, 2)).astype(jnp.float32)
+        return self.classifier(x if self.dropout is None else self.dropout(x))
+
+
+@dataclass(frozen=True)
+class EfficientNetFamily:
+    """EfficientNet as a family. `depth` and `width` give a baseline that is itself a scaled B0."""
+
+    name: str = "efficientnet"
+    resolution: int = 224
+    """Input side in pixels at r = 1."""
+    depth: float = 1.0
+    """Depth of the baseline relative to B0."""
+    width: float = 1.0
+    """Width of the baseline relative to B0."""
+    stem_stride: int = 2
+    """1 keeps more pixels of a small image."""
+    dropout: float = 0.2
+    """Dropout before the classifier."""
+    drop_connect: float = 0.2
+    """Drop-connect of a block behind the last; it rises linearly from 0 with the block's index."""
+    dtype: str = "float32"
+    """What the network computes in: float32 or bfloat16. Parameters and logits are float32."""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "bfloat16"):
+            raise UserError(f"dtype {self.dtype!r} given", "EfficientNet computes in float32 or bfloat16")
+        if self.resolution < 1 or self.stem_stride < 1:
+            raise UserError(
+                f"resolution {self.resolution} and stem_stride {self.stem_stride} given", "both must be at least 1"
+            )
+        for name in ("dropout", "drop_connect"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
+        Scale(self.depth, self.width)
+
+    def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
+        """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
+        depth, width = self.depth * scale.depth, self.width * scale.width
+        stem = round_channels(B0_STEM, width)
+        layers = [(stage, layer) for stage in B0_STAGES for layer in range(round_layers(stage.layers, depth))]
+        blocks: list[MBConvPlan] = []
+        channels = stem
+        for index, (stage, layer) in enumerate(layers):
+            out_channels = round_channels(stage.channels, width)
+            blocks.append(
+                MBConvPlan(
+                    in_channels=channels,
+                    out_channels=out_channels,
+                    expansion=stage.expansion,
+                    kernel_size=stage.kernel_size,
+                    stride=stage.stride if layer == 0 else 1,
+                    drop_connect=self.drop_connect * index / len(layers),
+                )
+            )
+            channels = out_channels
+        return EfficientNetPlan(
+            stem=stem,
+            stem_stride=self.stem_stride,
+            blocks=tuple(blocks),
+            head=round_channels(B0_HEAD, width),
+            num_classes=num_classes,
+            dropout=self.dropout,
+            dtype=self.dtype,
+        )
+
+    def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> EfficientNet:
+        """The network at `scale`."""
+        return EfficientNet(self.plan(scale, num_classes), rngs=rngs)
+
+
+def efficientnet(
+    scale: Scale,
+    num_classes: int,
+    *,
+    stem_stride: int = 2,
+    dropout: float = 0.2,
+    drop_connect: float = 0.2,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    rngs: nnx.Rngs,
+) -> EfficientNet:
+    """EfficientNet-B0 grown by `scale`: images (N, H, W, 3) -> logits (N, num_classes).
+
+    >>> efficientnet(CompoundRule(1.2, 1.1, 1.15).at(phi=1), num_classes=10, rngs=nnx.Rngs(0))
+    """
+    family = EfficientNetFamily(stem_stride=stem_stride, dropout=dropout, drop_connect=drop_connect, dtype=dtype)
+    return family.build(scale, num_classes, rngs=rngs)
+
+
+def _published(model: PublishedModel) -> EfficientNetFamily:
+    return EfficientNetFamily(
+        name=model.name,
+        resolution=model.input_resolution,
+        depth=model.depth,
+        width=model.width,
+        dropout=model.dropout,
+    )
+
+
+EFFICIENTNET = EfficientNetFamily()
+"""EfficientNet-B0, the paper's baseline."""
+
+EFFICIENTNET_TINY = EfficientNetFamily(
+    name="efficientnet_tiny", resolution=32, depth=0.5, width=0.25, stem_stride=1, dropout=0.1, drop_connect=0.0
+)
+"""A quarter of B0's width and half its depth at 32 pixels: small enough to search in minutes on a laptop."""
+
+B0, B1, B2, B3, B4, B5, B6, B7, B8, L2 = map(_published, PUBLISHED)
+"""The published models, each a family at whose r = 1 it is just what was published."""

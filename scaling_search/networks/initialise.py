@@ -1,0 +1,58 @@
+"""Initial values of parameters, and networks that have shapes but no values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from scaling_search.family import Family
+from scaling_search.rule import Scale
+
+
+def normal(deviation: float) -> nnx.Initializer:
+    """An initializer of independent normal values with mean 0.
+
+    NumPy draws them from the key: a network has some eighty shapes, and compiling XLA's generator for each would take
+    longer than training on small images. Under a trace, where a key has no value yet, JAX draws them.
+    """
+
+    def initialise(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+        if isinstance(key, jax.core.Tracer):
+            return deviation * jax.random.normal(key, shape, dtype)
+        return jnp.asarray(_generator(key).standard_normal(shape, np.float32) * np.float32(deviation), dtype)
+
+    return initialise
+
+
+def uniform(bound: float) -> nnx.Initializer:
+    """An initializer of independent values between -bound and bound, drawn as in `normal`."""
+
+    def initialise(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+        if isinstance(key, jax.core.Tracer):
+            return jax.random.uniform(key, shape, dtype, -bound, bound)
+        return jnp.asarray((2 * _generator(key).random(shape, np.float32) - 1) * np.float32(bound), dtype)
+
+    return initialise
+
+
+def _generator(key: Array) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+
+class _OneKeyStream(nnx.RngStream):
+    """A stream whose keys are all the same. Counting keys under a trace takes flax time quadratic in their number."""
+
+    def __call__(self) -> Array:
+        return self.key[...]
+
+
+def abstract_network(family: Family, scale: Scale, num_classes: int) -> nnx.Module:
+    """The network with ShapeDtypeStructs for values: nothing is allocated or compiled. For costs, not for running."""
+
+    def build() -> nnx.Module:
+        rngs = nnx.Rngs(0)
+        rngs.default = _OneKeyStream(jax.random.key(0), tag="default")
+        return family.build(scale, num_classes, rngs=rngs)
+
+    return nnx.eval_shape(build)

@@ -1,0 +1,1 @@
+"""How one network is trained: recipe, step and loop. Knows nothing of Ray."""

@@ -1,0 +1,189 @@
+"""One compiled training step and one compiled evaluation step of a network.
+
+Everything that is a number lies in a few long vectors: kernels, other parameters, batch statistics, and as many of the
+optimiser's and of the averaged weights. A network has hundreds of small arrays, and one kernel for each in optimiser
+and averages would take longer to compile than the network itself.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from scaling_search.config import Recipe
+from scaling_search.errors import UserError
+from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
+
+
+class TrainState(NamedTuple):
+    """All that training changes. Donated to each step."""
+
+    step: Array
+    params: dict[str, Array]
+    """{"kernels": vector, "rest": vector}, float32."""
+    statistics: Array
+    """Batch statistics and whatever else of the network is floating point, one vector."""
+    streams: Any
+    """Random streams and whatever else is not floating point, as the network holds it."""
+    optimiser: Any
+    ema: tuple[dict[str, Array], Array]
+    """Averages of params and statistics."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network compiled: what every seed of it shares."""
+
+    train: Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
+    """(state, images, labels) -> (state, loss). The state is donated."""
+    evaluate: Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
+    """(state, images, labels, weights) -> (weighted correct answers, weighted cross-entropy), by averaged weights."""
+    start: Callable[[nnx.Module], TrainState]
+    """A network freshly built -> its first state."""
+    memory: int | None
+    """XLA's own count of the training step's bytes, arguments and temporaries, where the backend says."""
+    seconds: dict[str, float]
+    """Wall time of trace and compile."""
+
+
+class _Parts(NamedTuple):
+    """A network's state, taken apart by what happens to it."""
+
+    params: dict[str, Array]
+    statistics: Array
+    streams: Any
+
+
+def _is_float(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def _take_apart(network: nnx.Module) -> tuple[_Parts, Callable[[_Parts], nnx.Module]]:
+    """The parts of a network's state, and the inverse, which can be traced."""
+    graphdef, params, others = nnx.split(network, nnx.Param, ...)
+    leaves, params_tree = jax.tree.flatten(params)
+    is_kernel = [leaf.ndim >= 2 for leaf in leaves]
+    kernels, kernels_back = ravel_pytree([leaf for leaf, kernel in zip(leaves, is_kernel, strict=True) if kernel])
+    rest, rest_back = ravel_pytree([leaf for leaf, kernel in zip(leaves, is_kernel, strict=True) if not kernel])
+    other_leaves, others_tree = jax.tree.flatten(others)
+    is_statistic = [_is_float(leaf) for leaf in other_leaves]
+    statistics, statistics_back = ravel_pytree(
+        [leaf for leaf, statistic in zip(other_leaves, is_statistic, strict=True) if statistic]
+    )
+    streams = [leaf for leaf, statistic in zip(other_leaves, is_statistic, strict=True) if not statistic]
+
+    def put_together(parts: _Parts) -> nnx.Module:
+        first, second = iter(kernels_back(parts.params["kernels"])), iter(rest_back(parts.params["rest"]))
+        params = jax.tree.unflatten(params_tree, [next(first if kernel else second) for kernel in is_kernel])
+        floats, rest = iter(statistics_back(parts.statistics)), iter(parts.streams)
+        others = jax.tree.unflatten(others_tree, [next(floats if one else rest) for one in is_statistic])
+        # Without copy, batch statistics written under jax.grad raise TraceContextError.
+        return nnx.merge(graphdef, params, others, copy=True)
+
+    return _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
+
+
+def _changed(network: nnx.Module) -> tuple[Array, Any]:
+    """Statistics and streams of a network after a call, as `_take_apart` orders them."""
+    leaves = jax.tree.leaves(nnx.state(network, nnx.Not(nnx.Param)))
+    return ravel_pytree([leaf for leaf in leaves if _is_float(leaf)])[0], [x for x in leaves if not _is_float(x)]
+
+
+def compile_program(
+    network: nnx.Module,
+    recipe: Recipe,
+    *,
+    images: jax.ShapeDtypeStruct,
+    mean: Array,
+    std: Array,
+    steps_per_epoch: int,
+) -> Program:
+    """Compiles training and evaluation of `network` for batches like `images` (N, H, W, 3), uint8 or float32.
+
+    Images are normalised by `mean` and `std` (3,) inside the program. Raises UserError where the network does not
+    take such images, or has no parameters to train.
+    """
+    rule = optimiser(recipe, steps_per_epoch)
+    _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
+    _, put_together = _take_apart(network)
+
+    def normalised(batch: Array) -> Array:
+        return (batch.astype(jnp.float32) - mean) / std
+
+    def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
+        def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
+            net: Any = put_together(_Parts(params, state.statistics, state.streams))
+            net.train()
+            logits = net(normalised(batch))
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), recipe.label_smoothing)
+            return optax.softmax_cross_entropy(logits, targets).mean(), _changed(net)
+
+        (value, (statistics, streams)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        updates, optimiser_state = rule.update(gradients, state.optimiser, state.params)
+        params = optax.apply_updates(state.params, updates)
+        decay = ema_decay(recipe, state.step)
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, (params, statistics))
+        return TrainState(state.step + 1, params, statistics, streams, optimiser_state, ema), value  # type: ignore[arg-type]
+
+    def evaluate(state: TrainState, batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
+        net: Any = put_together(_Parts(*state.ema, state.streams))
+        net.eval()
+        logits = net(normalised(batch))
+        correct = (logits.argmax(-1) == labels) * weights
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels) * weights
+        return correct.sum(), entropy.sum()
+
+    def start(fresh: nnx.Module) -> TrainState:
+        parts, _ = _take_apart(fresh)
+        if parts.params["kernels"].size + parts.params["rest"].size == 0:
+            raise UserError(
+                "the network has no parameters to train", "parameters are nnx.Param variables of the module"
+            )
+        # Averages start as copies: a donated buffer may not be given twice.
+        ema = jax.tree.map(jnp.array, (parts.params, parts.statistics))
+        return TrainState(jnp.zeros((), jnp.int32), *parts, rule.init(parts.params), ema)
+
+    began = time.perf_counter()
+    state = jax.tree.map(_shape, start(network))
+    labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
+    weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
+    try:
+        traced_train = jax.jit(train, donate_argnums=0).lower(state, images, labels)
+        traced_evaluate = jax.jit(evaluate).lower(state, images, labels, weights)
+    except (TypeError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise UserError(f"the network cannot be trained on images of shape {images.shape}: {first_line}") from error
+    traced = time.perf_counter()
+    compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
+    return Program(
+        train=compiled_train,
+        evaluate=compiled_evaluate,
+        start=start,
+        memory=_step_bytes(compiled_train),
+        seconds={"trace": traced - began, "compile": time.perf_counter() - traced},
+    )
+
+
+def _shape(leaf: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def _step_bytes(compiled: Any) -> int | None:
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return None
+    shared = analysis.alias_size_in_bytes
+    return int(analysis.argument_size_in_bytes + analysis.output_size_in_bytes - shared + analysis.temp_size_in_bytes)
+
+
+def _set_batch_norm_momentum(network: nnx.Module, momentum: float) -> None:
+    for _, module in nnx.iter_modules(network):
+        if isinstance(module, nnx.BatchNorm):
+            module.momentum = momentum
