@@ -7,6 +7,7 @@ Activations are the elements of convolution and dense outputs ("Designing Networ
 """
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,8 +53,16 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
     from scaling_search.networks.initialise import abstract_network
 
     network = abstract_network(family, scale, num_classes)
+    logits = _forward(network, resolution, training=False).out_avals[0].shape
+    if logits != (1, num_classes):
+        raise UserError(
+            f"family {family.name!r} answers one image of {num_classes} classes with logits of shape {logits}",
+            f"build(scale, num_classes) makes a head of num_classes: {(1, num_classes)}",
+        )
     # The program in training is the network: it shows dropout, which costs nothing, as well.
-    return cost(network, resolution), fingerprint(family.name, str(_forward(network, resolution, training=True)))
+    program = str(_forward(network, resolution, training=True))
+    # A printed program names Python functions by their addresses, which say nothing of the network.
+    return cost(network, resolution), fingerprint(family.name, re.sub(r"0x[0-9a-f]+", "", program))
 
 
 def memory(cost: Cost, resolution: int, batch_size: int) -> int:

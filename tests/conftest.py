@@ -1,7 +1,22 @@
 """Settings that every test shares."""
 
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
 # Machines that run tests are busy: a slow example is no failure. The same examples every time, so that CI is steady.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("steady")
+
+
+@pytest.fixture
+def plain_family():
+    """A user's own network: a plain CNN, from the examples."""
+    from examples.plain_cnn import PlainCNNFamily
+
+    return PlainCNNFamily()

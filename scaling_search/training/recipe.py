@@ -18,12 +18,11 @@ PAPER_BATCH = 4096
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate at a step: linear warm-up, then exponential decay in stairs.
 
-    Both keep their share of the run: a run of 12 epochs decays as far as the paper's does in 350. The peak goes with
-    the square root of the batch, as RMSProp divides by the size of gradients ("On the SDEs and Scaling Rules for
-    Adaptive Gradient Algorithms", Malladi et al., 2022); in proportion, small batches would hardly learn.
+    Both keep their share of the run: a run of 12 epochs decays as far as the paper's does in 350. The peak is in
+    proportion to the batch ("Accurate, Large Minibatch SGD", Goyal et al., 2017).
     """
     total = recipe.epochs * steps_per_epoch
-    peak = recipe.learning_rate * (recipe.batch_size / PAPER_BATCH) ** 0.5
+    peak = recipe.learning_rate * recipe.batch_size / PAPER_BATCH
     warmup = total * recipe.warmup_epochs / recipe.paper_epochs
     stair = total * recipe.decay_epochs / recipe.paper_epochs
 

@@ -1,0 +1,99 @@
+import time
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from scaling_search.cost import cost, cost_of_scale, memory
+from scaling_search.errors import UserError
+from scaling_search.family import Cost, load_family
+from scaling_search.networks.initialise import abstract_network
+from scaling_search.rule import Scale
+
+
+class Small(nnx.Module):
+    def __init__(self, *, rngs):
+        self.conv = nnx.Conv(3, 8, (3, 3), strides=2, rngs=rngs)
+        self.depthwise = nnx.Conv(8, 8, (5, 5), feature_group_count=8, use_bias=False, rngs=rngs)
+        self.dense = nnx.Linear(8, 10, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dense(self.depthwise(self.conv(x)).mean((1, 2)))
+
+
+def test_a_small_network_costs_what_a_hand_counts():
+    parameters = (27 * 8 + 8) + 25 * 8 + (8 * 10 + 10)
+    multiply_adds = 16 * 16 * 8 * 27 + 16 * 16 * 8 * 25 + 80
+    activations = 2 * 16 * 16 * 8 + 10
+    assert cost(Small(rngs=nnx.Rngs(0)), 32) == Cost(parameters, multiply_adds, activations)
+
+
+def test_a_scan_counts_as_often_as_it_runs():
+    class Repeats(nnx.Module):
+        def __init__(self, *, rngs):
+            self.dense = nnx.Linear(3, 3, use_bias=False, rngs=rngs)
+
+        def __call__(self, x):
+            kernel = self.dense.kernel[...]
+            return jax.lax.scan(lambda y, _: (y @ kernel, None), x.mean((1, 2)), length=5)[0]
+
+    assert cost(Repeats(rngs=nnx.Rngs(0)), 8).multiply_adds == 5 * 9
+
+
+def test_a_while_loop_around_a_layer_is_refused():
+    class Loops(nnx.Module):
+        def __init__(self, *, rngs):
+            self.dense = nnx.Linear(3, 3, rngs=rngs)
+
+        def __call__(self, x):
+            kernel = self.dense.kernel[...]
+            return jax.lax.while_loop(lambda y: jnp.all(y < 9), lambda y: y @ kernel, x.mean((1, 2)))
+
+    with pytest.raises(UserError, match="while loop"):
+        cost(Loops(rngs=nnx.Rngs(0)), 8)
+
+
+def test_a_network_that_does_not_take_images_says_so():
+    class Wrong(nnx.Module):
+        def __init__(self, *, rngs):
+            self.dense = nnx.Linear(4, 3, rngs=rngs)
+
+        def __call__(self, x):
+            return self.dense(x)
+
+    with pytest.raises(UserError, match="does not take an image of 8 x 8 x 3"):
+        cost(Wrong(rngs=nnx.Rngs(0)), 8)
+
+
+@pytest.mark.slow
+def test_b7_at_600_pixels_is_costed_from_shapes_alone():
+    b7 = load_family("efficientnet_b7")
+    network = abstract_network(b7, Scale(), 1000)
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(network)))
+    began = time.perf_counter()
+    traced = cost(network, 600)
+    assert traced == b7.plan(Scale(), 1000).cost(600)
+    assert traced.parameters == 66_347_960
+    print(f"B7 at 600 px traced in {time.perf_counter() - began:.2f} s")
+
+
+def test_two_scales_that_trace_alike_have_one_fingerprint(plain_family):
+    one, same, other = (cost_of_scale(plain_family, Scale(1.0, w), 10, 16)[1] for w in (1.0, 1.01, 2.0))
+    assert one == same != other
+
+
+def test_a_head_with_another_number_of_classes_is_refused(plain_family):
+    class FixedHead:
+        name, resolution = "fixed", 16
+
+        def build(self, scale, num_classes, *, rngs):
+            return plain_family.build(scale, 4, rngs=rngs)
+
+    with pytest.raises(UserError, match="10 classes"):
+        cost_of_scale(FixedHead(), Scale(), 10, 16)
+
+
+def test_memory_grows_with_the_batch_and_with_parameters():
+    small, large = Cost(10, 0, 100), Cost(1000, 0, 100)
+    assert memory(small, 8, 1) < memory(small, 8, 2) and memory(small, 8, 1) < memory(large, 8, 1)

@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from scaling_search.config import Recipe, RunConfig, Split
+from scaling_search.data import from_arrays
+from scaling_search.errors import UserError
+from scaling_search.rule import Scale
+from scaling_search.search.candidates import family_of, network_at, specs_of
+from scaling_search.training.fit import train_group
+
+CONFIG = RunConfig(
+    family="examples.plain_cnn:PlainCNNFamily",
+    recipe=Recipe(epochs=8, batch_size=16, evaluate_every=4, learning_rate=8.0, augment="none"),
+    split=Split(validation=0.3, test=0.2),
+    seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Ten pixels that say which of three classes an image is of, in noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(180) % 3
+    pixels = rng.integers(0, 120, (180, 10, 10))
+    for label in range(3):
+        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
+    return from_arrays(pixels.astype(np.uint8), labels)
+
+
+def specs(images, config=CONFIG, *, test=False):
+    return specs_of(network_at(family_of(config), config, Scale(), 3), config, images.identity, test=test)
+
+
+@pytest.fixture(scope="module")
+def outcomes(images):
+    return list(train_group(specs(images), images))
+
+
+def test_it_learns_and_says_how(outcomes):
+    for outcome in outcomes:
+        assert outcome.status == "ok" and outcome.accuracy > 0.8
+        assert [epoch.accuracy is not None for epoch in outcome.curve] == [False, False, False, True] * 2
+        assert outcome.curve[-1].accuracy == outcome.accuracy and outcome.curve[-1].step == 8 * 5
+        assert outcome.curve[-1].train_loss < outcome.curve[0].train_loss
+        assert outcome.peak_memory > 10**7
+
+
+def test_seeds_share_one_program(outcomes):
+    assert outcomes[0].seconds["compile"] > 0
+    assert "compile" not in outcomes[1].seconds
+    assert outcomes[0].curve != outcomes[1].curve
+
+
+def test_the_same_seed_gives_the_same_numbers_alone_or_in_company(images, outcomes):
+    (alone,) = train_group(specs(images)[1:], images)
+    assert alone.curve == outcomes[1].curve and alone.accuracy == outcomes[1].accuracy
+
+
+def test_a_loss_that_is_no_number_names_its_step(images):
+    config = dataclasses.replace(CONFIG, recipe=dataclasses.replace(CONFIG.recipe, learning_rate=1e45))
+    for outcome in train_group(specs(images, config), images):
+        assert outcome.status == "failed" and outcome.accuracy is None
+        assert 1 <= outcome.failed_step <= 40
+        assert f"at step {outcome.failed_step}" in outcome.reason
+
+
+def test_the_test_split_judges_the_same_training(images, outcomes):
+    tested = list(train_group(specs(images, test=True), images))
+    assert [e.train_loss for e in tested[0].curve] == [e.train_loss for e in outcomes[0].curve]
+    assert tested[0].accuracy * 36 == pytest.approx(round(tested[0].accuracy * 36))
+
+
+def test_a_network_that_cannot_take_the_images_says_so(images):
+    config = dataclasses.replace(CONFIG, family="tests.training.test_fit:Wrong")
+    network = network_at(family_of(CONFIG), CONFIG, Scale(), 3)
+    wrong = [dataclasses.replace(s, network=dataclasses.replace(network, family=config.family)) for s in specs(images)]
+    with pytest.raises(UserError, match="cannot be trained on images of shape"):
+        list(train_group(wrong, images))
+
+
+class Wrong:
+    name, resolution = "wrong", 10
+
+    def build(self, scale, num_classes, *, rngs):
+        from flax import nnx
+
+        return nnx.Linear(7, num_classes, rngs=rngs)
