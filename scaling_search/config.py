@@ -16,7 +16,7 @@ Augmentation = Literal["none", "shift", "shift_flip"]
 class Split:
     """How images are divided. The grid is judged on the validation part; the test part is touched once."""
 
-    validation: float = 0.45
+    validation: float = 0.55
     """Share of the images that validates."""
     test: float = 0.2
     """Share of the images kept for one look at the winner. Data with a test split of its own keeps that instead."""
@@ -36,7 +36,7 @@ class Split:
 class Recipe:
     """How a network is trained: the paper's recipe (section 5.2), and how it is fitted to short runs."""
 
-    epochs: int = 12
+    epochs: int = 16
     """Passes over the training images."""
     batch_size: int = 32
     """Images a step."""

@@ -97,3 +97,22 @@ def test_a_head_with_another_number_of_classes_is_refused(plain_family):
 def test_memory_grows_with_the_batch_and_with_parameters():
     small, large = Cost(10, 0, 100), Cost(1000, 0, 100)
     assert memory(small, 8, 1) < memory(small, 8, 2) and memory(small, 8, 1) < memory(large, 8, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "resolution", "batch_size"), [("plain_cnn", 32, 64), ("efficientnet_tiny", 16, 32)])
+def test_the_estimate_of_memory_is_near_xlas_own_analysis(family, resolution, batch_size, plain_family):
+    from scaling_search.config import Recipe
+    from scaling_search.training.step import compile_program
+
+    chosen = plain_family if family == "plain_cnn" else load_family(family)
+    program = compile_program(
+        chosen.build(Scale(), 10, rngs=nnx.Rngs(0)),
+        Recipe(batch_size=batch_size),
+        images=jax.ShapeDtypeStruct((batch_size, resolution, resolution, 3), jnp.uint8),
+        mean=jnp.zeros(3),
+        std=jnp.ones(3),
+        steps_per_epoch=10,
+    )
+    counted, _ = cost_of_scale(chosen, Scale(), 10, resolution)
+    assert memory(counted, resolution, batch_size) == pytest.approx(program.memory, rel=0.25)

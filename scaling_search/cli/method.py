@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling_search.cli.progress import ProgressDisplay
-from scaling_search.cli.show import judgement_of, print_run, write_outputs
+from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.config import RunConfig, Workers
 from scaling_search.rule import CompoundRule
 from scaling_search.store import RunDirectory, finished_records, open_run, start_run
@@ -41,8 +41,8 @@ def run(
     directory = start_run(config, setting.data.identity, workers)
     with directory.locked():
         _train(setting, directory, reused, workers, steps, rule)
-        results = write_outputs(directory)
-    print_run(results, format)
+        results, files = write_outputs(directory)
+    print_results(results, files, format)
 
 
 def resume(path: str, workers: Workers, format: str) -> None:

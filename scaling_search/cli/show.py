@@ -4,35 +4,141 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaling_search.errors import UserError
 from scaling_search.store import RunDirectory, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
-
     from analysis.comparison import Judgement
     from analysis.frames import Run
 
 PICTURE = "accuracy_against_multiply_adds"
+PICTURE_FORMATS = ("png", "svg", "pdf")
 
 
 @dataclass(frozen=True)
 class Results:
-    """A run, judged."""
+    """A run, judged: all that its records say so far."""
 
     run: "Run"
     judgement: "Judgement | None"
+    """STEP 1, where it was trained."""
     step2: "pd.DataFrame | None"
-    files: tuple[Path, ...] = ()
+    """B0..B7, where STEP 2 was laid out."""
+    frontier: "pd.DataFrame | None"
+    """Every measured network, with those on the frontier marked."""
+
+
+def results_of(directory: RunDirectory) -> Results:
+    """Judges STEP 1, fits the law and extrapolates STEP 2 by the records of a run."""
+    from analysis.comparison import judge
+    from analysis.frames import load_run
+    from analysis.run_outputs import frontier_frame
+    from analysis.scale_up import step2_table
+
+    run = load_run(directory.path)
+    judgement = None if run.points.empty else judge(run.points, run.trials)
+    step2 = None if run.models.empty else step2_table(run.models, run.trials)
+    frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
+    return Results(run, judgement, step2, frontier)
 
 
 def judgement_of(directory: RunDirectory) -> "Judgement":
     """STEP 1 of a run, judged. Raises UserError where it has not been trained."""
-    judgement = _results(directory).judgement
-    if judgement is None:
+    from analysis.comparison import judge
+    from analysis.frames import load_run
+
+    run = load_run(directory.path)
+    if run.points.empty:
         raise UserError(
             f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
         )
-    return judgement
+    return judge(run.points, run.trials)
+
+
+def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
+    """Writes the tables, the frontier and the picture of a run into its directory, and says where they lie."""
+    from analysis.run_outputs import to_csv_bytes, to_parquet_bytes
+
+    results = results_of(directory)
+    files = []
+    if results.judgement is not None:
+        files.append(directory.write_file("step1.csv", to_csv_bytes(results.judgement.table)))
+    if results.step2 is not None:
+        files.append(directory.write_file("step2.csv", to_csv_bytes(results.step2)))
+    if results.frontier is not None:
+        files.append(directory.write_file("frontier.parquet", to_parquet_bytes(results.frontier)))
+        files.append(directory.write_file("frontier.csv", to_csv_bytes(results.frontier)))
+        files += _write_pictures(directory, results)
+    return results, files
+
+
+def _write_pictures(directory: RunDirectory, results: Results) -> list[Path]:
+    return [directory.write_file(f"{PICTURE}.{format}", _picture(results, format)) for format in ("png", "svg")]
+
+
+def print_results(results: Results, files: list[Path], format: str) -> None:
+    """Prints the tables of a run on stdout, and where its files lie on stderr."""
+    from analysis.tables import render, step1_text, step2_text, test_text
+
+    tables = {
+        "step1": results.judgement.table if results.judgement is not None else None,
+        "step2": results.step2,
+        "frontier": results.frontier,
+    }
+    if format == "json":
+        print(
+            json.dumps({name: json.loads(render(t, "json")) for name, t in tables.items() if t is not None}, indent=1)
+        )
+    elif format == "csv":
+        print("\n\n".join(render(table, "csv").strip() for table in tables.values() if table is not None))
+    else:
+        if results.judgement is not None:
+            print(step1_text(results.judgement), end="\n\n")
+        if results.step2 is not None:
+            print(step2_text(results.step2), end="\n\n")
+        if (tested := test_text(results.run)) is not None:
+            print(tested, end="\n\n")
+    for file in files:
+        print(f"wrote {file}", file=sys.stderr)
+
+
+def print_tables(what: str, format: str) -> None:
+    """Prints the tables of the run `what`, or the published models."""
+    if what == "published":
+        from analysis.tables import published_table, render
+
+        print(render(published_table(), format))
+        return
+    results = results_of(open_run(what))
+    if results.judgement is None and results.step2 is None:
+        raise UserError(f"{what} has neither STEP 1 nor STEP 2 yet", hint=f"try scaling-search resume {what}")
+    print_results(results, [], format)
+
+
+def write_picture(run: str, output: str | None) -> None:
+    """Draws the run and prints where the picture lies."""
+    directory = open_run(run)
+    results = results_of(directory)
+    if results.frontier is None:
+        raise UserError(f"{run} has no finished trial to draw", hint=f"try scaling-search resume {run}")
+    if output is None:
+        written = _write_pictures(directory, results)
+    else:
+        file = Path(output).expanduser()
+        format = file.suffix.lstrip(".").lower()
+        if format not in PICTURE_FORMATS:
+            raise UserError(f"picture {output!r} given", f"its name ends in .{', .'.join(PICTURE_FORMATS)}")
+        if not file.parent.is_dir():
+            raise UserError(f"{file.parent} is no folder", hint="make it, or write elsewhere")
+        written = [RunDirectory(file.parent).write_file(file.name, _picture(results, format))]
+    for file in written:
+        print(file)
+
+
+def _picture(results: Results, format: str) -> bytes:
+    from analysis.figures import accuracy_against_multiply_adds, render
+
+    return render(accuracy_against_multiply_adds(results.run, results.judgement, results.step2), format)
