@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from scaling_search.search.grid import Step1
     from scaling_search.search.scale_up import Model
 
-WORKER_ENVIRONMENT = {"XLA_FLAGS": "--xla_cpu_enable_concurrency_optimized_scheduler=false"}
-"""XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth."""
-
 
 @dataclass(frozen=True)
 class _Setting:
@@ -91,6 +88,7 @@ def _train(
             directory.write_record(to_record(spec, outcome))
 
         from scaling_search.search.driver import run_on_ray
+        from scaling_search.training.environment import training_environment
         from scaling_search.training.fit import train_group
 
         run_on_ray(
@@ -101,7 +99,7 @@ def _train(
             finished=finished,
             on_outcome=record,
             watcher=display,
-            worker_env=WORKER_ENVIRONMENT,
+            worker_env=training_environment(),
         )
 
 

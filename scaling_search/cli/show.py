@@ -11,6 +11,7 @@ from scaling_search.store import RunDirectory, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from analysis.comparison import Judgement
     from analysis.frames import Run
 
@@ -39,7 +40,7 @@ def results_of(directory: RunDirectory) -> Results:
     from analysis.scale_up import step2_table
 
     run = load_run(directory.path)
-    judgement = None if run.points.empty else judge(run.points, run.trials)
+    judgement = None if run.points.empty else judge(run.points, run.trials, run.baseline)
     step2 = None if run.models.empty else step2_table(run.models, run.trials)
     frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
     return Results(run, judgement, step2, frontier)
@@ -55,7 +56,7 @@ def judgement_of(directory: RunDirectory) -> "Judgement":
         raise UserError(
             f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
         )
-    return judge(run.points, run.trials)
+    return judge(run.points, run.trials, run.baseline)
 
 
 def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
