@@ -16,6 +16,7 @@ _ROOMS = {
     "Scale": "rule",
     "RunConfig": "config",
     "UserError": "errors",
+    "efficientnet": "networks.efficientnet",
 }
 
 __all__ = ["__version__", *_ROOMS]
