@@ -9,4 +9,4 @@ class UserError(Exception):
 
     def __init__(self, given: str, allowed: str = "", hint: str = ""):
         sentences = (part.rstrip(".") for part in (given, allowed, hint) if part)
-        super().__init__(". ".join(" ".join(part.split()) for part in sentences))
+        super().__init__("; ".join(" ".join(part.split()) for part in sentences))

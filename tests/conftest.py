@@ -1,13 +1,18 @@
 """Settings that every test shares."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from scaling_search.training.environment import training_environment
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+# As in a process that trains: JAX reads these when it starts, in the first test that needs it.
+os.environ.update(training_environment())
 
 # Machines that run tests are busy: a slow example is no failure. The same examples every time, so that CI is steady.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)

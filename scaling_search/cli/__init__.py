@@ -75,7 +75,7 @@ def _parse(argv: list[str]) -> "Command":
 
 def _one_line(box: str) -> str:
     """What tyro's boxed message says, less the box and the help that follows its first rule."""
-    lines = []
+    lines: list[str] = []
     for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
         text = line.strip("│╭╮╰╯─ \t")
         if "───" in line and not line.startswith("╭") and lines:

@@ -40,7 +40,7 @@ def results_of(directory: RunDirectory) -> Results:
     from analysis.scale_up import step2_table
 
     run = load_run(directory.path)
-    judgement = None if run.points.empty else judge(run.points, run.trials, run.baseline)
+    judgement = None if run.points.empty else judge(run.points, run.trials)
     step2 = None if run.models.empty else step2_table(run.models, run.trials)
     frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
     return Results(run, judgement, step2, frontier)
@@ -56,7 +56,7 @@ def judgement_of(directory: RunDirectory) -> "Judgement":
         raise UserError(
             f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
         )
-    return judge(run.points, run.trials, run.baseline)
+    return judge(run.points, run.trials)
 
 
 def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
@@ -82,7 +82,7 @@ def _write_pictures(directory: RunDirectory, results: Results) -> list[Path]:
 
 def print_results(results: Results, files: list[Path], format: str) -> None:
     """Prints the tables of a run on stdout, and where its files lie on stderr."""
-    from analysis.tables import render, step1_text, step2_text, test_text
+    from analysis.tables import render, step1_text, step2_text
 
     tables = {
         "step1": results.judgement.table if results.judgement is not None else None,
@@ -100,10 +100,21 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
             print(step1_text(results.judgement), end="\n\n")
         if results.step2 is not None:
             print(step2_text(results.step2), end="\n\n")
-        if (tested := test_text(results.run)) is not None:
+        if (tested := _test_text(results.run)) is not None:
             print(tested, end="\n\n")
     for file in files:
         print(f"wrote {file}", file=sys.stderr)
+
+
+def _test_text(run: "Run") -> str | None:
+    """What the test split said of the winner, or None before it was asked."""
+    tested = run.trials["test_accuracy"].dropna()
+    if tested.empty:
+        return None
+    spread = f", seeds from {100 * tested.min():.1f} to {100 * tested.max():.1f}" if len(tested) > 1 else ""
+    return (
+        f"Test split, touched once, by the winner: top-1 {100 * tested.mean():.1f} % (mean of {len(tested)}{spread})."
+    )
 
 
 def print_tables(what: str, format: str) -> None:

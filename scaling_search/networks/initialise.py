@@ -1,5 +1,7 @@
 """Initial values of parameters, and networks that have shapes but no values."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +53,7 @@ def abstract_network(family: Family, scale: Scale, num_classes: int) -> nnx.Modu
     """The network with ShapeDtypeStructs for values: nothing is allocated or compiled. For costs, not for running."""
 
     def build() -> nnx.Module:
-        rngs = nnx.Rngs(0)
+        rngs: Any = nnx.Rngs(0)
         rngs.default = _OneKeyStream(jax.random.key(0), tag="default")
         return family.build(scale, num_classes, rngs=rngs)
 

@@ -16,6 +16,7 @@ import optax
 from flax import nnx
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 
 from scaling_search.config import Recipe
 from scaling_search.errors import UserError
@@ -41,9 +42,9 @@ class TrainState(NamedTuple):
 class Program:
     """A network compiled: what every seed of it shares."""
 
-    train: Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
+    train: Callable[[TrainState, ArrayLike, ArrayLike], tuple[TrainState, Array]]
     """(state, images, labels) -> (state, loss). The state is donated."""
-    evaluate: Callable[[TrainState, Array, Array, Array], tuple[Array, Array]]
+    evaluate: Callable[[TrainState, ArrayLike, ArrayLike, ArrayLike], tuple[Array, Array]]
     """(state, images, labels, weights) -> (weighted correct answers, weighted cross-entropy), by averaged weights."""
     start: Callable[[nnx.Module], TrainState]
     """A network freshly built -> its first state."""
@@ -65,25 +66,32 @@ def _is_float(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
+def _partition(tree: Any, first: Callable[[Any], bool]) -> tuple[list[Any], list[Any], Callable[..., Any]]:
+    """The leaves that `first` picks, the others, and the inverse: (picked, others) -> tree."""
+    leaves, structure = jax.tree.flatten(tree)
+    picked = [first(leaf) for leaf in leaves]
+
+    def join(chosen: list[Any], others: list[Any]) -> Any:
+        sources = iter(chosen), iter(others)
+        return jax.tree.unflatten(structure, [next(sources[0 if one else 1]) for one in picked])
+
+    left = [leaf for leaf, one in zip(leaves, picked, strict=True) if not one]
+    return [leaf for leaf, one in zip(leaves, picked, strict=True) if one], left, join
+
+
 def _take_apart(network: nnx.Module) -> tuple[_Parts, Callable[[_Parts], nnx.Module]]:
     """The parts of a network's state, and the inverse, which can be traced."""
-    graphdef, params, others = nnx.split(network, nnx.Param, ...)
-    leaves, params_tree = jax.tree.flatten(params)
-    is_kernel = [leaf.ndim >= 2 for leaf in leaves]
-    kernels, kernels_back = ravel_pytree([leaf for leaf, kernel in zip(leaves, is_kernel, strict=True) if kernel])
-    rest, rest_back = ravel_pytree([leaf for leaf, kernel in zip(leaves, is_kernel, strict=True) if not kernel])
-    other_leaves, others_tree = jax.tree.flatten(others)
-    is_statistic = [_is_float(leaf) for leaf in other_leaves]
-    statistics, statistics_back = ravel_pytree(
-        [leaf for leaf, statistic in zip(other_leaves, is_statistic, strict=True) if statistic]
-    )
-    streams = [leaf for leaf, statistic in zip(other_leaves, is_statistic, strict=True) if not statistic]
+    state: tuple[Any, ...] = nnx.split(network, nnx.Param, ...)
+    graphdef, params, others = state
+    kernel_list, rest_list, join_params = _partition(params, lambda leaf: leaf.ndim >= 2)
+    statistic_list, streams, join_others = _partition(others, _is_float)
+    kernels, kernels_back = ravel_pytree(kernel_list)
+    rest, rest_back = ravel_pytree(rest_list)
+    statistics, statistics_back = ravel_pytree(statistic_list)
 
     def put_together(parts: _Parts) -> nnx.Module:
-        first, second = iter(kernels_back(parts.params["kernels"])), iter(rest_back(parts.params["rest"]))
-        params = jax.tree.unflatten(params_tree, [next(first if kernel else second) for kernel in is_kernel])
-        floats, rest = iter(statistics_back(parts.statistics)), iter(parts.streams)
-        others = jax.tree.unflatten(others_tree, [next(floats if one else rest) for one in is_statistic])
+        params = join_params(kernels_back(parts.params["kernels"]), rest_back(parts.params["rest"]))
+        others = join_others(statistics_back(parts.statistics), parts.streams)
         # Without copy, batch statistics written under jax.grad raise TraceContextError.
         return nnx.merge(graphdef, params, others, copy=True)
 
@@ -92,8 +100,8 @@ def _take_apart(network: nnx.Module) -> tuple[_Parts, Callable[[_Parts], nnx.Mod
 
 def _changed(network: nnx.Module) -> tuple[Array, Any]:
     """Statistics and streams of a network after a call, as `_take_apart` orders them."""
-    leaves = jax.tree.leaves(nnx.state(network, nnx.Not(nnx.Param)))
-    return ravel_pytree([leaf for leaf in leaves if _is_float(leaf)])[0], [x for x in leaves if not _is_float(x)]
+    statistics, streams, _ = _partition(nnx.state(network, nnx.Not(nnx.Param)), _is_float)
+    return ravel_pytree(statistics)[0], streams
 
 
 def compile_program(
