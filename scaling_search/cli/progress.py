@@ -23,6 +23,7 @@ class ProgressDisplay:
         self._began = time.monotonic()
         self._phase = ""
         self._total = self._done = self._reused = self._failed = 0
+        self._seen: set[str] = set()
         self._work_planned = self._work_done = 0.0
         self._best: tuple[float, str] | None = None
         self._stop = threading.Event()
@@ -63,14 +64,17 @@ class ProgressDisplay:
             self._phase = name
 
     def planned(self, specs: Sequence[Spec], already: int) -> None:
-        """More trials are planned, `already` of which are in the store."""
+        """More trials are planned, `already` of which are done: by an earlier batch, or in the store."""
         with self._lock:
-            self._total += len(specs)
-            self._done += already
-            self._reused += already
-            if len(specs) > already:
-                # What the store holds took no time now; each of the rest takes about its share.
-                self._work_planned += sum(map(_work, specs)) * (len(specs) - already) / len(specs)
+            new = [spec for spec in specs if spec.key not in self._seen]
+            stored = already - (len(specs) - len(new))
+            self._seen.update(spec.key for spec in new)
+            self._total += len(new)
+            self._done += stored
+            self._reused += stored
+            if new:
+                # What the store holds takes no time now; each of the rest takes about its share.
+                self._work_planned += sum(map(_work, new)) * (len(new) - stored) / len(new)
 
     def finished(self, spec: Spec, outcome: Outcome) -> None:
         """A trial came to its end."""

@@ -1,0 +1,65 @@
+"""CPU cores of a process's own: claimed by file locks, so that concurrent runs share a machine out among them.
+
+XLA starts a thread for every core the process may use, whatever Ray granted it.
+"""
+
+import fcntl
+import os
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+
+def cores_available() -> int:
+    """How many cores this process may use: those of its affinity, or fewer where its container has a quota of less."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    # The file is missing outside a container, and the quota may be "max".
+    with suppress(OSError, ValueError):
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        cores = min(cores, max(1, quota // period))
+    return cores
+
+
+def keep_to_own_cores(count: int, folder: Path | None = None) -> ExitStack:
+    """Keeps this thread, and those it starts, to `count` cores that no other process has claimed.
+
+    They are claimed until the result is closed or the process dies. Where fewer are free, or the system has no such
+    thing, all stays as it was. `folder` holds the lock files; by default it is one of the user's own.
+    """
+    claims = ExitStack()
+    if sys.platform == "linux":
+        try:
+            os.sched_setaffinity(0, _claim(count, folder or _folder_of_user(), claims))
+        except OSError:
+            # No core to be had, or none that may be locked or kept to, is no reason not to train.
+            claims.close()
+    return claims
+
+
+def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
+    """The cores claimed. Raises BlockingIOError where fewer than `count` are free."""
+    cores: set[int] = set()
+    # One process chooses at a time, as two could each end up with half of what both need.
+    with open(folder / "choosing.lock", "wb") as choosing:
+        fcntl.flock(choosing, fcntl.LOCK_EX)
+        for core in sorted(os.sched_getaffinity(0)):
+            with ExitStack() as attempt:
+                file = attempt.enter_context(open(folder / f"core{core}.lock", "wb"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                claims.enter_context(attempt.pop_all())
+            cores.add(core)
+            if len(cores) == count:
+                return cores
+    raise BlockingIOError(f"{len(cores)} cores are free")
+
+
+def _folder_of_user() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"scaling-search-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder

@@ -1,0 +1,89 @@
+"""Specs, data and a training that takes no time, for tests of what runs a plan."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scaling_search.config import Recipe, Split
+from scaling_search.data import ImageData, from_arrays
+from scaling_search.errors import UserError
+from scaling_search.rule import Scale
+from scaling_search.trial import Network, Outcome, Spec
+
+DATA = from_arrays(np.ones((40, 8, 8, 1), np.uint8), np.arange(40) % 2, name="ones")
+SHOWN = ("OMP_NUM_THREADS", "XLA_FLAGS", "MARK")
+
+
+def seeds_of(name: str, *seeds: int, multiply_adds: int = 100) -> list[Spec]:
+    """The specs of a network. What comes before a colon in its name is what happens when it is trained."""
+    network = Network(name.partition(":")[0], (), Scale(), 8, 2, name, 1, multiply_adds, 1)
+    return [Spec(network, Recipe(), DATA.identity, Split(), seed) for seed in seeds]
+
+
+def accuracy_of(spec: Spec) -> float:
+    return int(spec.key, 16) / 16 ** len(spec.key)
+
+
+def meet(spec: Spec) -> None:
+    """Waits until as many specs of the same round are being trained as the network's name says."""
+    _, round_, _, count = spec.network.fingerprint.split(":")
+    place = Path(os.environ["MARK"])
+    (place / f"{round_}-{spec.key}").touch()
+    until = time.monotonic() + 60
+    while len(list(place.glob(f"{round_}-*"))) < int(count) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+    for spec in group:
+        match spec.network.family:
+            case "refuse":
+                raise UserError("a batch of 9 given", "8 is all there is")
+            case "break":
+                raise ValueError("no\n  way")
+            case "stop":
+                return
+            case "break_at_seed_1" if spec.seed == 1:
+                raise ValueError("seed 1")
+            case "die_at_seed_1" if spec.seed == 1:
+                os._exit(1)
+            case "die_once":
+                marker = Path(os.environ["MARK"]) / spec.key
+                if not marker.exists():
+                    marker.touch()
+                    os._exit(1)
+            case "meet":
+                meet(spec)
+            case "sleep":
+                time.sleep(1000)
+        process = {
+            "pid": os.getpid(),
+            "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+            "folder": str(Path.cwd()),
+            "environment": {name: os.environ.get(name) for name in SHOWN},
+            "pixels": int(data.images.sum()),
+        }
+        yield Outcome("ok", accuracy=accuracy_of(spec), device=json.dumps(process))
+
+
+class Notes:
+    """A watcher, and a place for outcomes, that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.planned_batches: list[tuple[int, int]] = []
+        self.order: list[tuple[str, int]] = []
+        self.recorded: dict[str, Outcome] = {}
+
+    def planned(self, specs: Sequence[Spec], already: int) -> None:
+        self.planned_batches.append((len(specs), already))
+
+    def finished(self, spec: Spec, outcome: Outcome) -> None:
+        self.order.append((spec.network.fingerprint, spec.seed))
+
+    def record(self, spec: Spec, outcome: Outcome) -> None:
+        assert spec.key not in self.recorded
+        self.recorded[spec.key] = outcome
