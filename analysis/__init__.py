@@ -1,0 +1,33 @@
+"""What the records of a run mean: frames, the frontier, comparisons, the law of scaling, tables and figures.
+
+Reads what the engine wrote and never imports JAX or Ray, so that a notebook opens at once. Names load when used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_ROOMS = {
+    "Judgement": "comparison",
+    "judge": "comparison",
+    "accuracy_against_multiply_adds": "figures",
+    "Run": "frames",
+    "load_run": "frames",
+    "Law": "law",
+    "fit_law": "law",
+    "frontier": "pareto",
+    "frontier_frame": "run_outputs",
+    "step2_table": "scale_up",
+    "published_table": "tables",
+}
+
+__all__ = list(_ROOMS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,212 @@
+"""A run directory as data frames. Works on runs that are finished, cut short or still going."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling_search.errors import UserError
+from scaling_search.rule import CompoundRule
+from scaling_search.store import RunDirectory, open_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NETWORK = {
+    "network": "str",
+    "fingerprint": "str",
+    "depth": "float64",
+    "width": "float64",
+    "resolution": "float64",
+    "input_resolution": "int64",
+    "parameters": "int64",
+    "multiply_adds": "int64",
+    "activations": "int64",
+}
+
+TRIALS = {
+    "key": "str",
+    **_NETWORK,
+    "step": "int64",
+    "seed": "int64",
+    "evaluate": "str",
+    "status": "str",
+    "reason": "str",
+    "failed_step": "Int64",
+    "val_accuracy": "float64",
+    "test_accuracy": "float64",
+    "loss": "float64",
+    "seconds_build": "float64",
+    "seconds_trace": "float64",
+    "seconds_compile": "float64",
+    "seconds_train": "float64",
+    "seconds_evaluate": "float64",
+    "peak_memory": "Int64",
+    "device": "str",
+}
+"""Columns of `Run.trials` with their types.
+
+`network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
+`step` is 1 for the networks of STEP 1, its baseline among them, and 2 for what only STEP 2 trains. Accuracies are
+0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the validation split did, so
+that neither gets into the other's statistics. `seconds_*` are missing where another seed's trial did that work, and
+`peak_memory` is in bytes.
+"""
+
+CURVES = {
+    "key": "str",
+    "epoch": "int64",
+    "step": "int64",
+    "learning_rate": "float64",
+    "train_loss": "float64",
+    "accuracy": "float64",
+    "loss": "float64",
+}
+"""Columns of `Run.curves`: one row an epoch of the trial `key`; `accuracy` and `loss` where it was evaluated."""
+
+POINTS = {
+    "phi": "float64",
+    "alpha": "float64",
+    "beta": "float64",
+    "gamma": "float64",
+    "cost_factor": "float64",
+    "realised_cost": "float64",
+    **_NETWORK,
+    "rejected": "str",
+}
+"""Columns of `Run.points`: one row a point of STEP 1's grid, and last the baseline with phi 0 and coefficients of 1.
+
+`cost_factor` is alpha * beta^2 * gamma^2, `realised_cost` the network's multiply-adds relative to the baseline's, and
+`rejected` why equation 2 refused the point.
+"""
+
+MODELS = {
+    "model": "str",
+    "coefficients": "str",
+    "phi": "float64",
+    "alpha": "float64",
+    "beta": "float64",
+    "gamma": "float64",
+    **_NETWORK,
+    "training_cost": "float64",
+    "trained": "bool",
+}
+"""Columns of `Run.models`: B0..B7 of STEP 2, by coefficients "found" and "published". Only the found have a phi and
+alpha, beta, gamma; `training_cost` is in multiply-adds, and `trained` says whether the run's budget allows it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run has written so far. The frames' columns are TRIALS, CURVES, POINTS and MODELS of this module."""
+
+    path: Path
+    manifest: dict[str, Any]
+    trials: "pd.DataFrame"
+    """One row a finished trial."""
+    curves: "pd.DataFrame"
+    """One row an epoch of a trial."""
+    points: "pd.DataFrame"
+    """One row a point of the grid; empty until STEP 1 is laid out."""
+    models: "pd.DataFrame"
+    """One row a model and set of coefficients; empty until STEP 2 is laid out."""
+
+
+def load_run(path: str | Path) -> Run:
+    """The frames of a run. Raises UserError where `path` is no run, or its step files cannot be understood.
+
+    A trial record that cannot be understood is passed over with a warning that names it.
+    """
+    directory = open_run(path)
+    points = _frame(_rows_of(directory, "step1", _point_rows), POINTS)
+    models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
+    allowed = set(points["fingerprint"][points["rejected"].isna()])
+    trials, curves = [], []
+    for record in directory.records():
+        try:
+            row, curve = _trial_row(record), _curve_rows(record)
+        except (KeyError, TypeError, AttributeError) as error:
+            warnings.warn(f"passed over record {record['key']} of {path}: no {error}", stacklevel=2)
+            continue
+        trials.append(row | {"step": 1 if row["fingerprint"] in allowed else 2})
+        curves += curve
+    return Run(directory.path, directory.manifest(), _frame(trials, TRIALS), _frame(curves, CURVES), points, models)
+
+
+def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
+
+
+def _network_row(network: dict[str, Any]) -> dict[str, Any]:
+    costs = {name: network[name] for name in ("input_resolution", "parameters", "multiply_adds", "activations")}
+    scale = {name: network["scale"][name] for name in ("depth", "width", "resolution")}
+    return {"network": network["family"], "fingerprint": network["fingerprint"], **scale, **costs}
+
+
+def _trial_row(record: dict[str, Any]) -> dict[str, Any]:
+    spec, outcome = record["spec"], record["outcome"]
+    accuracy = outcome["accuracy"] if outcome["status"] == "ok" else None
+    phases = ("build", "trace", "compile", "train", "evaluate")
+    return {
+        "key": record["key"],
+        **_network_row(spec["network"]),
+        "seed": spec["seed"],
+        "evaluate": spec["evaluate"],
+        "status": outcome["status"],
+        "reason": outcome["reason"],
+        "failed_step": outcome["failed_step"],
+        "val_accuracy": accuracy if spec["evaluate"] == "validation" else None,
+        "test_accuracy": accuracy if spec["evaluate"] == "test" else None,
+        "loss": outcome["loss"],
+        **{f"seconds_{phase}": outcome["seconds"].get(phase) for phase in phases},
+        "peak_memory": outcome["peak_memory"],
+        "device": outcome["device"],
+    }
+
+
+def _curve_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"key": record["key"]} | {name: epoch[name] for name in CURVES if name != "key"}
+        for epoch in record["outcome"]["curve"]
+    ]
+
+
+def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    baseline = _network_row(tree["networks"][tree["baseline"]])
+    for point in tree["points"]:
+        network = _network_row(tree["networks"][point["network"]])
+        yield {
+            "phi": tree["phi"],
+            **{name: point[name] for name in ("alpha", "beta", "gamma", "cost_factor", "rejected")},
+            "realised_cost": network["multiply_adds"] / baseline["multiply_adds"],
+            # The point's own scale, not that of another which rounds to the same network.
+            **network | asdict(CompoundRule(point["alpha"], point["beta"], point["gamma"]).at(tree["phi"])),
+        }
+    ones = dict.fromkeys(("alpha", "beta", "gamma", "cost_factor", "realised_cost"), 1.0)
+    yield {"phi": 0.0, **ones, "rejected": None, **baseline}
+
+
+def _model_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    none = dict.fromkeys(("alpha", "beta", "gamma"))
+    for model in tree["models"]:
+        rule = tree["rule"] if model["coefficients"] == "found" else none
+        own = {
+            name: model[name]
+            for name in ("model", "coefficients", "phi", "depth", "width", "resolution", "training_cost", "trained")
+        }
+        yield _network_row(tree["networks"][model["network"]]) | {name: rule[name] for name in none} | own
+
+
+def _rows_of(directory: RunDirectory, name: str, rows: Any) -> list[dict[str, Any]]:
+    tree = directory.document(name)
+    if tree is None:
+        return []
+    try:
+        return list(rows(tree))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{directory.path / name}.json cannot be understood: no {error}",
+            hint=f"run the step again: scaling-search resume {directory.path}",
+        ) from None

@@ -1,0 +1,50 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import analysis
+
+ROOT = Path(__file__).parents[2]
+
+
+def loaded_after(code):
+    """The modules that a fresh Python has loaded after `code`."""
+    show = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_analysis_loads_nothing_heavy_and_takes_under_half_a_second():
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        loaded = loaded_after("import analysis")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.5
+    assert not loaded & {"pandas", "numpy", "scipy", "matplotlib", "rich", "jax", "ray"}
+
+
+def test_no_part_of_analysis_imports_jax_or_ray():
+    parts = sorted(file.stem for file in (ROOT / "analysis").glob("*.py") if file.stem != "__init__")
+    loaded = loaded_after("import " + ", ".join(f"analysis.{part}" for part in parts))
+    assert f"analysis.{parts[0]}" in loaded
+    assert not loaded & {"jax", "flax", "ray", "optax", "matplotlib.pyplot"}
+
+
+def test_analysis_takes_from_the_engine_only_store_rule_and_errors():
+    for file in (ROOT / "analysis").glob("*.py"):
+        imported = {line.split()[1] for line in file.read_text().splitlines() if line.startswith("from scaling_search")}
+        assert imported <= {"scaling_search.store", "scaling_search.rule", "scaling_search.errors"}, file
+
+
+@pytest.mark.parametrize("name", analysis.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    assert getattr(analysis, name).__doc__
+    assert name in dir(analysis)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = analysis.nothing

@@ -1,0 +1,79 @@
+import pytest
+from made_up import write_step1
+
+from analysis import accuracy_against_multiply_adds, judge, load_run
+from analysis.figures import render
+from scaling_search.rule import Grid
+
+
+@pytest.fixture(scope="module")
+def figure(whole, judgement, step2):
+    return accuracy_against_multiply_adds(whole, judgement, step2)
+
+
+def legend_of(figure):
+    return {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+
+
+@pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_the_same_figure_gives_the_same_bytes(figure, format, start):
+    picture = render(figure, format)
+    assert picture.startswith(start) and picture == render(figure, format)
+
+
+def test_a_picture_has_no_date_and_embeds_its_letters(figure):
+    svg = render(figure, "svg")
+    assert b"<dc:date>" not in svg and b"<text" not in svg
+    pdf = render(figure, "pdf")
+    assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf and b"/Type3" not in pdf
+
+
+def test_measured_and_extrapolated_are_told_apart(figure):
+    assert {"found: extrapolated, not trained", "published: extrapolated, not trained"} <= legend_of(figure)
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert lines["found: extrapolated, not trained"].get_markerfacecolor() == "white"
+
+
+def test_the_two_curves_differ_in_more_than_colour(figure):
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    markers = {lines[f"{name}: extrapolated, not trained"].get_marker() for name in ("found", "published")}
+    assert len(markers) == 2
+
+
+def test_no_two_names_of_models_lie_on_each_other(figure):
+    figure.draw_without_rendering()
+    texts = [text for text in figure.axes[0].texts if text.get_text().startswith("B")]
+    boxes = [text.get_window_extent().padded(-1) for text in texts if len(text.get_text()) == 2]
+    assert len(boxes) == 15
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
+def test_nothing_is_clipped(figure):
+    figure.draw_without_rendering()
+    tight, width, height = figure.get_tightbbox(), *figure.get_size_inches()
+    assert tight.x0 >= 0 and tight.y0 >= 0 and tight.x1 <= width and tight.y1 <= height
+
+
+def test_title_and_caption_name_images_seeds_and_winner(figure, judgement):
+    axes, winner = figure.axes[0], judgement.winner
+    caption = " ".join(text.get_text() for text in axes.texts).replace("\n", " ")
+    assert "digits" in axes.get_title(loc="left") and "3 seeds" in caption
+    assert f"alpha {winner.alpha:.2f}, beta {winner.beta:.2f}" in caption
+
+
+def test_step_1_alone_and_a_single_seed_can_be_drawn(new_run):
+    run = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
+    figure = accuracy_against_multiply_adds(run, judge(run.points, run.trials), None)
+    assert "winner of STEP 1" in legend_of(figure) and render(figure, "svg")
+
+
+def test_step_2_alone_can_be_drawn(whole, step2):
+    assert "baseline (phi = 0)" not in legend_of(accuracy_against_multiply_adds(whole, None, step2))
+
+
+def test_no_global_setting_of_matplotlib_changes(whole, judgement):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    accuracy_against_multiply_adds(whole, judgement, None)
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,136 @@
+import csv
+import time
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from analysis import fit_law
+from scaling_search.errors import UserError
+
+
+def logit(p):
+    return np.log(p) - np.log1p(-p)
+
+
+def law_of(x, floor=0.02, scale=0.06, exponent=0.5):
+    return floor + scale * (x / 5e5) ** -exponent
+
+
+def networks(random, noise, count=25):
+    """Most of the networks near twice the baseline's cost, as in STEP 1, the others up to 25 times."""
+    x = 5e5 * np.r_[1, random.uniform(1.5, 3.1, count - 9), 3.6, 4.5, 6.4, 8.4, 13, 19.2, 25, 25.3]
+    return x, accuracy_of(x, random, noise)
+
+
+def accuracy_of(x, random, noise):
+    return 1 - 1 / (1 + np.exp(-(logit(law_of(x)) + random.normal(0, noise, len(x)))))
+
+
+@pytest.fixture(scope="module")
+def table2():
+    text = (resources.files("analysis") / "reference" / "table2_imagenet.csv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["family"] == "efficientnet"]
+    return (
+        np.array([1e9 * float(row["flops_billions"]) for row in rows]),
+        np.array([float(row["top1_percent"]) / 100 for row in rows]),
+    )
+
+
+def test_b0_to_b3_of_table_2_foretell_b4_to_b7_within_1_3_points(table2):
+    x, y = table2
+    predicted = fit_law(x[:4], y[:4]).predict(x[4:])
+    assert np.abs(predicted["val_accuracy"] - y[4:]).max() < 0.013
+    assert (predicted["low"] <= y[4:]).all() and (y[4:] <= predicted["high"]).all()
+    assert (predicted["high"] - predicted["low"] < 0.1).all()
+    assert predicted["beyond"].tolist() == pytest.approx([4.2 / 1.8, 5.5, 19 / 1.8, 37 / 1.8])
+
+
+def test_a_known_law_is_recovered_from_exact_points():
+    x = 5e5 * np.geomspace(1, 40, 12)
+    law = fit_law(x, 1 - law_of(x), resamples=5)
+    assert (law.floor, law.exponent) == (pytest.approx(0.02, rel=1e-3), pytest.approx(0.5, rel=1e-3))
+    far = np.array([1e8, 1e9])
+    assert law.predict(far)["val_accuracy"].to_numpy() == pytest.approx(1 - law_of(far), abs=1e-4)
+
+
+def test_a_known_law_is_recovered_from_noisy_points():
+    x, y = networks(np.random.default_rng(0), noise=0.05)
+    near = 5e5 * np.array([1.0, 2.0, 8.0, 25.0, 50.0])
+    predicted = fit_law(x, y, resamples=20).predict(near)
+    assert predicted["val_accuracy"].to_numpy() == pytest.approx(1 - law_of(near), abs=0.005)
+
+
+def test_prediction_intervals_cover_new_networks_as_often_as_they_say():
+    random = np.random.default_rng(5)
+    new = 5e5 * np.array([2.0, 25.0, 50.0, 200.0])
+    hits = []
+    for _ in range(12):
+        law = fit_law(*networks(random, noise=0.08), resamples=40)
+        predicted = law.predict(new)
+        hits.append(predicted["val_accuracy"].notna() & between(accuracy_of(new, random, 0.08), predicted))
+    assert np.mean(hits) > 0.85
+
+
+def between(values, predicted):
+    return (predicted["low"] <= values) & (values <= predicted["high"])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_intervals_widen_with_the_distance_from_what_was_measured(seed):
+    x, y = networks(np.random.default_rng(seed), noise=0.08)
+    law = fit_law(x, y, resamples=60)
+    predicted = law.predict(law.reach * np.array([1.0, 3.0, 10.0, 100.0]))
+    assert (predicted["high"] - predicted["low"]).is_monotonic_increasing
+    assert (predicted["low"] <= predicted["val_accuracy"]).all() and between(predicted["val_accuracy"], predicted).all()
+
+
+def test_one_odd_network_does_not_bend_the_law():
+    x, y = networks(np.random.default_rng(0), noise=0.02)
+    odd = y.copy()
+    odd[5] -= 0.4
+    far = [5e7]
+    straight, bent = (fit_law(x, values, resamples=5).predict(far)["val_accuracy"][0] for values in (y, odd))
+    assert bent == pytest.approx(straight, abs=0.003)
+
+
+@pytest.mark.parametrize("y", [[0.9, 0.8, 0.7, 0.6, 0.5], [1.0] * 5, [0.0] * 5, [0.93] * 5, [0.1, 0.9, 0.1, 0.9, 0.1]])
+def test_whatever_is_fitted_accuracies_stay_between_0_and_1(y):
+    predicted = fit_law([1e6, 2e6, 3e6, 4e6, 5e6], y, resamples=10).predict([1e3, 1e6, 1e9, 1e15])
+    accuracies = predicted[["val_accuracy", "low", "high"]].to_numpy()
+    assert np.isfinite(accuracies).all() and (accuracies >= 0).all() and (accuracies <= 1).all()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others():
+    x, y = networks(np.random.default_rng(0), noise=0.05)
+    one, same, other = (fit_law(x, y, seed=seed, resamples=10).predict([1e8]) for seed in (0, 0, 1))
+    assert one.equals(same)
+    assert one["val_accuracy"].equals(other["val_accuracy"]) and not one["low"].equals(other["low"])
+
+
+def test_25_networks_take_under_two_seconds():
+    x, y = networks(np.random.default_rng(0), noise=0.08)
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        fit_law(x, y)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 2
+
+
+def test_networks_without_an_accuracy_are_left_out():
+    law = fit_law([1e6, 2e6, 3e6, 4e6, 9e6], [0.7, 0.75, 0.78, 0.8, np.nan], resamples=5)
+    assert law.networks == 4 and law.reach == 4e6
+
+
+def test_three_sizes_are_too_few():
+    with pytest.raises(UserError, match=r"3 different multiply-adds.*needs four"):
+        fit_law([1e6, 1e6, 2e6, 3e6], [0.7, 0.7, 0.75, 0.8])
+    with pytest.raises(UserError, match="0 different"):
+        fit_law([], [])
+
+
+def test_a_network_without_multiply_adds_is_refused():
+    x, y = networks(np.random.default_rng(0), noise=0.05)
+    with pytest.raises(UserError, match="above 0"):
+        fit_law(x, y, resamples=2).predict([0.0])
