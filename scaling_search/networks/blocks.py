@@ -79,9 +79,10 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Gates x (N, H, W, channels)."""
-        mean = x.mean((1, 2))
-        gate = jax.nn.sigmoid(self.excite(ops.activate(self.squeeze(mean), self.activation)).astype(x.dtype))
-        return x * gate[:, None, None, :]
+        first, second = self.squeeze, self.excite
+        return ops.squeeze_excite(
+            x, first.kernel[...], first.bias[...], second.kernel[...], second.bias[...], self.activation
+        )
 
 
 def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:

@@ -118,8 +118,9 @@ class _Judgement(NamedTuple):
 
 
 def _evaluate(program: Program, state: TrainState, images: Prepared, batch_size: int) -> _Judgement:
+    averaged = program.averaged(state)
     sums = [
-        program.evaluate(state, batch, labels, weights)
+        program.evaluate(averaged, batch, labels, weights)
         for batch, labels, weights in evaluation_batches(images.eval_images, images.eval_labels, batch_size)
     ]
     correct, entropy = np.array(jax.device_get(sums), np.float64).sum(0) / len(images.eval_labels)

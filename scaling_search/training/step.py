@@ -8,10 +8,12 @@ and averages would take longer to compile than the network itself.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import Array
@@ -44,8 +46,10 @@ class Program:
 
     train: Callable[[TrainState, ArrayLike, ArrayLike], tuple[TrainState, Array]]
     """(state, images, labels) -> (state, loss). The state is donated."""
-    evaluate: Callable[[TrainState, ArrayLike, ArrayLike, ArrayLike], tuple[Array, Array]]
-    """(state, images, labels, weights) -> (weighted correct answers, weighted cross-entropy), by averaged weights."""
+    evaluate: Callable[[nnx.State[Any, Any], ArrayLike, ArrayLike, ArrayLike], tuple[Array, Array]]
+    """(averaged, images, labels, weights) -> (weighted correct answers, weighted cross-entropy)."""
+    averaged: Callable[[TrainState], nnx.State[Any, Any]]
+    """The averaged weights and statistics of a state, as the network holds them."""
     start: Callable[[nnx.Module], TrainState]
     """A network freshly built -> its first state."""
     memory: int | None
@@ -79,23 +83,33 @@ def _partition(tree: Any, first: Callable[[Any], bool]) -> tuple[list[Any], list
     return [leaf for leaf, one in zip(leaves, picked, strict=True) if one], left, join
 
 
-def _take_apart(network: nnx.Module) -> tuple[_Parts, Callable[[_Parts], nnx.Module]]:
-    """The parts of a network's state, and the inverse, which can be traced."""
+def _pack(leaves: list[Any]) -> tuple[Array, Callable[[Any], list[Any]]]:
+    """Arrays as one vector, and the inverse, which works on NumPy's vectors as well as on traced ones."""
+    vector, _ = ravel_pytree(leaves)
+    ends = list(accumulate(leaf.size for leaf in leaves))
+
+    def unpack(packed: Any) -> list[Any]:
+        cuts = [packed[end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
+        return [cut.reshape(leaf.shape).astype(leaf.dtype) for cut, leaf in zip(cuts, leaves, strict=True)]
+
+    return vector, unpack
+
+
+def _take_apart(network: nnx.Module) -> tuple[Any, _Parts, Callable[[_Parts], nnx.State[Any, Any]]]:
+    """The graph of a network, the parts of its state, and the inverse of these, which can be traced."""
     state: tuple[Any, ...] = nnx.split(network, nnx.Param, ...)
     graphdef, params, others = state
     kernel_list, rest_list, join_params = _partition(params, lambda leaf: leaf.ndim >= 2)
     statistic_list, streams, join_others = _partition(others, _is_float)
-    kernels, kernels_back = ravel_pytree(kernel_list)
-    rest, rest_back = ravel_pytree(rest_list)
-    statistics, statistics_back = ravel_pytree(statistic_list)
+    (kernels, kernels_back), (rest, rest_back) = _pack(kernel_list), _pack(rest_list)
+    statistics, statistics_back = _pack(statistic_list)
 
-    def put_together(parts: _Parts) -> nnx.Module:
+    def put_together(parts: _Parts) -> nnx.State[Any, Any]:
         params = join_params(kernels_back(parts.params["kernels"]), rest_back(parts.params["rest"]))
         others = join_others(statistics_back(parts.statistics), parts.streams)
-        # Without copy, batch statistics written under jax.grad raise TraceContextError.
-        return nnx.merge(graphdef, params, others, copy=True)
+        return nnx.merge_state(params, others)
 
-    return _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
+    return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
 
 
 def _changed(network: nnx.Module) -> tuple[Array, Any]:
@@ -120,14 +134,18 @@ def compile_program(
     """
     rule = optimiser(recipe, steps_per_epoch)
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
-    _, put_together = _take_apart(network)
+    graphdef, _, put_together = _take_apart(network)
+
+    def network_of(state: nnx.State[Any, Any]) -> Any:
+        # Without copy, batch statistics written under jax.grad raise TraceContextError.
+        return nnx.merge(graphdef, state, copy=True)
 
     def normalised(batch: Array) -> Array:
         return (batch.astype(jnp.float32) - mean) / std
 
     def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
         def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
-            net: Any = put_together(_Parts(params, state.statistics, state.streams))
+            net = network_of(put_together(_Parts(params, state.statistics, state.streams)))
             net.train()
             logits = net(normalised(batch))
             targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), recipe.label_smoothing)
@@ -140,8 +158,8 @@ def compile_program(
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, (params, statistics))
         return TrainState(state.step + 1, params, statistics, streams, optimiser_state, ema), value  # type: ignore[arg-type]
 
-    def evaluate(state: TrainState, batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
-        net: Any = put_together(_Parts(*state.ema, state.streams))
+    def evaluate(averaged: nnx.State[Any, Any], batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
+        net = network_of(averaged)
         net.eval()
         logits = net(normalised(batch))
         correct = (logits.argmax(-1) == labels) * weights
@@ -149,7 +167,7 @@ def compile_program(
         return correct.sum(), entropy.sum()
 
     def start(fresh: nnx.Module) -> TrainState:
-        parts, _ = _take_apart(fresh)
+        _, parts, _ = _take_apart(fresh)
         if parts.params["kernels"].size + parts.params["rest"].size == 0:
             raise UserError(
                 "the network has no parameters to train", "parameters are nnx.Param variables of the module"
@@ -158,13 +176,19 @@ def compile_program(
         ema = jax.tree.map(jnp.array, (parts.params, parts.statistics))
         return TrainState(jnp.zeros((), jnp.int32), *parts, rule.init(parts.params), ema)
 
+    def averaged(state: TrainState) -> nnx.State[Any, Any]:
+        # NumPy cuts the vectors up in no time; a program to do it would take as long to compile as evaluation itself.
+        params, statistics = jax.tree.map(np.asarray, state.ema)
+        return put_together(_Parts(params, statistics, state.streams))
+
     began = time.perf_counter()
-    state = jax.tree.map(_shape, start(network))
+    first = start(network)
+    state, averages = jax.tree.map(_shape, (first, averaged(first)))
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
     weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
     try:
         traced_train = jax.jit(train, donate_argnums=0).lower(state, images, labels)
-        traced_evaluate = jax.jit(evaluate).lower(state, images, labels, weights)
+        traced_evaluate = jax.jit(evaluate).lower(averages, images, labels, weights)
     except (TypeError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise UserError(f"the network cannot be trained on images of shape {images.shape}: {first_line}") from error
@@ -173,6 +197,7 @@ def compile_program(
     return Program(
         train=compiled_train,
         evaluate=compiled_evaluate,
+        averaged=averaged,
         start=start,
         memory=_step_bytes(compiled_train),
         seconds={"trace": traced - began, "compile": time.perf_counter() - traced},

@@ -1,0 +1,100 @@
+"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. All arrays are float32.
+
+Each answers with the gradients of its operation in a call of its own; `networks.ops` joins the two. Shapes are checked
+when a call runs.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+ACTIVATIONS = ("none", "relu", "relu6", "silu")
+"""By their numbers in kernels.h."""
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Shape = tuple[int, ...]
+
+
+def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """x (N, H, W, C) with kernel (K, K, 1, C): (N, H', W', C)."""
+    height, width = (
+        (side + sum(pad) - taps) // stride + 1
+        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    )
+    out = (x.shape[0], max(0, height), max(0, width), x.shape[3])
+    return _call("depthwise", [out], x, kernel, **_window(stride, pads))[0]
+
+
+def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
+    """The gradients of x and kernel."""
+    dx, dkernel = _call("depthwise_gradient", [x.shape, kernel.shape], x, kernel, dy, **_window(stride, pads))
+    return dx, dkernel
+
+
+def batch_norm(
+    x: Array, scale: Array, bias: Array, epsilon: float, activation: str
+) -> tuple[Array, Array, Array]:
+    """y (..., C), and the batch's mean and variance (C,)."""
+    shapes = [x.shape, scale.shape, scale.shape]
+    y, mean, variance = _call("batch_norm", shapes, x, scale, bias, **_norm(epsilon, activation))
+    return y, mean, variance
+
+
+def batch_norm_gradient(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, dy: Array, epsilon: float, activation: str
+) -> tuple[Array, Array, Array]:
+    """The gradients of x, scale and bias."""
+    shapes, arrays = [x.shape, scale.shape, scale.shape], (x, scale, bias, mean, variance, dy)
+    dx, dscale, dbias = _call("batch_norm_gradient", shapes, *arrays, **_norm(epsilon, activation))
+    return dx, dscale, dbias
+
+
+def normalise(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
+) -> Array:
+    """y (..., C), by statistics given (C,)."""
+    return _call("normalise", [x.shape], x, scale, bias, mean, variance, **_norm(epsilon, activation))[0]
+
+
+def squeeze_excite(
+    x: Array, squeeze: Array, squeeze_bias: Array, excite: Array, excite_bias: Array, activation: str
+) -> tuple[Array, Array, Array, Array]:
+    """y (N, H, W, C), and what the gradient needs: means (N, C), hidden values (N, S), gates (N, C)."""
+    (images, *_, channels), squeezed = x.shape, squeeze.shape[1]
+    shapes, arrays = [x.shape, (images, channels), (images, squeezed), (images, channels)], (x, squeeze, squeeze_bias)
+    y, mean, hidden, gate = _call(
+        "squeeze_excite", shapes, *arrays, excite, excite_bias, activation=_activation(activation)
+    )
+    return y, mean, hidden, gate
+
+
+def squeeze_excite_gradient(
+    x: Array, squeeze: Array, excite: Array, mean: Array, hidden: Array, gate: Array, dy: Array, activation: str
+) -> tuple[Array, Array, Array, Array, Array]:
+    """The gradients of x and of the two layers: kernel, bias, kernel, bias."""
+    shapes = [x.shape, squeeze.shape, squeeze.shape[1:], excite.shape, excite.shape[1:]]
+    arrays = (x, squeeze, excite, mean, hidden, gate, dy)
+    dx, dsqueeze, dsqueeze_bias, dexcite, dexcite_bias = _call(
+        "squeeze_excite_gradient", shapes, *arrays, activation=_activation(activation)
+    )
+    return dx, dsqueeze, dsqueeze_bias, dexcite, dexcite_bias
+
+
+def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic) -> Sequence[Array]:
+    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
+    return found
+
+
+def _window(stride: int, pads: Pads) -> dict[str, np.generic]:
+    return {"stride": np.int64(stride), "top": np.int64(pads[0][0]), "left": np.int64(pads[1][0])}
+
+
+def _norm(epsilon: float, activation: str) -> dict[str, np.generic]:
+    return {"epsilon": np.float32(epsilon), "activation": _activation(activation)}
+
+
+def _activation(name: str) -> np.int64:
+    return np.int64(ACTIVATIONS.index(name))

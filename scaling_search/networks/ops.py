@@ -1,0 +1,334 @@
+"""Convolution, batch normalisation and squeeze-and-excitation, each with the form that suits the platform.
+
+XLA lowers a depthwise convolution on a CPU to something many times slower than it need be, fuses a transpose of the
+large operand into the weight gradient of a 1x1 convolution, and takes tens of milliseconds to compile each of the many
+small loops of a batch norm. So on a CPU float32 goes through native kernels where they are there (`native`); else a
+depthwise convolution is computed as a sum of k * k shifted products; and a 1x1 convolution is a matrix product.
+Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when a program is compiled:
+whoever reads the traced program finds the plain form in it.
+
+Images are NHWC, kernels HWIO.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from scaling_search import native
+from scaling_search.native import calls
+from scaling_search.networks import shifts
+from scaling_search.networks.lowering import Form, by_platform
+from scaling_search.networks.shifts import Pads
+
+Padding = Literal["SAME", "VALID"] | Sequence[tuple[int, int]]
+Activation = Literal["silu", "relu", "relu6", "none"]
+
+
+def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", groups: int = 1) -> Array:
+    """Convolves x (N, H, W, C) with kernel (K, K, C / groups, F): (N, H', W', F), in the dtype of x."""
+    pads = _pads(x.shape, kernel.shape, stride, padding)
+    kernel = kernel.astype(x.dtype)
+    if kernel.shape[2:] == (1, groups) and groups == x.shape[3]:
+        return _depthwise(x, kernel, stride, pads)
+    if kernel.shape[:2] == (1, 1) and stride == 1 and groups == 1 and pads == NO_PADS:
+        return _pointwise(x, kernel)
+    return _plain(x, kernel, stride, pads, groups)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _batch_norm(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: Activation
+) -> Array:
+    static = (epsilon, activation)
+    forms = {"cpu": Form(_normalise_on_cpu, static), "plain": Form(_normalise, static)}
+    return by_platform(x, scale, bias, mean, variance, out=[x], **forms)[0]
+
+
+def batch_norm(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, *, epsilon: float, activation: Activation
+) -> Array:
+    """Normalises x (..., C) with given statistics (C,), then applies the activation: for evaluation."""
+    return _batch_norm(x, scale, bias, mean, variance, epsilon, activation)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_norm_train(
+    x: Array, scale: Array, bias: Array, epsilon: float, activation: Activation
+) -> tuple[Array, Array, Array]:
+    """Normalises x (..., C) with its own statistics, then applies the activation: for training.
+
+    Returns the result, and the batch's mean and (biased) variance, both (C,) float32, through which no gradient flows.
+    The statistics take one pass over x; the gradient recomputes the activation rather than keep its input.
+    """
+    return _batch_norm_forward(x, scale, bias, epsilon, activation)[0]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def squeeze_excite(
+    x: Array, squeeze: Array, squeeze_bias: Array, excite: Array, excite_bias: Array, activation: Activation
+) -> Array:
+    """Scales each channel of x (N, H, W, C) by a gate: two dense layers, (C, S) and (S, C), on the mean over pixels."""
+    return _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activation)[0]
+
+
+def activate(x: Array, activation: Activation) -> Array:
+    """Applies an activation by its name."""
+    match activation:
+        case "silu":
+            return x * lax.logistic(x)
+        case "relu":
+            return jnp.maximum(x, 0)
+        case "relu6":
+            return jnp.clip(x, 0, 6)
+        case "none":
+            return x
+
+
+def _activation_gradient(z: Array, activation: Activation) -> Array | None:
+    match activation:
+        case "silu":
+            sigmoid = lax.logistic(z)
+            return sigmoid * (1 + z * (1 - sigmoid))
+        case "relu":
+            return (z > 0).astype(z.dtype)
+        case "relu6":
+            return ((z > 0) & (z < 6)).astype(z.dtype)
+        case "none":
+            return None
+
+
+def _takes_native(*arrays: Array) -> bool:
+    return all(array.dtype == jnp.float32 for array in arrays) and native.available()
+
+
+# Batch norm
+
+
+def _affine(x: Array, factor: Array, offset: Array) -> Array:
+    return x * factor.astype(x.dtype) + offset.astype(x.dtype)
+
+
+def _channel_sum(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1]).astype(jnp.float32).sum(0)
+
+
+def _batch_norm_forward(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
+    static = (epsilon, activation)
+    y, mean, variance = by_platform(
+        *(x, scale, bias),
+        out=[x, vector, vector],
+        cpu=Form(_normalise_by_own_on_cpu, static),
+        plain=Form(_normalise_by_own, static),
+    )
+    return (y, mean, variance), (x, scale, bias, mean, variance)
+
+
+def _normalise(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
+    factor = scale * lax.rsqrt(variance + epsilon)
+    return [activate(_affine(x, factor, bias - mean * factor), activation)]
+
+
+def _normalise_on_cpu(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
+    if _takes_native(x, scale, bias, mean, variance):
+        return [calls.normalise(x, scale, bias, mean, variance, epsilon, activation)]
+    return _normalise(x, scale, bias, mean, variance, epsilon, activation)
+
+
+def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    count = x.size // x.shape[-1]
+    wide = x.astype(jnp.float32)
+    mean = _channel_sum(wide) / count
+    variance = jnp.maximum(_channel_sum(wide * wide) / count - mean * mean, 0)
+    return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
+
+
+def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    if _takes_native(x, scale, bias):
+        return calls.batch_norm(x, scale, bias, epsilon, activation)
+    return _normalise_by_own(x, scale, bias, epsilon, activation)
+
+
+def _batch_norm_backward(epsilon, activation, kept, gradients):  # type: ignore[no-untyped-def]
+    x, scale, bias, *_ = kept
+    static = (epsilon, activation)
+    forms = {"cpu": Form(_batch_norm_gradient_on_cpu, static), "plain": Form(_batch_norm_gradient, static)}
+    return tuple(by_platform(*kept, gradients[0], out=[x, scale, bias], **forms))
+
+
+def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation):  # type: ignore[no-untyped-def]
+    inverse = lax.rsqrt(variance + epsilon)
+    factor = scale * inverse
+    slope = _activation_gradient(_affine(x, factor, bias - mean * factor), activation)
+    if slope is not None:
+        dz = dz * slope
+    count = x.size // x.shape[-1]
+    wide = dz.astype(jnp.float32)
+    dbias = _channel_sum(wide)
+    dscale = (_channel_sum(wide * x.astype(jnp.float32)) - mean * dbias) * inverse
+    # dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
+    slope_of_x = -factor * inverse * dscale / count
+    constant = -factor * dbias / count - slope_of_x * mean
+    return dz * factor.astype(x.dtype) + _affine(x, slope_of_x, constant), dscale, dbias
+
+
+def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
+    if _takes_native(x, scale, bias, dy):
+        return calls.batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
+    return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
+
+
+def _batch_norm_given_backward(epsilon, activation, kept, dy):  # type: ignore[no-untyped-def]
+    return jax.vjp(lambda *arrays: _normalise(*arrays, epsilon, activation)[0], *kept)[1](dy)
+
+
+_batch_norm.defvjp(lambda *arguments: (_batch_norm(*arguments), arguments[:5]), _batch_norm_given_backward)
+batch_norm_train.defvjp(_batch_norm_forward, _batch_norm_backward)
+
+
+# Squeeze-and-excitation
+
+
+def _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
+    wide = jax.ShapeDtypeStruct((x.shape[0], x.shape[3]), jnp.float32)
+    hidden = jax.ShapeDtypeStruct((x.shape[0], squeeze.shape[1]), jnp.float32)
+    y, *kept = by_platform(
+        *(x, squeeze, squeeze_bias, excite, excite_bias),
+        out=[x, wide, hidden, wide],
+        cpu=Form(_gate_on_cpu, (activation,)),
+        plain=Form(_gate, (activation,)),
+    )
+    return y, (x, squeeze, excite, *kept)
+
+
+def _gate(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
+    mean = x.mean((1, 2), dtype=jnp.float32)
+    hidden = mean @ squeeze + squeeze_bias
+    gate = lax.logistic(activate(hidden, activation) @ excite + excite_bias)
+    return x * gate[:, None, None].astype(x.dtype), mean, hidden, gate
+
+
+def _gate_on_cpu(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
+    form = calls.squeeze_excite if _takes_native(x, squeeze, squeeze_bias, excite, excite_bias) else _gate
+    return form(x, squeeze, squeeze_bias, excite, excite_bias, activation)
+
+
+def _squeeze_excite_backward(activation, kept, dy):  # type: ignore[no-untyped-def]
+    x, squeeze, excite, mean, hidden, gate = kept
+    out = [x, squeeze, hidden[0], excite, gate[0]]
+    forms = {"cpu": Form(_gate_gradient_on_cpu, (activation,)), "plain": Form(_gate_gradient, (activation,))}
+    return tuple(by_platform(*kept, dy, out=out, **forms))
+
+
+def _gate_gradient(x, squeeze, excite, mean, hidden, gate, dy, activation):  # type: ignore[no-untyped-def]
+    pixels = x.shape[1] * x.shape[2]
+    dgate = (dy * x).sum((1, 2), dtype=jnp.float32) * gate * (1 - gate)
+    dhidden = dgate @ excite.T
+    slope = _activation_gradient(hidden, activation)
+    if slope is not None:
+        dhidden = dhidden * slope
+    dmean = (dhidden @ squeeze.T / pixels).astype(x.dtype)
+    dx = dy * gate[:, None, None].astype(x.dtype) + dmean[:, None, None]
+    return dx, mean.T @ dhidden, dhidden.sum(0), activate(hidden, activation).T @ dgate, dgate.sum(0)
+
+
+def _gate_gradient_on_cpu(x, squeeze, excite, mean, hidden, gate, dy, activation):  # type: ignore[no-untyped-def]
+    form = calls.squeeze_excite_gradient if _takes_native(x, squeeze, excite, dy) else _gate_gradient
+    return form(x, squeeze, excite, mean, hidden, gate, dy, activation)
+
+
+squeeze_excite.defvjp(_squeeze_excite_forward, _squeeze_excite_backward)
+
+
+# Convolutions
+
+
+NO_PADS: Pads = ((0, 0), (0, 0))
+
+
+def _pads(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> Pads:
+    if isinstance(padding, str):
+        return tuple(lax.padtype_to_pads(x[1:3], kernel[:2], (stride, stride), padding))
+    (top, bottom), (left, right) = padding
+    return (top, bottom), (left, right)
+
+
+def _plain(x: Array, kernel: Array, stride: int, pads: Pads, groups: int) -> Array:
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+    )
+
+
+def _convolution(x, kernel, stride, pads, groups):  # type: ignore[no-untyped-def]
+    return [_plain(x, kernel, stride, pads, groups)]
+
+
+def _convolution_gradient(x, kernel, dy, stride, pads, groups):  # type: ignore[no-untyped-def]
+    return jax.vjp(lambda x, kernel: _plain(x, kernel, stride, pads, groups), x, kernel)[1](dy)
+
+
+@jax.custom_vjp
+def _pointwise(x: Array, kernel: Array) -> Array:
+    """A 1x1 convolution with kernel (1, 1, C, F)."""
+    out = jax.ShapeDtypeStruct((*x.shape[:3], kernel.shape[3]), x.dtype)
+    plain = Form(_convolution, (1, NO_PADS, 1))
+    return by_platform(x, kernel, out=[out], cpu=Form(_matrix_product), plain=plain)[0]
+
+
+def _matrix_product(x, kernel):  # type: ignore[no-untyped-def]
+    return [x @ kernel[0, 0]]
+
+
+def _matrix_product_gradient(x, kernel, dy):  # type: ignore[no-untyped-def]
+    rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+    dx = lax.dot_general(drows, kernel[0, 0], (((1,), (1,)), ((), ())))
+    # With dy first, XLA reads both operands as they lie and transposes only the small result.
+    dkernel = lax.dot_general(drows, rows, (((0,), (0,)), ((), ()))).T
+    return dx.reshape(x.shape), dkernel[None, None]
+
+
+def _pointwise_backward(kept, dy):  # type: ignore[no-untyped-def]
+    plain = Form(_convolution_gradient, (1, NO_PADS, 1))
+    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_matrix_product_gradient), plain=plain))
+
+
+_pointwise.defvjp(lambda x, kernel: (_pointwise(x, kernel), (x, kernel)), _pointwise_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """A depthwise convolution with kernel (K, K, 1, C)."""
+    sides = (
+        max(0, (side + sum(pad) - taps) // stride + 1)
+        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    )
+    return by_platform(
+        *(x, kernel),
+        out=[jax.ShapeDtypeStruct((x.shape[0], *sides, x.shape[3]), x.dtype)],
+        cpu=Form(_depthwise_on_cpu, (stride, pads)),
+        plain=Form(_convolution, (stride, pads, x.shape[3])),
+    )[0]
+
+
+def _depthwise_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+    form = calls.depthwise if _takes_native(x, kernel) else shifts.depthwise
+    return [form(x, kernel, stride, pads)]
+
+
+def _depthwise_backward(stride, pads, kept, dy):  # type: ignore[no-untyped-def]
+    plain = Form(_convolution_gradient, (stride, pads, dy.shape[3]))
+    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_depthwise_gradient_on_cpu, (stride, pads)), plain=plain))
+
+
+def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    form = calls.depthwise_gradient if _takes_native(x, kernel, dy) else shifts.depthwise_gradient
+    return form(x, kernel, dy, stride, pads)
+
+
+_depthwise.defvjp(
+    lambda x, kernel, stride, pads: (_depthwise(x, kernel, stride, pads), (x, kernel)), _depthwise_backward
+)

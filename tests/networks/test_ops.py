@@ -1,0 +1,218 @@
+import os
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from scaling_search import native
+from scaling_search.networks import ops
+
+ACTIVATIONS = ("silu", "relu", "relu6", "none")
+
+
+@pytest.fixture(params=["native", "pure"])
+def path(request, monkeypatch):
+    """Runs a test by the native kernels, and without them."""
+    if request.param == "native" and not native.available():
+        pytest.skip(native.status())
+    monkeypatch.setattr(native, "available", lambda: request.param == "native")
+    yield request.param
+    jax.clear_caches()
+
+
+def arrays(*shapes, dtype=jnp.float32):
+    generator = np.random.default_rng(0)
+    return [jnp.asarray(generator.normal(size=shape), dtype) for shape in shapes]
+
+
+def agree(given, expected, tolerance=2e-5):
+    for one, other in zip(jax.tree.leaves(given), jax.tree.leaves(expected), strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == other.dtype
+        one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1e-3, np.abs(other).max(initial=0)))
+
+
+def with_gradients(function, *inputs):
+    """One compiled function: the result, and its gradients along a random direction."""
+
+    def both(*inputs):
+        result, pull = jax.vjp(function, *inputs)
+        direction = jnp.sin(jnp.arange(result.size, dtype=jnp.float32)).reshape(result.shape).astype(result.dtype)
+        return result, pull(direction)
+
+    return jax.jit(both)(*inputs)
+
+
+def plain_convolution(x, kernel, *, stride, padding, groups):
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+    )
+
+
+# Every kernel size meets every stride; sides, channels and padding take turns.
+SIDES = [(1, 1), (2, 3), (9, 7), (12, 17)]
+CHANNELS = [1, 7, 8, 24, 37]
+PADDINGS = ["SAME", ((0, 3), (2, 1)), "SAME", "VALID"]
+CASES = [(size, stride) for size in (1, 3, 5, 7) for stride in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_depthwise_convolution_and_its_gradients_are_the_plain_ones(path, part):
+    chosen = CASES[part::2]
+    settings, inputs = [], []
+    for index, (size, stride) in enumerate(chosen, part):
+        height, width = SIDES[index % 4]
+        padding = PADDINGS[(index + index // 4) % 4]
+        if padding == "VALID":
+            height, width = max(height, size), max(width, size + 1)
+        elif not isinstance(padding, str):
+            height, width = max(height, size - 3), max(width, size - 3)
+        channels = CHANNELS[index % 5]
+        settings.append({"stride": stride, "padding": padding, "groups": channels})
+        inputs.append(arrays((2, height, width, channels), (size, size, 1, channels)))
+
+    def all_by(convolution):
+        def each(*inputs):
+            return [
+                with_gradients(partial(convolution, **one), *pair) for one, pair in zip(settings, inputs, strict=True)
+            ]
+
+        return jax.jit(each)(*inputs)
+
+    agree(all_by(ops.conv2d), all_by(plain_convolution))
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "groups", "padding"),
+    [(1, 1, 1, "SAME"), (1, 2, 1, "SAME"), (3, 2, 1, "SAME"), (3, 1, 4, "VALID"), (1, 1, 1, ((1, 0), (0, 1)))],
+)
+def test_other_convolutions_and_their_gradients_are_the_plain_ones(size, stride, groups, padding):
+    inputs = arrays((2, 7, 5, 8), (size, size, 8 // groups, 12))
+    settings = {"stride": stride, "padding": padding, "groups": groups}
+    agree(
+        with_gradients(partial(ops.conv2d, **settings), *inputs),
+        with_gradients(partial(plain_convolution, **settings), *inputs),
+    )
+
+
+def plain_batch_norm(x, scale, bias, activation):
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes)
+    variance = ((x - mean) ** 2).mean(axes)
+    return ops.activate((x - mean) / jnp.sqrt(variance + 1e-3) * scale + bias, activation), mean, variance
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_batch_norm_in_training_and_its_gradients_are_the_plain_ones(path, activation):
+    x, scale, bias = arrays((3, 5, 7, 13), (13,), (13,))
+    x, scale, bias = 3 * x + 2, 2 * scale, 3 * bias
+    agree(
+        with_gradients(lambda *inputs: ops.batch_norm_train(*inputs, 1e-3, activation)[0], x, scale, bias),
+        with_gradients(lambda *inputs: plain_batch_norm(*inputs, activation)[0], x, scale, bias),
+    )
+
+
+def test_batch_norm_in_training_tells_the_statistics_of_the_batch(path):
+    x, scale, bias = arrays((6, 4, 4, 37), (37,), (37,))
+    _, mean, variance = ops.batch_norm_train(x + 3, scale, bias, 1e-3, "silu")
+    agree((mean, variance), plain_batch_norm(x + 3, scale, bias, "silu")[1:])
+
+
+def test_batch_norm_in_evaluation_uses_the_statistics_given(path):
+    x, scale, bias, mean, spread = arrays((5, 2, 3, 13), *[(13,)] * 4)
+
+    def plain(x, scale, bias, mean, spread):
+        return jax.nn.silu((x - mean) / jnp.sqrt(spread**2 + 1e-3) * scale + bias)
+
+    def ours(x, scale, bias, mean, spread):
+        return ops.batch_norm(x, scale, bias, mean, spread**2, epsilon=1e-3, activation="silu")
+
+    inputs = (x, scale, bias, mean, spread)
+    agree(with_gradients(ours, *inputs), with_gradients(plain, *inputs))
+
+
+@pytest.mark.parametrize(("activation", "channels", "squeezed"), [("silu", 24, 5), ("relu", 37, 1), ("relu6", 4, 9)])
+def test_squeeze_excite_and_its_gradients_are_the_plain_ones(path, activation, channels, squeezed):
+    inputs = arrays((3, 4, 5, channels), (channels, squeezed), (squeezed,), (squeezed, channels), (channels,))
+
+    def plain(x, squeeze, squeeze_bias, excite, excite_bias):
+        hidden = ops.activate(x.mean((1, 2)) @ squeeze + squeeze_bias, activation)
+        return x * jax.nn.sigmoid(hidden @ excite + excite_bias)[:, None, None, :]
+
+    agree(
+        with_gradients(lambda *inputs: ops.squeeze_excite(*inputs, activation), *inputs),
+        with_gradients(plain, *inputs),
+    )
+
+
+def test_bfloat16_stays_bfloat16_with_statistics_in_float32(path):
+    x, kernel = arrays((2, 6, 6, 8), (3, 3, 1, 8), dtype=jnp.bfloat16)
+    y = ops.conv2d(x, kernel, groups=8)
+    z, mean, variance = ops.batch_norm_train(y, jnp.ones(8), jnp.zeros(8), 1e-3, "silu")
+    assert (y.dtype, z.dtype, mean.dtype, variance.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32, jnp.float32)
+    wide = plain_convolution(*(a.astype(jnp.float32) for a in (x, kernel)), stride=1, padding="SAME", groups=8)
+    agree(y.astype(jnp.float32), wide, tolerance=2e-2)
+
+
+def test_a_whole_batch_of_inputs_is_mapped_one_by_one(path):
+    x, kernel = arrays((3, 2, 5, 5, 4), (3, 3, 1, 4))
+    mapped = jax.vmap(partial(ops.conv2d, groups=4), (0, None))(x, kernel)
+    agree(mapped, jnp.stack([ops.conv2d(one, kernel, groups=4) for one in x]))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_traced_program_shows_the_plain_convolution(size):
+    groups = 1 if size == 1 else 8
+    x, kernel = arrays((1, 6, 6, 8), (size, size, 8 // groups, 8))
+    (call,) = jax.make_jaxpr(partial(ops.conv2d, groups=groups))(x, kernel).eqns
+    (choice,) = call.params["call_jaxpr"].eqns
+    assert [equation.primitive.name for equation in choice.params["jaxpr"].jaxpr.eqns] == ["conv_general_dilated"]
+
+
+def test_equal_programs_print_alike():
+    x, kernel = arrays((1, 6, 6, 8), (3, 3, 1, 8))
+    one, again, other = (
+        str(jax.make_jaxpr(partial(ops.conv2d, groups=8, stride=stride))(x, kernel).eqns[0].params["call_jaxpr"])
+        for stride in (1, 1, 2)
+    )
+    assert one == again != other
+
+
+PROGRAM = """
+import hashlib, jax, jax.numpy as jnp, numpy as np
+from scaling_search.networks import ops
+x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp.float32) for n in (0, 1))
+kernel, one, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.ones(40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
+
+def block(x, kernel, scale, bias, dense):
+    y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
+    return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
+
+@jax.jit
+def both(*inputs):
+    y, pull = jax.vjp(block, *inputs)
+    return y, pull(dy)
+
+print(hashlib.sha256(b"".join(np.asarray(a).tobytes() for a in jax.tree.leaves(both(x, kernel, one, one, dense)))).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a choice of cores")
+@pytest.mark.skipif(not native.available(), reason="needs the native kernels")
+def test_native_results_are_the_same_to_the_last_bit_on_one_core_and_on_more():
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("one core")
+
+    def digest(allowed):
+        start = f"import os; os.sched_setaffinity(0, {allowed})\n"
+        done = subprocess.run([sys.executable, "-c", start + PROGRAM], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert digest(cores[:1]) == digest(cores)
