@@ -87,7 +87,7 @@ def render(figure: "Figure", format: str) -> bytes:
 def _draw_step1(axes: "Axes", judgement: "Judgement") -> None:
     networks = judgement.table.drop_duplicates("fingerprint")
     networks = networks[networks["val_accuracy"].notna()]
-    tied = networks["tie"] if len(judgement.ties) > 1 else networks["leads"]
+    tied = networks["tie"] & (len(judgement.ties) > 1)
     _bars(axes, networks[~tied], _GRID, "s", "grid of STEP 1", size=4.0, layer=2)
     _bars(axes, networks[tied], _TIED, "s", "of these, tied with the best", size=4.0, layer=3)
     winner, baseline = judgement.winner, judgement.baseline

@@ -144,7 +144,7 @@ def _guarded_folder() -> Iterator[Path]:
     """A temporary folder. However this process ends, its guardian then removes it and ends what was started in it."""
     # Ray's sockets lie some 80 characters below, and the path of a socket may have 107.
     usual = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="ss-", dir=usual if len(usual) <= 16 else "/tmp")
+    folder = tempfile.mkdtemp(prefix=f"ss-{os.getpid()}-", dir=usual if len(usual) <= 16 else "/tmp")
     command = [sys.executable, "-I", "-S", guardian.__file__, folder]
     # In a session of its own, where the terminal's Ctrl-C does not reach it. On exit its stdin is closed.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from scaling_search.search.cores import keep_to_own_cores
+from scaling_search.search.cores import cores_available, keep_to_own_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has affinities")
 ALLOWED = os.sched_getaffinity(0) if sys.platform == "linux" else set()
@@ -39,6 +39,10 @@ def other_process(tmp_path):
     yield start
     for process in processes:
         process.communicate()
+
+
+def test_the_cores_available_are_some_of_those_that_the_affinity_allows():
+    assert 1 <= cores_available() <= len(ALLOWED)
 
 
 def test_a_process_keeps_to_as_many_cores_as_it_asked_for(tmp_path):
