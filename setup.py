@@ -62,7 +62,9 @@ class BuildKernels(build_ext):
 wanted = has_compiler()
 setup(
     cmdclass={"build_ext": BuildKernels},
-    ext_modules=[Extension("scaling_search.native._kernels", [str(SOURCE / "ffi.cc")], optional=True)] if wanted else [],
+    ext_modules=[Extension("scaling_search.native._kernels", [str(SOURCE / "ffi.cc")], optional=True)]
+    if wanted
+    else [],
     # Asked for only where it is of use: without a compiler nothing is fetched for the build.
     setup_requires=["jaxlib>=0.10"] if wanted and ffi_headers() is None else [],
 )

@@ -36,7 +36,7 @@ class Split:
 class Recipe:
     """How a network is trained: the paper's recipe (section 5.2), and how it is fitted to short runs."""
 
-    epochs: int = 16
+    epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 32
     """Images a step."""
@@ -64,7 +64,7 @@ class Recipe:
     """Decay of the averaged weights that are evaluated; warmed up as (1 + step) / (10 + step)."""
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over the classes."""
-    evaluate_every: int = 4
+    evaluate_every: int = 5
     """Epochs between two looks at the validation split, for the learning curve; the last epoch is always judged."""
     augment: Augmentation = "shift"
     """What happens to training images: nothing, random shifts, or random shifts and mirror images."""
@@ -142,7 +142,7 @@ class RunConfig:
     """Equation 2: multiply-adds that no network of STEP 1 may exceed."""
     target_memory: str | None = None
     """Equation 2: bytes that no training step of STEP 1 may exceed, such as 8GiB."""
-    training_budget: float = 3e11
+    training_budget: float = 3.5e10
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once; what would
     take more is extrapolated, and marked so."""
     runs: str = "runs"
@@ -192,7 +192,7 @@ QUICK = RunConfig(
     grid=Grid(step=0.2),
     seeds=2,
     recipe=Recipe(epochs=4, learning_rate=1.0),
-    training_budget=5e10,
+    training_budget=8e9,
 )
 """The same method, small enough for CI and for trying things out (`--quick`)."""
 

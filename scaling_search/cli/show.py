@@ -82,7 +82,7 @@ def _write_pictures(directory: RunDirectory, results: Results) -> list[Path]:
 
 def print_results(results: Results, files: list[Path], format: str) -> None:
     """Prints the tables of a run on stdout, and where its files lie on stderr."""
-    from analysis.tables import render, step1_text, step2_text
+    from analysis.tables import render, step1_text, step2_text, test_text
 
     tables = {
         "step1": results.judgement.table if results.judgement is not None else None,
@@ -100,21 +100,10 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
             print(step1_text(results.judgement), end="\n\n")
         if results.step2 is not None:
             print(step2_text(results.step2), end="\n\n")
-        if (tested := _test_text(results.run)) is not None:
+        if (tested := test_text(results.run)) is not None:
             print(tested, end="\n\n")
     for file in files:
         print(f"wrote {file}", file=sys.stderr)
-
-
-def _test_text(run: "Run") -> str | None:
-    """What the test split said of the winner, or None before it was asked."""
-    tested = run.trials["test_accuracy"].dropna()
-    if tested.empty:
-        return None
-    spread = f", seeds from {100 * tested.min():.1f} to {100 * tested.max():.1f}" if len(tested) > 1 else ""
-    return (
-        f"Test split, touched once, by the winner: top-1 {100 * tested.mean():.1f} % (mean of {len(tested)}{spread})."
-    )
 
 
 def print_tables(what: str, format: str) -> None:

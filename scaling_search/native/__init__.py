@@ -10,7 +10,6 @@ import re
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import Any
 
 VARIABLE = "SCALING_SEARCH_NATIVE"
 CALLS = (

@@ -33,9 +33,7 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
     return dx, dkernel
 
 
-def batch_norm(
-    x: Array, scale: Array, bias: Array, epsilon: float, activation: str
-) -> tuple[Array, Array, Array]:
+def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
     shapes = [x.shape, scale.shape, scale.shape]
     y, mean, variance = _call("batch_norm", shapes, x, scale, bias, **_norm(epsilon, activation))

@@ -79,10 +79,8 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Gates x (N, H, W, channels)."""
-        first, second = self.squeeze, self.excite
-        return ops.squeeze_excite(
-            x, first.kernel[...], first.bias[...], second.kernel[...], second.bias[...], self.activation
-        )
+        layers = [parameter[...] for layer in (self.squeeze, self.excite) for parameter in (layer.kernel, layer.bias)]  # type: ignore[index]
+        return ops.squeeze_excite(x, *layers, self.activation)
 
 
 def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:

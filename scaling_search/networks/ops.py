@@ -218,7 +218,7 @@ def _gate_on_cpu(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # 
 
 
 def _squeeze_excite_backward(activation, kept, dy):  # type: ignore[no-untyped-def]
-    x, squeeze, excite, mean, hidden, gate = kept
+    x, squeeze, excite, _, hidden, gate = kept
     out = [x, squeeze, hidden[0], excite, gate[0]]
     forms = {"cpu": Form(_gate_gradient_on_cpu, (activation,)), "plain": Form(_gate_gradient, (activation,))}
     return tuple(by_platform(*kept, dy, out=out, **forms))

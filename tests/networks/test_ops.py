@@ -188,7 +188,8 @@ PROGRAM = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
 from scaling_search.networks import ops
 x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp.float32) for n in (0, 1))
-kernel, one, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.ones(40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
+kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
+one = jnp.ones(40)
 
 def block(x, kernel, scale, bias, dense):
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
@@ -199,7 +200,8 @@ def both(*inputs):
     y, pull = jax.vjp(block, *inputs)
     return y, pull(dy)
 
-print(hashlib.sha256(b"".join(np.asarray(a).tobytes() for a in jax.tree.leaves(both(x, kernel, one, one, dense)))).hexdigest())
+results = jax.tree.leaves(both(x, kernel, one, one, dense))
+print(hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in results)).hexdigest())
 """
 
 
