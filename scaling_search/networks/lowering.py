@@ -54,7 +54,7 @@ _by_platform = Primitive("by_platform")
 _by_platform.multiple_results = True
 
 
-def by_platform(*arrays: Array, out: Sequence[jax.ShapeDtypeStruct], cpu: Form, plain: Form) -> list[Array]:
+def by_platform(*arrays: Array, out: Sequence[Array | jax.ShapeDtypeStruct], cpu: Form, plain: Form) -> list[Array]:
     """Computes arrays like `out` by one form on a CPU and by another elsewhere. To be differentiated from outside."""
     given = tuple(jax.core.ShapedArray(array.shape, array.dtype) for array in arrays)
     results = tuple(jax.core.ShapedArray(one.shape, one.dtype) for one in out)

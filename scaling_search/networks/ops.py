@@ -183,7 +183,10 @@ def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, act
 
 
 def _batch_norm_given_backward(epsilon, activation, kept, dy):  # type: ignore[no-untyped-def]
-    return jax.vjp(lambda *arrays: _normalise(*arrays, epsilon, activation)[0], *kept)[1](dy)
+    def normalise(x, scale, bias, mean, variance):  # type: ignore[no-untyped-def]
+        return _normalise(x, scale, bias, mean, variance, epsilon, activation)[0]
+
+    return jax.vjp(normalise, *kept)[1](dy)
 
 
 _batch_norm.defvjp(lambda *arguments: (_batch_norm(*arguments), arguments[:5]), _batch_norm_given_backward)
@@ -252,7 +255,7 @@ NO_PADS: Pads = ((0, 0), (0, 0))
 
 def _pads(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> Pads:
     if isinstance(padding, str):
-        return tuple(lax.padtype_to_pads(x[1:3], kernel[:2], (stride, stride), padding))
+        padding = lax.padtype_to_pads(x[1:3], kernel[:2], (stride, stride), padding)
     (top, bottom), (left, right) = padding
     return (top, bottom), (left, right)
 

@@ -23,7 +23,7 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
     return _input_gradient(x, kernel, dy, stride, pads), dkernel
 
 
-def _shifts(x: Array, window: tuple[int, int], stride: int, pads: Pads) -> dict[tuple[int, int], Array]:
+def _shifts(x: Array, window: tuple[int, ...], stride: int, pads: Pads) -> dict[tuple[int, int], Array]:
     """For each tap (i, j) of a window: the part of padded x that it meets, of the output's size."""
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((side - taps) // stride + 1 for side, taps in zip(padded.shape[1:3], window, strict=True))
