@@ -142,7 +142,7 @@ class RunConfig:
     """Equation 2: multiply-adds that no network of STEP 1 may exceed."""
     target_memory: str | None = None
     """Equation 2: bytes that no training step of STEP 1 may exceed, such as 8GiB."""
-    training_budget: float = 3.5e10
+    training_budget: float = 4e10
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once; what would
     take more is extrapolated, and marked so."""
     runs: str = "runs"
