@@ -20,6 +20,8 @@ CALLS = (
     "normalise",
     "squeeze_excite",
     "squeeze_excite_gradient",
+    "split",
+    "moving_average",
 )
 
 

@@ -80,6 +80,17 @@ def squeeze_excite_gradient(
     return dx, dsqueeze, dsqueeze_bias, dexcite, dexcite_bias
 
 
+def split(vector: Array, shapes: Sequence[Shape]) -> Sequence[Array]:
+    """The vector's parts in order, as arrays of these shapes."""
+    return _call("split", shapes, vector)
+
+
+def moving_average(averages: Sequence[Array], values: Sequence[Array], momentum: float) -> Sequence[Array]:
+    """momentum * average + (1 - momentum) * value, of each pair."""
+    pairs = [array for pair in zip(averages, values, strict=True) for array in pair]
+    return _call("moving_average", [array.shape for array in averages], *pairs, momentum=np.float32(momentum))
+
+
 def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic) -> Sequence[Array]:
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)

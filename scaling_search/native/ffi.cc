@@ -2,6 +2,7 @@
 //
 // How work is split depends on shapes alone, and partial sums are added in the order of the items, so a result is the
 // same to the last bit however many threads there are and whoever comes first.
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -413,6 +414,46 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
   return ffi::Error::Success();
 }
 
+// ------------------------------------------------------------------------------------------------ many small arrays
+
+// A vector's parts, one after another.
+ffi::Error split_call(ffi::ThreadPool threads, Array vector, ffi::RemainingRets parts) {
+  ShapeCheck check("split");
+  std::vector<float*> places;
+  std::vector<int64_t> starts{0};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    ffi::ErrorOr<Result> part = parts.get<Array>(i);
+    if (part.has_error()) return part.error();
+    places.push_back((*part)->typed_data());
+    starts.push_back(starts.back() + static_cast<int64_t>((*part)->element_count()));
+  }
+  check.expect("vector", vector, {starts.back()});
+  if (check.failed()) return check.error();
+  parallel_for(threads, places.size(), [&](int64_t i) {
+    std::copy(vector.typed_data() + starts[i], vector.typed_data() + starts[i + 1], places[i]);
+  });
+  return ffi::Error::Success();
+}
+
+// Averages and values in turn, (n,) each, and results: average = momentum * average + (1 - momentum) * value.
+ffi::Error moving_average_call(ffi::RemainingArgs arrays, ffi::RemainingRets averages, float momentum) {
+  ShapeCheck check("moving average");
+  check.require(arrays.size() == 2 * averages.size(), "needs two arrays for each result");
+  for (size_t i = 0; i < averages.size() && !check.failed(); ++i) {
+    ffi::ErrorOr<Array> old = arrays.get<Array>(2 * i), value = arrays.get<Array>(2 * i + 1);
+    ffi::ErrorOr<Result> average = averages.get<Array>(i);
+    if (old.has_error()) return old.error();
+    if (value.has_error()) return value.error();
+    if (average.has_error()) return average.error();
+    check.expect("value", *value, shape_of(*old)).expect("average", *average, shape_of(*old));
+    if (check.failed()) break;
+    for (size_t n = 0; n < old->element_count(); ++n) {
+      (*average)->typed_data()[n] = momentum * old->typed_data()[n] + (1 - momentum) * value->typed_data()[n];
+    }
+  }
+  return check.failed() ? check.error() : ffi::Error::Success();
+}
+
 }  // namespace
 }  // namespace scaling_search
 
@@ -511,6 +552,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite_gradient, squeeze_ex
                                   .Ret<Array>()
                                   .Ret<Array>()
                                   .Attr<Activation>("activation"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_split, split_call,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().RemainingRets());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_moving_average, moving_average_call,
+                              ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<float>("momentum"));
 
 // For the loader: the XLA FFI that the library was built for, and the instruction set in use.
 extern "C" int scaling_search_ffi_major() { return XLA_FFI_API_MAJOR; }

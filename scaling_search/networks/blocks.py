@@ -3,7 +3,6 @@
 Images are NHWC. A block works in the dtype of what it is given; parameters and statistics are float32.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -60,8 +59,8 @@ class BatchNorm(nnx.BatchNorm):
                 x, scale, bias, self.mean[...], self.var[...], epsilon=self.epsilon, activation=self.activation
             )
         y, mean, variance = ops.batch_norm_train(x, scale, bias, self.epsilon, self.activation)
-        self.mean[...] = self.momentum * self.mean[...] + (1 - self.momentum) * jax.lax.stop_gradient(mean)
-        self.var[...] = self.momentum * self.var[...] + (1 - self.momentum) * jax.lax.stop_gradient(variance)
+        averages = ops.moving_average([self.mean[...], self.var[...]], [mean, variance], self.momentum)
+        self.mean[...], self.var[...] = averages
         return y
 
 

@@ -5,10 +5,10 @@ optimiser's and of the averaged weights. A network has hundreds of small arrays,
 and averages would take longer to compile than the network itself.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 
 from scaling_search.config import Recipe
 from scaling_search.errors import UserError
+from scaling_search.networks import ops
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
 
 
@@ -86,13 +87,20 @@ def _partition(tree: Any, first: Callable[[Any], bool]) -> tuple[list[Any], list
 def _pack(leaves: list[Any]) -> tuple[Array, Callable[[Any], list[Any]]]:
     """Arrays as one vector, and the inverse, which works on NumPy's vectors as well as on traced ones."""
     vector, _ = ravel_pytree(leaves)
-    ends = list(accumulate(leaf.size for leaf in leaves))
+    shapes = tuple(leaf.shape for leaf in leaves)
 
     def unpack(packed: Any) -> list[Any]:
-        cuts = [packed[end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
-        return [cut.reshape(leaf.shape).astype(leaf.dtype) for cut, leaf in zip(cuts, leaves, strict=True)]
+        if not shapes:
+            return []
+        cuts: list[Any] = ops.split(packed, shapes) if isinstance(packed, Array) else _views(packed, shapes)
+        return [cut.astype(leaf.dtype) for cut, leaf in zip(cuts, leaves, strict=True)]
 
     return vector, unpack
+
+
+def _views(vector: np.ndarray[Any, Any], shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray[Any, Any]]:
+    parts = np.split(vector, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _take_apart(network: nnx.Module) -> tuple[Any, _Parts, Callable[[_Parts], nnx.State[Any, Any]]]:

@@ -151,6 +151,25 @@ def test_squeeze_excite_and_its_gradients_are_the_plain_ones(path, activation, c
     )
 
 
+def test_split_cuts_a_vector_and_its_gradient_joins_the_parts(path):
+    shapes = ((2, 3), (), (4,), (1, 1, 5))
+    (vector,) = arrays((16,))
+    parts, pull = jax.vjp(lambda vector: ops.split(vector, shapes), vector)
+    assert [part.shape for part in parts] == list(shapes)
+    agree(jnp.concatenate([part.reshape(-1) for part in parts]), vector, tolerance=0)
+    agree(pull([2 * part for part in parts])[0], 2 * vector, tolerance=0)
+
+
+def test_moving_averages_move_towards_the_values_without_a_gradient(path):
+    old, new, other, last = arrays((7,), (7,), (3, 2), (3, 2))
+    agree(
+        ops.moving_average([old, other], [new, last], 0.75),
+        [0.75 * old + 0.25 * new, 0.75 * other + 0.25 * last],
+        tolerance=1e-6,
+    )
+    assert not jax.grad(lambda new: ops.moving_average([old], [new], 0.75)[0].sum())(new).any()
+
+
 def test_bfloat16_stays_bfloat16_with_statistics_in_float32(path):
     x, kernel = arrays((2, 6, 6, 8), (3, 3, 1, 8), dtype=jnp.bfloat16)
     y = ops.conv2d(x, kernel, groups=8)
