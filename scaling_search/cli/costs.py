@@ -113,6 +113,7 @@ def _check_positive(name: str, value: int | None) -> None:
 
 def _print(rows: list[dict[str, Any]], format: str) -> None:
     import pandas as pd
+
     from analysis.tables import render
 
     print(render(pd.DataFrame(rows), format))
