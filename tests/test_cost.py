@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -99,20 +103,39 @@ def test_memory_grows_with_the_batch_and_with_parameters():
     assert memory(small, 8, 1) < memory(small, 8, 2) and memory(small, 8, 1) < memory(large, 8, 1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("family", "resolution", "batch_size"), [("plain_cnn", 32, 64), ("efficientnet_tiny", 16, 32)])
-def test_the_estimate_of_memory_is_near_xlas_own_analysis(family, resolution, batch_size, plain_family):
-    from scaling_search.config import Recipe
-    from scaling_search.training.step import compile_program
+XLAS_ANALYSIS = """
+import sys
+import jax, jax.numpy as jnp
+from flax import nnx
+from scaling_search.config import Recipe
+from scaling_search.cost import cost_of_scale, memory
+from scaling_search.family import load_family
+from scaling_search.rule import Scale
+from scaling_search.training.step import compile_program
 
-    chosen = plain_family if family == "plain_cnn" else load_family(family)
-    program = compile_program(
-        chosen.build(Scale(), 10, rngs=nnx.Rngs(0)),
-        Recipe(batch_size=batch_size),
-        images=jax.ShapeDtypeStruct((batch_size, resolution, resolution, 3), jnp.uint8),
-        mean=jnp.zeros(3),
-        std=jnp.ones(3),
-        steps_per_epoch=10,
-    )
-    counted, _ = cost_of_scale(chosen, Scale(), 10, resolution)
-    assert memory(counted, resolution, batch_size) == pytest.approx(program.memory, rel=0.25)
+family, resolution, batch_size = load_family(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+program = compile_program(
+    family.build(Scale(), 10, rngs=nnx.Rngs(0)),
+    Recipe(batch_size=batch_size),
+    images=jax.ShapeDtypeStruct((batch_size, resolution, resolution, 3), jnp.uint8),
+    mean=jnp.zeros(3),
+    std=jnp.ones(3),
+    steps_per_epoch=10,
+)
+counted, _ = cost_of_scale(family, Scale(), 10, resolution)
+print(memory(counted, resolution, batch_size) / program.memory)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("native_kernels", ["1", "0"])
+@pytest.mark.parametrize(
+    ("family", "resolution", "batch_size"),
+    [("examples.plain_cnn:PlainCNNFamily", 32, 64), ("efficientnet_tiny", 16, 32)],
+)
+def test_the_estimate_of_memory_is_near_xlas_own_analysis(family, resolution, batch_size, native_kernels):
+    # In a process of its own, as which kernels are used is chosen once.
+    environment = os.environ | {"SCALING_SEARCH_NATIVE": native_kernels, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", XLAS_ANALYSIS, family, str(resolution), str(batch_size)]
+    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert float(ran.stdout) == pytest.approx(1, abs=0.25)

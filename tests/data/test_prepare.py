@@ -16,11 +16,11 @@ def coloured(dtype: type = np.uint8, *, own_test: bool = False, channels: int = 
 
 def test_digits_become_rgb_of_the_asked_side_and_stay_bytes() -> None:
     prepared = prepare(load("digits"), Split(), 24, "validation")
-    assert prepared.train_images.shape == (629, 24, 24, 3)
-    assert prepared.eval_images.shape == (809, 24, 24, 3)
+    assert prepared.train_images.shape == (450, 24, 24, 3)
+    assert prepared.eval_images.shape == (988, 24, 24, 3)
     assert prepared.train_images.dtype == prepared.eval_images.dtype == np.uint8
-    assert prepared.train_labels.shape == (629,)
-    assert prepared.eval_labels.shape == (809,)
+    assert prepared.train_labels.shape == (450,)
+    assert prepared.eval_labels.shape == (988,)
     assert (prepared.train_images[..., 0] == prepared.train_images[..., 2]).all()
 
 

@@ -53,10 +53,10 @@ def test_the_same_seed_gives_the_same_split_whatever_happened_before() -> None:
     assert not np.array_equal(first.validation, other.validation)
 
 
-def test_digits_are_divided_into_629_809_and_359() -> None:
+def test_digits_are_divided_into_450_988_and_359() -> None:
     division = divide(load("digits"), Split())
     assert division.test is not None
-    assert (len(division.train), len(division.validation), len(division.test)) == (629, 809, 359)
+    assert (len(division.train), len(division.validation), len(division.test)) == (450, 988, 359)
 
 
 def test_data_with_a_test_split_keep_that_and_give_only_validation() -> None:
