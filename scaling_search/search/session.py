@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from scaling_search.errors import UserError
@@ -55,7 +55,8 @@ def ray_session(address: str | None, worker_env: Mapping[str, str], shared_bytes
                         _start(worker_env, shared_bytes, folder)
                     else:
                         _connect(address, worker_env)
-                yield folder
+                with _insistent_signals():
+                    yield folder
             finally:
                 with _interrupts_put_off():
                     ray.shutdown()
@@ -205,6 +206,42 @@ def _signal_handlers_kept() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None:
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _insistent_signals() -> Iterator[None]:
+    """Sends SIGTERM and Ctrl-C again, once a second, until they end the body.
+
+    What a signal's handler raises is lost where the signal comes in one of Ray's callbacks or in a destructor.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended = threading.Event()
+    again: list[threading.Thread] = []
+
+    def repeat(number: int) -> None:
+        while not ended.wait(1):
+            os.kill(os.getpid(), number)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not again:
+            again.append(threading.Thread(target=repeat, args=(number,), daemon=True))
+            again[0].start()
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    # Ctrl-C is ignored where a run is in a shell's background, and a notebook may have a handler of its own.
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    numbers = (signal.SIGTERM, signal.SIGINT) if usual else (signal.SIGTERM,)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in again:
+            thread.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

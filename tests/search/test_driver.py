@@ -241,7 +241,7 @@ def test_a_plan_of_finished_specs_starts_nothing(monkeypatch):
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from fake_training import *
 from scaling_search.config import Workers
 from scaling_search.search.cores import cores_available
@@ -254,6 +254,8 @@ def plan():
 def record(spec, outcome):
     print(spec.network.family, outcome.status, flush=True)
 
+# Where tests run in the background, Ctrl-C is ignored, and so would it be here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     workers = Workers(address=(sys.argv[2:] or [None])[0])
     run_on_ray(plan(), train, DATA, workers=workers, finished={}, on_outcome=record)
