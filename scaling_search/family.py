@@ -36,7 +36,7 @@ class Family(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs for one image: DESIGN's definitions, in `scaling_search.cost`."""
+    """What a network costs for one image, by the definitions in `scaling_search.cost`."""
 
     parameters: int
     multiply_adds: int
@@ -48,6 +48,9 @@ class Cost:
             self.multiply_adds + other.multiply_adds,
             self.activations + other.activations,
         )
+
+    def __mul__(self, times: int) -> "Cost":
+        return Cost(self.parameters * times, self.multiply_adds * times, self.activations * times)
 
 
 class Plan(Protocol, Hashable):

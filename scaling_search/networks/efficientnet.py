@@ -120,25 +120,65 @@ class MBConv(nnx.Module):
 
 
 @dataclass(frozen=True)
+class StagePlan:
+    """A stage of `layers` blocks, of which the first has the stride and changes the number of channels."""
+
+    in_channels: int
+    out_channels: int
+    expansion: int
+    kernel_size: int
+    stride: int
+    layers: int
+
+    def block(self, layer: int, drop_connect: float = 0.0) -> MBConvPlan:
+        """The block of this stage with the index `layer`."""
+        return MBConvPlan(
+            in_channels=self.out_channels if layer else self.in_channels,
+            out_channels=self.out_channels,
+            expansion=self.expansion,
+            kernel_size=self.kernel_size,
+            stride=1 if layer else self.stride,
+            drop_connect=drop_connect,
+        )
+
+    def cost(self, side: int) -> tuple[Cost, int]:
+        """The stage's cost on an input of `side` pixels, and the side of its output."""
+        total, after = self.block(0).cost(side)
+        if self.layers > 1:
+            total += self.block(1).cost(after)[0] * (self.layers - 1)
+        return total, after
+
+
+@dataclass(frozen=True)
 class EfficientNetPlan:
     """The layers of one EfficientNet."""
 
     stem: int
     stem_stride: int
-    blocks: tuple[MBConvPlan, ...]
+    stages: tuple[StagePlan, ...]
     head: int
     num_classes: int
     dropout: float
+    drop_connect: float
+    """Of a block behind the last; it rises linearly from 0 with the block's index."""
     dtype: str
+
+    @property
+    def blocks(self) -> tuple[MBConvPlan, ...]:
+        """Every block, in order."""
+        layers = [(stage, layer) for stage in self.stages for layer in range(stage.layers)]
+        return tuple(
+            stage.block(layer, self.drop_connect * index / len(layers)) for index, (stage, layer) in enumerate(layers)
+        )
 
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
         side = -(-resolution // self.stem_stride)
         total = _conv_cost(side, 3, 3, self.stem)
-        for block in self.blocks:
-            added, side = block.cost(side)
+        for stage in self.stages:
+            added, side = stage.cost(side)
             total += added
-        total += _conv_cost(side, 1, self.blocks[-1].out_channels, self.head)
+        total += _conv_cost(side, 1, self.stages[-1].out_channels, self.head)
         return total + _dense_cost(self.head, self.num_classes)
 
 
@@ -149,7 +189,7 @@ class EfficientNet(nnx.Module):
         self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, rngs=rngs)
         self.stem_norm = BatchNorm(plan.stem, activation="silu", rngs=rngs)
         self.blocks = nnx.List([MBConv(block, rngs=rngs) for block in plan.blocks])
-        self.head = Conv(plan.blocks[-1].out_channels, plan.head, 1, rngs=rngs)
+        self.head = Conv(plan.stages[-1].out_channels, plan.head, 1, rngs=rngs)
         self.head_norm = BatchNorm(plan.head, activation="silu", rngs=rngs)
         self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
         initial = uniform(plan.num_classes**-0.5)
@@ -205,29 +245,21 @@ class EfficientNetFamily:
         """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
         depth, width = self.depth * scale.depth, self.width * scale.width
         stem = round_channels(B0_STEM, width)
-        layers = [(stage, layer) for stage in B0_STAGES for layer in range(round_layers(stage.layers, depth))]
-        blocks: list[MBConvPlan] = []
-        channels = stem
-        for index, (stage, layer) in enumerate(layers):
-            out_channels = round_channels(stage.channels, width)
-            blocks.append(
-                MBConvPlan(
-                    in_channels=channels,
-                    out_channels=out_channels,
-                    expansion=stage.expansion,
-                    kernel_size=stage.kernel_size,
-                    stride=stage.stride if layer == 0 else 1,
-                    drop_connect=self.drop_connect * index / len(layers),
-                )
+        widths = [round_channels(stage.channels, width) for stage in B0_STAGES]
+        stages = tuple(
+            StagePlan(
+                before, after, stage.expansion, stage.kernel_size, stage.stride, round_layers(stage.layers, depth)
             )
-            channels = out_channels
+            for before, after, stage in zip([stem, *widths], widths, B0_STAGES, strict=False)
+        )
         return EfficientNetPlan(
             stem=stem,
             stem_stride=self.stem_stride,
-            blocks=tuple(blocks),
+            stages=stages,
             head=round_channels(B0_HEAD, width),
             num_classes=num_classes,
             dropout=self.dropout,
+            drop_connect=self.drop_connect,
             dtype=self.dtype,
         )
 
