@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
     from scaling_search.cli.commands import Command
+
+
+BEGAN = time.monotonic()
+"""When the command started."""
 
 
 def main(argv: list[str] | None = None) -> None:

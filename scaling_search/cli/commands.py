@@ -41,12 +41,14 @@ class Run(Command):
     """The same, smaller: under 90 seconds on two cores."""
     format: Format = "table"
     """How the tables are printed."""
+    timings: bool = False
+    """Say where the time went."""
 
     def execute(self) -> None:
         """Runs the whole method."""
         from scaling_search.cli.method import run
 
-        run(self.config, self.workers, self.format, steps=(1, 2))
+        run(self.config, self.workers, self.format, steps=(1, 2), timings=self.timings)
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Step1(Run):
         """Runs STEP 1."""
         from scaling_search.cli.method import run
 
-        run(self.config, self.workers, self.format, steps=(1,))
+        run(self.config, self.workers, self.format, steps=(1,), timings=self.timings)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Step2(Run):
         from scaling_search.rule import CompoundRule
 
         rule = None if self.coefficients is None else CompoundRule(*self.coefficients)
-        run(self.config, self.workers, self.format, steps=(2,), rule=rule)
+        run(self.config, self.workers, self.format, steps=(2,), rule=rule, timings=self.timings)
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,14 @@ class Resume(Command):
     """Where trials run. It changes how long a run takes, never its numbers."""
     format: Format = "table"
     """How the tables are printed."""
+    timings: bool = False
+    """Say where the time went."""
 
     def execute(self) -> None:
         """Runs what is missing."""
         from scaling_search.cli.method import resume
 
-        resume(self.run, self.workers, self.format)
+        resume(self.run, self.workers, self.format, timings=self.timings)
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,23 @@ class Plot(Command):
         write_picture(self.run, self.output)
 
 
+@dataclass(frozen=True)
+class Doctor(Command):
+    """What this machine is to a run: versions, cores, devices, native kernels, where compiled programs lie.
+
+    Example: scaling-search doctor
+    """
+
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints a line for each."""
+        from scaling_search.cli.doctor import print_report
+
+        print_report(self.format)
+
+
 COMMANDS: dict[str, type[Command]] = {
     "run": Run,
     "step1": Step1,
@@ -215,6 +236,7 @@ COMMANDS: dict[str, type[Command]] = {
     "resume": Resume,
     "table": Table,
     "plot": Plot,
+    "doctor": Doctor,
 }
 
 

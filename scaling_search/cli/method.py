@@ -4,8 +4,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling_search.cli.progress import ProgressDisplay
+from scaling_search.cli import BEGAN
+from scaling_search.cli.progress import ProgressDisplay, Together
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
+from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
 from scaling_search.rule import CompoundRule
 from scaling_search.store import RunDirectory, finished_records, open_run, start_run
@@ -30,21 +32,30 @@ class _Setting:
 
 
 def run(
-    config: RunConfig, workers: Workers, format: str, *, steps: tuple[int, ...], rule: CompoundRule | None = None
+    config: RunConfig,
+    workers: Workers,
+    format: str,
+    *,
+    steps: tuple[int, ...],
+    rule: CompoundRule | None = None,
+    timings: bool = False,
 ) -> None:
-    """Runs STEP 1, STEP 2 or both, writes and prints what comes of them."""
+    """Runs STEP 1, STEP 2 or both, writes and prints what comes of them, and with `timings` where the time went."""
+    times = Timings(BEGAN)
     setting = _check(config, steps)
     reused = [open_run(path) for path in config.reuse]
     directory = start_run(config, setting.data.identity, workers)
     with directory.locked():
-        _train(setting, directory, reused, workers, steps, rule)
+        _train(setting, directory, reused, workers, steps, rule, times)
         results, files = write_outputs(directory)
     print_results(results, files, format)
+    if timings:
+        times.show()
 
 
-def resume(path: str, workers: Workers, format: str) -> None:
+def resume(path: str, workers: Workers, format: str, *, timings: bool = False) -> None:
     """Goes on with a run by the config in its manifest, in the folder where it lies now."""
-    run(open_run(path).config(), workers, format, steps=(1, 2))
+    run(open_run(path).config(), workers, format, steps=(1, 2), timings=timings)
 
 
 def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
@@ -71,6 +82,7 @@ def _train(
     workers: Workers,
     steps: tuple[int, ...],
     rule: CompoundRule | None,
+    times: Timings,
 ) -> None:
     with ProgressDisplay() as display:
         _announce(setting, directory, display)
@@ -98,7 +110,7 @@ def _train(
             workers=workers,
             finished=finished,
             on_outcome=record,
-            watcher=display,
+            watcher=Together(display, times),
             worker_env=training_environment(),
         )
 

@@ -12,6 +12,8 @@ from scaling_search.trial import Outcome, Spec
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from scaling_search.search.plan import Watcher
+
 HEARTBEAT_SECONDS = 10.0
 
 
@@ -62,6 +64,9 @@ class ProgressDisplay:
         """Names what the next trials are for."""
         with self._lock:
             self._phase = name
+
+    def started(self, slots: int) -> None:
+        """Shows nothing of it."""
 
     def planned(self, specs: Sequence[Spec], already: int) -> None:
         """More trials are planned, `already` of which are done: by an earlier batch, or in the store."""
@@ -125,6 +130,28 @@ class ProgressDisplay:
                 self._show()
             else:
                 self.note(self._line())
+
+
+class Together:
+    """Several watchers of one plan."""
+
+    def __init__(self, *watchers: "Watcher") -> None:
+        self._watchers = watchers
+
+    def started(self, slots: int) -> None:
+        """Tells each."""
+        for watcher in self._watchers:
+            watcher.started(slots)
+
+    def planned(self, specs: Sequence[Spec], already: int) -> None:
+        """Tells each."""
+        for watcher in self._watchers:
+            watcher.planned(specs, already)
+
+    def finished(self, spec: Spec, outcome: Outcome) -> None:
+        """Tells each."""
+        for watcher in self._watchers:
+            watcher.finished(spec, outcome)
 
 
 def _work(spec: Spec) -> float:

@@ -36,7 +36,7 @@ def run_on_ray(
         if not agenda.done:
             environment = worker_environment(workers, worker_env or {})
             with ray_session(workers.address, environment, _bytes_shared(data)) as folder:
-                _tune(agenda, train, data, workers, folder)
+                _tune(agenda, train, data, workers, folder, watcher)
         return agenda.result
 
 
@@ -64,7 +64,9 @@ def _bytes_shared(data: ImageData) -> int:
     return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)
 
 
-def _tune(agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, folder: Path) -> None:
+def _tune(
+    agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, folder: Path, watcher: Watcher | None
+) -> None:
     import ray
     from ray import tune
 
@@ -74,6 +76,8 @@ def _tune(agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     demand = resources_per_trial(workers, nodes)
     slots = slots_of(nodes, demand)
+    if watcher is not None:
+        watcher.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     trainable = tune.with_parameters(Worker, train=train, data=data)
     raised: BaseException | None = None

@@ -36,6 +36,9 @@ OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
 class Watcher(Protocol):
     """Is told how a plan goes: what a progress display needs."""
 
+    def started(self, slots: int) -> None:
+        """What trains has been started, and takes so many groups at a time."""
+
     def planned(self, specs: Sequence[Spec], already: int) -> None:
         """A batch of different specs was asked for, of which `already` are finished."""
 

@@ -133,3 +133,11 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0 and capsys.readouterr().out.startswith("scaling-search 0.")
+
+
+def test_the_doctor_says_what_is_in_use(capsys):
+    main(["doctor", "--format", "json"])
+    found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+    assert found["native kernels"].startswith(("in use", "not in use"))
+    assert "jax" in found["packages"] and "cpu" in found["devices"]
+    assert not [line for line in found.values() if line.startswith("not usable")]

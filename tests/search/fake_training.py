@@ -78,6 +78,9 @@ class Notes:
         self.order: list[tuple[str, int]] = []
         self.recorded: dict[str, Outcome] = {}
 
+    def started(self, slots: int) -> None:
+        self.slots = slots
+
     def planned(self, specs: Sequence[Spec], already: int) -> None:
         self.planned_batches.append((len(specs), already))
 

@@ -1,0 +1,83 @@
+"""`doctor`: what this machine is to a run, and what is in use on it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from scaling_search import __version__
+
+PACKAGES = ("jax", "flax", "optax", "ray", "numpy", "pandas")
+
+
+def print_report(format: str) -> None:
+    """Prints a line for each thing that decides whether, and how fast, a run goes here."""
+    import pandas as pd
+
+    from analysis.tables import render
+
+    print(render(pd.DataFrame([{"what": what, "found": _said(find)} for what, find in CHECKS.items()]), format))
+
+
+def _said(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except Exception as error:  # Whatever is wrong is what is to be reported.
+        return f"not usable: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _packages() -> str:
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+
+
+def _cores() -> str:
+    from scaling_search.search.cores import cores_available
+
+    return f"{cores_available()} of {os.cpu_count()}, {platform.machine()}"
+
+
+def _memory() -> str:
+    pages = {name: os.sysconf(f"SC_{name}") for name in ("PHYS_PAGES", "PAGE_SIZE")}
+    return f"{pages['PHYS_PAGES'] * pages['PAGE_SIZE'] / 2**30:.1f} GiB"
+
+
+def _disk() -> str:
+    return f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free in {Path.cwd()}"
+
+
+def _devices() -> str:
+    import jax
+
+    kinds = [device.device_kind for device in jax.devices()]
+    return f"{jax.default_backend()}: " + ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
+
+
+def _native() -> str:
+    from scaling_search import native
+
+    return native.status().removeprefix("native kernels: ")
+
+
+def _programs() -> str:
+    from scaling_search.training.environment import training_environment
+
+    folder = Path(training_environment()["JAX_COMPILATION_CACHE_DIR"])
+    files = [file for file in folder.rglob("*") if file.is_file()] if folder.is_dir() else []
+    size = sum(file.stat().st_size for file in files) / 2**20
+    return f"{size:.0f} MiB in {folder}; may be deleted at any time"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "scaling-search": lambda: f"{__version__} in {Path(__file__).parents[1]}",
+    "Python": lambda: f"{platform.python_version()} in {sys.prefix}",
+    "packages": _packages,
+    "CPU cores": _cores,
+    "memory": _memory,
+    "disk": _disk,
+    "devices": _devices,
+    "native kernels": _native,
+    "compiled programs": _programs,
+}
