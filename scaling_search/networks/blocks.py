@@ -8,7 +8,7 @@ from flax import nnx
 from jax import Array
 
 from scaling_search.networks import ops
-from scaling_search.networks.initialise import normal
+from scaling_search.networks.initialise import filled, normal, zeros
 from scaling_search.networks.ops import Activation, Padding
 
 
@@ -41,19 +41,25 @@ class Conv(nnx.Module):
         return ops.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding, groups=self.groups)
 
 
-class BatchNorm(nnx.BatchNorm):
+class BatchNorm(nnx.Module):
     """Batch normalisation followed by an activation, computed as one.
 
     Momentum 0.99 in the sense of a decaying average, epsilon 1e-3 (section 5.2 of the paper and its code).
     """
 
-    def __init__(self, channels: int, *, activation: Activation = "none", epsilon: float = 1e-3, rngs: nnx.Rngs):
-        super().__init__(channels, momentum=0.99, epsilon=epsilon, rngs=rngs)
+    def __init__(self, channels: int, *, activation: Activation = "none", epsilon: float = 1e-3):
+        self.scale = nnx.Param(filled((channels,), 1.0))
+        self.bias = nnx.Param(filled((channels,), 0.0))
+        self.mean = nnx.BatchStat(filled((channels,), 0.0))
+        self.var = nnx.BatchStat(filled((channels,), 1.0))
+        self.use_running_average = False
+        self.momentum = 0.99
+        self.epsilon = epsilon
         self.activation = activation
 
-    def __call__(self, x: Array) -> Array:  # type: ignore[override]
+    def __call__(self, x: Array) -> Array:
         """Normalises x (..., channels); in training, updates the running averages."""
-        scale, bias = self.scale[...], self.bias[...]  # type: ignore[index]
+        scale, bias = self.scale[...], self.bias[...]
         if self.use_running_average:
             return ops.batch_norm(
                 x, scale, bias, self.mean[...], self.var[...], epsilon=self.epsilon, activation=self.activation
@@ -70,7 +76,7 @@ class SqueezeExcite(nnx.Module):
     def __init__(self, channels: int, squeezed: int, *, activation: Activation = "silu", rngs: nnx.Rngs):
         # Two dense layers on the mean; as 1x1 convolutions on a 1x1 image they start as Conv does.
         def dense(inputs: int, outputs: int) -> nnx.Linear:
-            return nnx.Linear(inputs, outputs, kernel_init=normal((2 / outputs) ** 0.5), rngs=rngs)
+            return nnx.Linear(inputs, outputs, kernel_init=normal((2 / outputs) ** 0.5), bias_init=zeros, rngs=rngs)
 
         self.squeeze = dense(channels, squeezed)
         self.excite = dense(squeezed, channels)

@@ -14,7 +14,7 @@ from jax import Array
 from scaling_search.errors import UserError
 from scaling_search.family import Cost
 from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, drop_connect
-from scaling_search.networks.initialise import uniform
+from scaling_search.networks.initialise import uniform, zeros
 from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
 
 
@@ -98,12 +98,12 @@ class MBConv(nnx.Module):
         expanded = plan.expanded
         widens = plan.expansion > 1
         self.expand = Conv(plan.in_channels, expanded, 1, rngs=rngs) if widens else None
-        self.expand_norm = BatchNorm(expanded, activation="silu", rngs=rngs) if widens else None
+        self.expand_norm = BatchNorm(expanded, activation="silu") if widens else None
         self.filter = Conv(expanded, expanded, plan.kernel_size, stride=plan.stride, groups=expanded, rngs=rngs)
-        self.filter_norm = BatchNorm(expanded, activation="silu", rngs=rngs)
+        self.filter_norm = BatchNorm(expanded, activation="silu")
         self.gate = SqueezeExcite(expanded, plan.squeezed, rngs=rngs)
         self.project = Conv(expanded, plan.out_channels, 1, rngs=rngs)
-        self.project_norm = BatchNorm(plan.out_channels, rngs=rngs)
+        self.project_norm = BatchNorm(plan.out_channels)
         self.has_skip = plan.has_skip
         self.drop = drop_connect(plan.drop_connect, rngs) if plan.has_skip and plan.drop_connect > 0 else None
 
@@ -187,13 +187,13 @@ class EfficientNet(nnx.Module):
 
     def __init__(self, plan: EfficientNetPlan, *, rngs: nnx.Rngs):
         self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, rngs=rngs)
-        self.stem_norm = BatchNorm(plan.stem, activation="silu", rngs=rngs)
+        self.stem_norm = BatchNorm(plan.stem, activation="silu")
         self.blocks = nnx.List([MBConv(block, rngs=rngs) for block in plan.blocks])
         self.head = Conv(plan.stages[-1].out_channels, plan.head, 1, rngs=rngs)
-        self.head_norm = BatchNorm(plan.head, activation="silu", rngs=rngs)
+        self.head_norm = BatchNorm(plan.head, activation="silu")
         self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
         initial = uniform(plan.num_classes**-0.5)
-        self.classifier = nnx.Linear(plan.head, plan.num_classes, kernel_init=initial, rngs=rngs)
+        self.classifier = nnx.Linear(plan.head, plan.num_classes, kernel_init=initial, bias_init=zeros, rngs=rngs)
         self.dtype = plan.dtype
 
     def features(self, images: Array) -> Array:

@@ -38,6 +38,17 @@ def uniform(bound: float) -> nnx.Initializer:
     return initialise
 
 
+def filled(shape: tuple[int, ...], value: float) -> Array:
+    """A float32 array of one value; by NumPy, as XLA would compile a program for each shape."""
+    # Without a dtype, asarray compiles a copy.
+    return jnp.asarray(np.full(shape, value, np.float32), jnp.float32)
+
+
+def zeros(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
+    """An initializer of zeros."""
+    return filled(shape, 0.0)
+
+
 def _generator(key: Array) -> np.random.Generator:
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))
 

@@ -36,9 +36,11 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME
     kernel = kernel.astype(x.dtype)
     if kernel.shape[2:] == (1, groups) and groups == x.shape[3]:
         return _depthwise(x, kernel, stride, pads)
-    if kernel.shape[:2] == (1, 1) and stride == 1 and groups == 1 and pads == NO_PADS:
-        return _pointwise(x, kernel)
-    return _plain(x, kernel, stride, pads, groups)
+    if groups > 1:
+        return _plain(x, kernel, stride, pads, groups)
+    if kernel.shape[:2] == (1, 1) and pads == NO_PADS:
+        return _pointwise(x, kernel, stride)
+    return _dense(x, kernel, stride, pads)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -302,6 +304,8 @@ split.defvjp(
 
 
 NO_PADS: Pads = ((0, 0), (0, 0))
+FEW_CHANNELS = 16
+"""Below this, a matrix product for each tap of a kernel would read the whole gradient for a handful of channels."""
 
 
 def _pads(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> Pads:
@@ -325,32 +329,69 @@ def _convolution_gradient(x, kernel, dy, stride, pads, groups):  # type: ignore[
     return jax.vjp(lambda x, kernel: _plain(x, kernel, stride, pads, groups), x, kernel)[1](dy)
 
 
-@jax.custom_vjp
-def _pointwise(x: Array, kernel: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _pointwise(x: Array, kernel: Array, stride: int) -> Array:
     """A 1x1 convolution with kernel (1, 1, C, F)."""
-    out = jax.ShapeDtypeStruct((*x.shape[:3], kernel.shape[3]), x.dtype)
-    plain = Form(_convolution, (1, NO_PADS, 1))
-    return by_platform(x, kernel, out=[out], cpu=Form(_matrix_product), plain=plain)[0]
+    height, width = (-(-side // stride) for side in x.shape[1:3])
+    out = jax.ShapeDtypeStruct((x.shape[0], height, width, kernel.shape[3]), x.dtype)
+    plain = Form(_convolution, (stride, NO_PADS, 1))
+    return by_platform(x, kernel, out=[out], cpu=Form(_matrix_product, (stride,)), plain=plain)[0]
 
 
-def _matrix_product(x, kernel):  # type: ignore[no-untyped-def]
-    return [x @ kernel[0, 0]]
+def _matrix_product(x, kernel, stride):  # type: ignore[no-untyped-def]
+    return [x[:, ::stride, ::stride] @ kernel[0, 0]]
 
 
-def _matrix_product_gradient(x, kernel, dy):  # type: ignore[no-untyped-def]
-    rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    dx = lax.dot_general(drows, kernel[0, 0], (((1,), (1,)), ((), ())))
-    # With dy first, XLA reads both operands as they lie and transposes only the small result.
-    dkernel = lax.dot_general(drows, rows, (((0,), (0,)), ((), ()))).T
-    return dx.reshape(x.shape), dkernel[None, None]
+def _matrix_product_gradient(x, kernel, dy, stride):  # type: ignore[no-untyped-def]
+    used = x[:, ::stride, ::stride]
+    rows, drows = used.reshape(-1, x.shape[3]), dy.reshape(-1, dy.shape[3])
+    dx = lax.dot_general(drows, kernel[0, 0], (((1,), (1,)), ((), ()))).reshape(used.shape)
+    if stride > 1:
+        # Pixels between those that were used have no gradient; so many follow the last.
+        left = [(side - 1) % stride for side in x.shape[1:3]]
+        dx = lax.pad(dx, jnp.zeros((), dx.dtype), [(0, 0, 0), *((0, after, stride - 1) for after in left), (0, 0, 0)])
+    return dx, _kernel_gradient(rows, drows)[None, None]
 
 
-def _pointwise_backward(kept, dy):  # type: ignore[no-untyped-def]
-    plain = Form(_convolution_gradient, (1, NO_PADS, 1))
-    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_matrix_product_gradient), plain=plain))
+def _kernel_gradient(rows: Array, drows: Array) -> Array:
+    """The gradient of a matrix product's kernel (C, F), from what went in (N, C) and its result's gradient (N, F)."""
+    # With the gradient first, XLA reads both operands as they lie and transposes only the small result.
+    return lax.dot_general(drows, rows, (((0,), (0,)), ((), ()))).T
 
 
-_pointwise.defvjp(lambda x, kernel: (_pointwise(x, kernel), (x, kernel)), _pointwise_backward)
+def _pointwise_backward(stride, kept, dy):  # type: ignore[no-untyped-def]
+    plain = Form(_convolution_gradient, (stride, NO_PADS, 1))
+    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_matrix_product_gradient, (stride,)), plain=plain))
+
+
+_pointwise.defvjp(lambda x, kernel, stride: (_pointwise(x, kernel, stride), (x, kernel)), _pointwise_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """A convolution of all channels with all, with kernel (K, K, C, F): XLA's own on every platform."""
+    return _plain(x, kernel, stride, pads, 1)
+
+
+def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
+    (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
+    parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
+    drows = dy.reshape(-1, dy.shape[3])
+    if x.shape[3] < FEW_CHANNELS:
+        dkernel = _kernel_gradient(jnp.concatenate(parts, 1), drows)
+    else:
+        dkernel = jnp.stack([_kernel_gradient(part, drows) for part in parts])
+    return dx, dkernel.reshape(kernel.shape)
+
+
+def _dense_backward(stride, pads, kept, dy):  # type: ignore[no-untyped-def]
+    static = (stride, pads)
+    forms = {"cpu": Form(_dense_gradient_on_cpu, static), "plain": Form(_convolution_gradient, (*static, 1))}
+    return tuple(by_platform(*kept, dy, out=kept, **forms))
+
+
+_dense.defvjp(lambda x, kernel, stride, pads: (_dense(x, kernel, stride, pads), (x, kernel)), _dense_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

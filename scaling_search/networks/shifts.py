@@ -11,27 +11,27 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) -> (N, H', W', C)."""
-    shifts = _shifts(x, kernel.shape[:2], stride, pads)
-    return sum(part * kernel[i, j, 0] for (i, j), part in shifts.items())  # type: ignore[return-value]
+    parts = shifted(x, kernel.shape[:2], stride, pads)
+    return sum(part * tap for part, tap in zip(parts, kernel.reshape(-1, x.shape[3]), strict=True))  # type: ignore[return-value]
 
 
 def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
     """The gradients of x and kernel."""
-    shifts = _shifts(x, kernel.shape[:2], stride, pads).values()
-    products = [(part * dy).reshape(-1, x.shape[3]).astype(jnp.float32).sum(0) for part in shifts]
+    parts = shifted(x, kernel.shape[:2], stride, pads)
+    products = [(part * dy).reshape(-1, x.shape[3]).astype(jnp.float32).sum(0) for part in parts]
     dkernel = jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
     return _input_gradient(x, kernel, dy, stride, pads), dkernel
 
 
-def _shifts(x: Array, window: tuple[int, ...], stride: int, pads: Pads) -> dict[tuple[int, int], Array]:
-    """For each tap (i, j) of a window: the part of padded x that it meets, of the output's size."""
+def shifted(x: Array, window: tuple[int, ...], stride: int, pads: Pads) -> list[Array]:
+    """For each tap of a window, row by row: the part of padded x that it meets, of the output's size."""
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((side - taps) // stride + 1 for side, taps in zip(padded.shape[1:3], window, strict=True))
-    return {
-        (i, j): padded[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
+    return [
+        padded[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
         for i in range(window[0])
         for j in range(window[1])
-    }
+    ]
 
 
 def _input_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> Array:

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 from scaling_search.config import Recipe
 from scaling_search.errors import UserError
 from scaling_search.networks import ops
+from scaling_search.networks.blocks import BatchNorm
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
 
 
@@ -86,7 +87,9 @@ def _partition(tree: Any, first: Callable[[Any], bool]) -> tuple[list[Any], list
 
 def _pack(leaves: list[Any]) -> tuple[Array, Callable[[Any], list[Any]]]:
     """Arrays as one vector, and the inverse, which works on NumPy's vectors as well as on traced ones."""
-    vector, _ = ravel_pytree(leaves)
+    # By NumPy, as XLA would compile a program for each shape.
+    flat = np.concatenate([np.ravel(leaf) for leaf in leaves] or [np.zeros(0, np.float32)])
+    vector = jnp.asarray(flat, flat.dtype)
     shapes = tuple(leaf.shape for leaf in leaves)
 
     def unpack(packed: Any) -> list[Any]:
@@ -226,5 +229,5 @@ def _step_bytes(compiled: Any) -> int | None:
 
 def _set_batch_norm_momentum(network: nnx.Module, momentum: float) -> None:
     for _, module in nnx.iter_modules(network):
-        if isinstance(module, nnx.BatchNorm):
+        if isinstance(module, nnx.BatchNorm | BatchNorm):
             module.momentum = momentum
