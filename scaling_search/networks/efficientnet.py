@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import jax.numpy as jnp
@@ -250,7 +251,7 @@ class EfficientNetFamily:
             StagePlan(
                 before, after, stage.expansion, stage.kernel_size, stage.stride, round_layers(stage.layers, depth)
             )
-            for before, after, stage in zip([stem, *widths], widths, B0_STAGES, strict=False)
+            for (before, after), stage in zip(pairwise([stem, *widths]), B0_STAGES, strict=True)
         )
         return EfficientNetPlan(
             stem=stem,

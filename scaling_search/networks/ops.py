@@ -11,10 +11,10 @@ Images are NHWC, kernels HWIO.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,12 +35,11 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME
     pads = _pads(x.shape, kernel.shape, stride, padding)
     kernel = kernel.astype(x.dtype)
     if kernel.shape[2:] == (1, groups) and groups == x.shape[3]:
-        return _depthwise(x, kernel, stride, pads)
+        return _convolve(x, kernel, stride, pads, groups, DEPTHWISE)
     if groups > 1:
         return _plain(x, kernel, stride, pads, groups)
-    if kernel.shape[:2] == (1, 1) and pads == NO_PADS:
-        return _pointwise(x, kernel, stride)
-    return _dense(x, kernel, stride, pads)
+    pointwise = kernel.shape[:2] == (1, 1) and pads == NO_PADS
+    return _convolve(x, kernel, stride, pads, groups, POINTWISE if pointwise else DENSE)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -329,20 +328,47 @@ def _convolution_gradient(x, kernel, dy, stride, pads, groups):  # type: ignore[
     return jax.vjp(lambda x, kernel: _plain(x, kernel, stride, pads, groups), x, kernel)[1](dy)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _pointwise(x: Array, kernel: Array, stride: int) -> Array:
-    """A 1x1 convolution with kernel (1, 1, C, F)."""
-    height, width = (-(-side // stride) for side in x.shape[1:3])
-    out = jax.ShapeDtypeStruct((x.shape[0], height, width, kernel.shape[3]), x.dtype)
-    plain = Form(_convolution, (stride, NO_PADS, 1))
-    return by_platform(x, kernel, out=[out], cpu=Form(_matrix_product, (stride,)), plain=plain)[0]
+class OnCpu(NamedTuple):
+    """How a CPU computes a kind of convolution and its gradients, by (stride, pads)."""
+
+    forward: Callable[..., list[Array]]
+    gradient: Callable[..., tuple[Array, Array]]
 
 
-def _matrix_product(x, kernel, stride):  # type: ignore[no-untyped-def]
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
+def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, on_cpu: OnCpu) -> Array:
+    """A convolution with kernel (K, K, C / groups, F)."""
+    sides = (
+        max(0, (side + sum(pad) - taps) // stride + 1)
+        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    )
+    return by_platform(
+        *(x, kernel),
+        out=[jax.ShapeDtypeStruct((x.shape[0], *sides, kernel.shape[3]), x.dtype)],
+        cpu=Form(on_cpu.forward, (stride, pads)),
+        plain=Form(_convolution, (stride, pads, groups)),
+    )[0]
+
+
+def _convolve_backward(stride, pads, groups, on_cpu, kept, dy):  # type: ignore[no-untyped-def]
+    plain = Form(_convolution_gradient, (stride, pads, groups))
+    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(on_cpu.gradient, (stride, pads)), plain=plain))
+
+
+_convolve.defvjp(lambda x, kernel, *static: (_convolve(x, kernel, *static), (x, kernel)), _convolve_backward)
+
+
+def _kernel_gradient(rows: Array, drows: Array) -> Array:
+    """The gradient of a matrix product's kernel (C, F), from what went in (N, C) and its result's gradient (N, F)."""
+    # With the gradient first, XLA reads both operands as they lie and transposes only the small result.
+    return lax.dot_general(drows, rows, (((0,), (0,)), ((), ()))).T
+
+
+def _matrix_product(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     return [x[:, ::stride, ::stride] @ kernel[0, 0]]
 
 
-def _matrix_product_gradient(x, kernel, dy, stride):  # type: ignore[no-untyped-def]
+def _matrix_product_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     used = x[:, ::stride, ::stride]
     rows, drows = used.reshape(-1, x.shape[3]), dy.reshape(-1, dy.shape[3])
     dx = lax.dot_general(drows, kernel[0, 0], (((1,), (1,)), ((), ()))).reshape(used.shape)
@@ -353,24 +379,8 @@ def _matrix_product_gradient(x, kernel, dy, stride):  # type: ignore[no-untyped-
     return dx, _kernel_gradient(rows, drows)[None, None]
 
 
-def _kernel_gradient(rows: Array, drows: Array) -> Array:
-    """The gradient of a matrix product's kernel (C, F), from what went in (N, C) and its result's gradient (N, F)."""
-    # With the gradient first, XLA reads both operands as they lie and transposes only the small result.
-    return lax.dot_general(drows, rows, (((0,), (0,)), ((), ()))).T
-
-
-def _pointwise_backward(stride, kept, dy):  # type: ignore[no-untyped-def]
-    plain = Form(_convolution_gradient, (stride, NO_PADS, 1))
-    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_matrix_product_gradient, (stride,)), plain=plain))
-
-
-_pointwise.defvjp(lambda x, kernel, stride: (_pointwise(x, kernel, stride), (x, kernel)), _pointwise_backward)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
-    """A convolution of all channels with all, with kernel (K, K, C, F): XLA's own on every platform."""
-    return _plain(x, kernel, stride, pads, 1)
+def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+    return [_plain(x, kernel, stride, pads, 1)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
@@ -385,38 +395,9 @@ def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-unty
     return dx, dkernel.reshape(kernel.shape)
 
 
-def _dense_backward(stride, pads, kept, dy):  # type: ignore[no-untyped-def]
-    static = (stride, pads)
-    forms = {"cpu": Form(_dense_gradient_on_cpu, static), "plain": Form(_convolution_gradient, (*static, 1))}
-    return tuple(by_platform(*kept, dy, out=kept, **forms))
-
-
-_dense.defvjp(lambda x, kernel, stride, pads: (_dense(x, kernel, stride, pads), (x, kernel)), _dense_backward)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
-    """A depthwise convolution with kernel (K, K, 1, C)."""
-    sides = (
-        max(0, (side + sum(pad) - taps) // stride + 1)
-        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
-    )
-    return by_platform(
-        *(x, kernel),
-        out=[jax.ShapeDtypeStruct((x.shape[0], *sides, x.shape[3]), x.dtype)],
-        cpu=Form(_depthwise_on_cpu, (stride, pads)),
-        plain=Form(_convolution, (stride, pads, x.shape[3])),
-    )[0]
-
-
 def _depthwise_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     form = calls.depthwise if _takes_native(x, kernel) else shifts.depthwise
     return [form(x, kernel, stride, pads)]
-
-
-def _depthwise_backward(stride, pads, kept, dy):  # type: ignore[no-untyped-def]
-    plain = Form(_convolution_gradient, (stride, pads, dy.shape[3]))
-    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(_depthwise_gradient_on_cpu, (stride, pads)), plain=plain))
 
 
 def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
@@ -424,6 +405,6 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
     return form(x, kernel, dy, stride, pads)
 
 
-_depthwise.defvjp(
-    lambda x, kernel, stride, pads: (_depthwise(x, kernel, stride, pads), (x, kernel)), _depthwise_backward
-)
+POINTWISE = OnCpu(_matrix_product, _matrix_product_gradient)
+DENSE = OnCpu(_dense_on_cpu, _dense_gradient_on_cpu)
+DEPTHWISE = OnCpu(_depthwise_on_cpu, _depthwise_gradient_on_cpu)

@@ -101,6 +101,20 @@ def test_other_convolutions_and_their_gradients_are_the_plain_ones(size, stride,
     )
 
 
+@pytest.mark.parametrize("channels", [15, 16, 24])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"),
+    [(1, 3, "SAME"), (3, 1, "SAME"), (3, 2, ((1, 1), (1, 1))), (5, 3, "VALID"), (7, 2, ((3, 3), (3, 3)))],
+)
+def test_dense_convolutions_of_few_and_of_many_channels_have_the_plain_gradients(size, stride, padding, channels):
+    inputs = arrays((2, 8, 7, channels), (size, size, channels, 5))
+    settings = {"stride": stride, "padding": padding, "groups": 1}
+    agree(
+        with_gradients(partial(ops.conv2d, **settings), *inputs),
+        with_gradients(partial(plain_convolution, **settings), *inputs),
+    )
+
+
 def plain_batch_norm(x, scale, bias, activation):
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
