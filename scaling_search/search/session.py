@@ -194,18 +194,25 @@ def _set(owner: ModuleType, name: str, value: object) -> Iterator[None]:
 
 
 @contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Restores the handlers that Ray and Tune replace."""
+def _handling(handlers: Mapping[int, Any]) -> Iterator[None]:
+    """Handles signals by these in the body; in any but the main thread, which alone may, it changes nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Restores the handlers that Ray and Tune replace."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    with _handling({number: handler for number, handler in handlers.items() if handler is not None}):
+        yield
 
 
 @contextmanager
@@ -214,9 +221,6 @@ def _insistent_signals() -> Iterator[None]:
 
     What a signal's handler raises is lost where the signal comes in one of Ray's callbacks or in a destructor.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     ended = threading.Event()
     again: list[threading.Thread] = []
 
@@ -232,29 +236,22 @@ def _insistent_signals() -> Iterator[None]:
 
     # Ctrl-C is ignored where a run is in a shell's background, and a notebook may have a handler of its own.
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    numbers = (signal.SIGTERM, signal.SIGINT) if usual else (signal.SIGTERM,)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in again:
-            thread.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with _handling(dict.fromkeys((signal.SIGTERM, signal.SIGINT) if usual else (signal.SIGTERM,), stop)):
+        try:
+            yield
+        finally:
+            ended.set()
+            for thread in again:
+                thread.join()
 
 
 @contextmanager
 def _interrupts_put_off() -> Iterator[None]:
     """Lets Ctrl-C wait until the end: interrupted while it starts or ends, Ray leaves processes or crashes this one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        yield
+        with _handling({signal.SIGINT: lambda number, frame: came.append(number)}):
+            yield
     finally:
-        signal.signal(signal.SIGINT, handler)
         if came:
             raise KeyboardInterrupt
