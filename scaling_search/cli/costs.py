@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.cli.show import print_rows
 from scaling_search.errors import UserError
 from scaling_search.rule import CompoundRule, Scale, round_resolution
 
@@ -33,7 +34,7 @@ def print_costs(options: "Cost") -> None:
         cost_row(load_family(name), scale, options.num_classes, options.batch_size, resolution=options.resolution)
         for name in options.networks
     ]
-    _print(rows, options.format)
+    print_rows(rows, options.format)
 
 
 def print_fit(options: "Fit") -> None:
@@ -61,7 +62,7 @@ def print_fit(options: "Fit") -> None:
         costs = row(phi)
         return all(costs[name] <= limit for name, limit in budget.items())
 
-    _print([row(largest_phi(fits, family.name))], options.format)
+    print_rows([row(largest_phi(fits, family.name))], options.format)
 
 
 def largest_phi(fits: Callable[[float], bool], name: str = "the family") -> float:
@@ -109,11 +110,3 @@ def cost_row(
 def _check_positive(name: str, value: int | None) -> None:
     if value is not None and value < 1:
         raise UserError(f"{name} {value} given", "it must be at least 1", f"try --{name.replace('_', '-')} 32")
-
-
-def _print(rows: list[dict[str, Any]], format: str) -> None:
-    import pandas as pd
-
-    from analysis.tables import render
-
-    print(render(pd.DataFrame(rows), format))

@@ -9,24 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scaling_search import __version__
+from scaling_search.cli.show import print_rows
 
 PACKAGES = ("jax", "flax", "optax", "ray", "numpy", "pandas")
 
 
 def print_report(format: str) -> None:
     """Prints a line for each thing that decides whether, and how fast, a run goes here."""
-    import pandas as pd
-
-    from analysis.tables import render
-
-    print(render(pd.DataFrame([{"what": what, "found": _said(find)} for what, find in CHECKS.items()]), format))
+    print_rows([{"what": what, "found": _said(find)} for what, find in CHECKS.items()], format)
 
 
 def _said(find: Callable[[], str]) -> str:
+    from scaling_search.search.plan import in_one_line
+
     try:
         return find()
     except Exception as error:  # Whatever is wrong is what is to be reported.
-        return f"not usable: {type(error).__name__}: {' '.join(str(error).split())}"
+        return f"not usable: {in_one_line(error)}"
 
 
 def _packages() -> str:

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_search.errors import UserError
 from scaling_search.store import RunDirectory, open_run
@@ -104,6 +104,15 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
             print(tested, end="\n\n")
     for file in files:
         print(f"wrote {file}", file=sys.stderr)
+
+
+def print_rows(rows: list[dict[str, Any]], format: str) -> None:
+    """Prints a table of rows that are alike."""
+    import pandas as pd
+
+    from analysis.tables import render
+
+    print(render(pd.DataFrame(rows), format))
 
 
 def print_tables(what: str, format: str) -> None:
