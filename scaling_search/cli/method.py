@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling_search.cli import BEGAN
-from scaling_search.cli.progress import ProgressDisplay, Together
+from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
@@ -110,7 +110,7 @@ def _train(
             workers=workers,
             finished=finished,
             on_outcome=record,
-            watcher=Together(display, times),
+            watchers=(display, times),
             worker_env=training_environment(),
         )
 

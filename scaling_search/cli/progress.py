@@ -12,8 +12,6 @@ from scaling_search.trial import Outcome, Spec
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from scaling_search.search.plan import Watcher
-
 HEARTBEAT_SECONDS = 10.0
 
 
@@ -130,28 +128,6 @@ class ProgressDisplay:
                 self._show()
             else:
                 self.note(self._line())
-
-
-class Together:
-    """Several watchers of one plan."""
-
-    def __init__(self, *watchers: "Watcher") -> None:
-        self._watchers = watchers
-
-    def started(self, slots: int) -> None:
-        """Tells each."""
-        for watcher in self._watchers:
-            watcher.started(slots)
-
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
-        """Tells each."""
-        for watcher in self._watchers:
-            watcher.planned(specs, already)
-
-    def finished(self, spec: Spec, outcome: Outcome) -> None:
-        """Tells each."""
-        for watcher in self._watchers:
-            watcher.finished(spec, outcome)
 
 
 def _work(spec: Spec) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def run_on_ray(
     workers: Workers,
     finished: Records,
     on_outcome: OnOutcome,
-    watcher: Watcher | None = None,
+    watchers: Sequence[Watcher] = (),
     worker_env: Mapping[str, str] | None = None,
 ) -> T:
     """Runs a plan as `plan.run_here` does, many trainings at a time, and returns the plan's result.
@@ -32,11 +32,11 @@ def run_on_ray(
 
     Raises UserError where Ray cannot be had, or has fewer CPUs, GPUs or TPUs than a trial asks for.
     """
-    with Agenda(plan, finished=finished, on_outcome=on_outcome, watcher=watcher) as agenda:
+    with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         if not agenda.done:
             environment = worker_environment(workers, worker_env or {})
             with ray_session(workers.address, environment, _bytes_shared(data)) as folder:
-                _tune(agenda, train, data, workers, folder, watcher)
+                _tune(agenda, train, data, workers, folder)
         return agenda.result
 
 
@@ -64,9 +64,7 @@ def _bytes_shared(data: ImageData) -> int:
     return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)
 
 
-def _tune(
-    agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, folder: Path, watcher: Watcher | None
-) -> None:
+def _tune(agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, folder: Path) -> None:
     import ray
     from ray import tune
 
@@ -76,8 +74,7 @@ def _tune(
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     demand = resources_per_trial(workers, nodes)
     slots = slots_of(nodes, demand)
-    if watcher is not None:
-        watcher.started(slots)
+    agenda.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     trainable = tune.with_parameters(Worker, train=train, data=data)
     raised: BaseException | None = None

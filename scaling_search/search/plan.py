@@ -53,7 +53,7 @@ def run_here(
     *,
     finished: Records,
     on_outcome: OnOutcome,
-    watcher: Watcher | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> T:
     """Runs a plan in this process, one spec after the other, and returns the plan's result.
 
@@ -61,7 +61,8 @@ def run_here(
     every other outcome as it comes, to record it. An exception of the plan or of `on_outcome` ends the run; one of
     `train` makes a failed outcome.
     """
-    with Agenda(plan, finished=finished, on_outcome=on_outcome, watcher=watcher) as agenda:
+    with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
+        agenda.started(1)
         while (group := agenda.next_group()) is not None:
             for spec, outcome in zip(group, outcomes_of(train, group, data), strict=True):
                 agenda.report(spec, outcome)
@@ -103,13 +104,13 @@ class Agenda(Generic[T]):
     """What the plan returned, once `done`."""
 
     def __init__(
-        self, plan: Plan[T], *, finished: Records, on_outcome: OnOutcome, watcher: Watcher | None = None
+        self, plan: Plan[T], *, finished: Records, on_outcome: OnOutcome, watchers: Sequence[Watcher] = ()
     ) -> None:
         self.done = False
         self._plan = plan
         self._finished = finished
         self._on_outcome = on_outcome
-        self._watcher = watcher
+        self._watchers = watchers
         self._outcomes: dict[str, Outcome] = {}
         self._batch: dict[str, Spec] = {}
         self._fresh: list[Spec] = []
@@ -125,6 +126,11 @@ class Agenda(Generic[T]):
     ) -> None:
         self._plan.close()
 
+    def started(self, slots: int) -> None:
+        """Takes note that groups are trained from now on, so many at a time."""
+        for watcher in self._watchers:
+            watcher.started(slots)
+
     def next_group(self, slots: int = 1) -> Group | None:
         """A group to train, or None while there is nothing to do until more is reported, and once `done`.
 
@@ -139,8 +145,8 @@ class Agenda(Generic[T]):
         """Takes the outcome of a spec that `next_group` gave out. The last one of a batch moves the plan on."""
         self._on_outcome(spec, outcome)
         self._outcomes[spec.key] = outcome
-        if self._watcher is not None:
-            self._watcher.finished(spec, outcome)
+        for watcher in self._watchers:
+            watcher.finished(spec, outcome)
         if self._batch.keys() <= self._outcomes.keys():
             self._advance(self._outcomes_of_batch())
 
@@ -167,8 +173,8 @@ class Agenda(Generic[T]):
                 self._batch.setdefault(spec.key, spec)
             self._recall()
             self._fresh = [spec for key, spec in self._batch.items() if key not in self._outcomes]
-            if self._watcher is not None:
-                self._watcher.planned(tuple(self._batch.values()), len(self._batch) - len(self._fresh))
+            for watcher in self._watchers:
+                watcher.planned(tuple(self._batch.values()), len(self._batch) - len(self._fresh))
             if self._fresh:
                 return
             outcomes = self._outcomes_of_batch()

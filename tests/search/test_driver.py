@@ -63,7 +63,7 @@ def seen(tmp_path_factory):
             workers=Workers(),
             finished={old.key: to_record(old, Outcome("ok", accuracy=0.25))},
             on_outcome=record,
-            watcher=notes,
+            watchers=[notes],
             # With a temporary folder of its own, it does not share the cores with other runs on this machine.
             worker_env={"XLA_FLAGS": "--ours", "MARK": str(marks), "TMPDIR": str(marks)},
         )

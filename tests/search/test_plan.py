@@ -10,7 +10,7 @@ from scaling_search.trial import Outcome, to_record
 
 def run(plan, finished=None):
     notes = Notes()
-    result = run_here(plan, train, DATA, finished=finished or {}, on_outcome=notes.record, watcher=notes)
+    result = run_here(plan, train, DATA, finished=finished or {}, on_outcome=notes.record, watchers=[notes])
     return result, notes
 
 
