@@ -8,7 +8,7 @@ from typing import Any, Literal
 from scaling_search.config import Recipe, Split, to_dict
 from scaling_search.rule import Scale
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised when the same spec would train to another number, so that old records are not taken for new ones."""
 
 
