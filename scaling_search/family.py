@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flax import nnx
 
 ENTRY_POINTS = "scaling_search.families"
+HEAD = "classifier"
+"""The attribute of a network that makes logits of pooled features, which is new where other weights are taken over."""
 
 
 @runtime_checkable
@@ -67,6 +69,20 @@ class PlannedFamily(Family, Protocol):
 
     def plan(self, scale: Scale, num_classes: int) -> Plan:
         """The layers that `build` would make."""
+        ...
+
+
+Naming = Callable[[str], str]
+"""From the path of a module in one of our networks, such as stages.0.2.conv1, to its name in another implementation."""
+
+
+@runtime_checkable
+class NamedFamily(Family, Protocol):
+    """A family whose weights exist in other implementations, whose names for its modules it knows."""
+
+    @property
+    def namings(self) -> Mapping[str, Naming]:
+        """What each implementation calls a module, by the implementation's name; export takes the first."""
         ...
 
 

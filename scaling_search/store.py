@@ -24,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from scaling_search.atomic import write_atomically
 from scaling_search.config import RunConfig, Workers, run_config_from_dict, to_dict
 from scaling_search.errors import UserError
 
@@ -61,7 +62,7 @@ class RunDirectory:
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Adds a finished trial."""
-        _write_atomically(self.path / "trials" / f"{record['key']}.json", _json_bytes(record))
+        _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(record))
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name` ("step1", say), or None where the run has not come that far."""
@@ -70,11 +71,11 @@ class RunDirectory:
 
     def write_document(self, name: str, tree: dict[str, Any]) -> None:
         """Writes or replaces the JSON document `name`."""
-        _write_atomically(self.path / f"{name}.json", _json_bytes(tree))
+        _write(self.path / f"{name}.json", _json_bytes(tree))
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Writes or replaces a file of the run, a table or a figure, and returns where it lies."""
-        _write_atomically(self.path / name, content)
+        _write(self.path / name, content)
         return self.path / name
 
     @contextmanager
@@ -173,17 +174,9 @@ def _json_bytes(tree: dict[str, Any]) -> bytes:
     return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _write_atomically(file: Path, content: bytes) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+def _write(file: Path, content: bytes) -> None:
     with _clear_os_errors(file):
-        try:
-            with open(beside, "wb") as handle:
-                handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(beside, file)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_atomically(file, content)
 
 
 @contextmanager

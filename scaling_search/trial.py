@@ -32,6 +32,18 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Init:
+    """Weights that a training starts from, all but the head, which is new."""
+
+    weights: str
+    """A file that `weights.files` reads."""
+    digest: str
+    """SHA-256 of its content, which names the trial; where the file lies does not."""
+    trained: Literal["all", "head"] = "all"
+    """Whether all parameters are trained, or the head alone on features that stay as they are."""
+
+
+@dataclass(frozen=True)
 class Spec:
     """One training of one network from one seed. Its key names the trial in every store."""
 
@@ -43,6 +55,8 @@ class Spec:
     seed: int
     evaluate: Literal["validation", "test"] = "validation"
     """The split that judges it. Only STEP 1's winner is ever judged on the test split."""
+    init: Init | None = None
+    """Where its weights start from; from a random draw by default."""
 
     @property
     def key(self) -> str:
@@ -58,6 +72,8 @@ class Spec:
             "seed": self.seed,
             "evaluate": self.evaluate,
         }
+        if self.init is not None:
+            decides["init"] = {"digest": self.init.digest, "trained": self.init.trained}
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
 
 

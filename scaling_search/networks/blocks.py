@@ -3,12 +3,14 @@
 Images are NHWC. A block works in the dtype of what it is given; parameters and statistics are float32.
 """
 
+import math
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from scaling_search.networks import ops
-from scaling_search.networks.initialise import filled, normal, zeros
+from scaling_search.networks.initialise import filled, normal, uniform, zeros
 from scaling_search.networks.ops import Activation, Padding
 
 
@@ -22,15 +24,16 @@ class Conv(nnx.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         *,
         stride: int = 1,
         groups: int = 1,
         padding: Padding = "SAME",
         rngs: nnx.Rngs,
     ):
-        deviation = (2 / (kernel_size**2 * out_channels / groups)) ** 0.5
-        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
+        window = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        deviation = (2 / (math.prod(window) * out_channels / groups)) ** 0.5
+        shape = (*window, in_channels // groups, out_channels)
         self.kernel = nnx.Param(normal(deviation)(rngs.params(), shape, jnp.float32))
         self.stride = stride
         self.groups = groups
@@ -91,3 +94,8 @@ class SqueezeExcite(nnx.Module):
 def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:
     """Drops a block's whole output for a share `rate` of the images of a training batch (Huang et al., 2016)."""
     return nnx.Dropout(rate, broadcast_dims=(1, 2, 3), rngs=rngs)
+
+
+def dense(inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Linear:
+    """A classifier: a dense layer whose kernel starts uniform within 1 / sqrt(outputs), as in the authors' code."""
+    return nnx.Linear(inputs, outputs, kernel_init=uniform(outputs**-0.5), bias_init=zeros, rngs=rngs)

@@ -5,7 +5,7 @@
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Literal
 
 import jax.numpy as jnp
@@ -13,9 +13,10 @@ from flax import nnx
 from jax import Array
 
 from scaling_search.errors import UserError
-from scaling_search.family import Cost
-from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, drop_connect
-from scaling_search.networks.initialise import uniform, zeros
+from scaling_search.family import Cost, Naming
+from scaling_search.networks import efficientnet_names as names
+from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, dense, drop_connect
+from scaling_search.networks.ops import Activation
 from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
 
 
@@ -55,6 +56,20 @@ def _dense_cost(inputs: int, outputs: int) -> Cost:
 
 
 @dataclass(frozen=True)
+class Style:
+    """What every block of a network shares."""
+
+    activation: Activation = "silu"
+    squeeze_excite: bool = True
+    padding: Literal["SAME", "SYMMETRIC"] = "SAME"
+    batch_norm_epsilon: float = 1e-3
+
+    def norm(self, channels: int, activation: Activation | None = None) -> BatchNorm:
+        """A batch norm and the activation behind it, the style's own unless another is given."""
+        return BatchNorm(channels, activation=activation or self.activation, epsilon=self.batch_norm_epsilon)
+
+
+@dataclass(frozen=True)
 class MBConvPlan:
     """One inverted bottleneck: expand by a 1x1, filter by a depthwise, gate, project by a 1x1."""
 
@@ -65,6 +80,7 @@ class MBConvPlan:
     stride: int
     drop_connect: float
     """Share of images for which the block is skipped in training."""
+    style: "Style"
 
     @property
     def expanded(self) -> int:
@@ -85,7 +101,8 @@ class MBConvPlan:
         """The block's cost on an input of `side` pixels, and the side of its output."""
         after = -(-side // self.stride)
         total = _conv_cost(after, self.kernel_size, self.expanded, self.expanded, groups=self.expanded)
-        total += _dense_cost(self.expanded, self.squeezed) + _dense_cost(self.squeezed, self.expanded)
+        if self.style.squeeze_excite:
+            total += _dense_cost(self.expanded, self.squeezed) + _dense_cost(self.squeezed, self.expanded)
         total += _conv_cost(after, 1, self.expanded, self.out_channels)
         if self.expansion > 1:
             total += _conv_cost(side, 1, self.in_channels, self.expanded)
@@ -96,15 +113,21 @@ class MBConv(nnx.Module):
     """The block that an `MBConvPlan` describes: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
 
     def __init__(self, plan: MBConvPlan, *, rngs: nnx.Rngs):
-        expanded = plan.expanded
+        expanded, style = plan.expanded, plan.style
         widens = plan.expansion > 1
         self.expand = Conv(plan.in_channels, expanded, 1, rngs=rngs) if widens else None
-        self.expand_norm = BatchNorm(expanded, activation="silu") if widens else None
-        self.filter = Conv(expanded, expanded, plan.kernel_size, stride=plan.stride, groups=expanded, rngs=rngs)
-        self.filter_norm = BatchNorm(expanded, activation="silu")
-        self.gate = SqueezeExcite(expanded, plan.squeezed, rngs=rngs)
+        self.expand_norm = style.norm(expanded) if widens else None
+        self.filter = Conv(
+            expanded, expanded, plan.kernel_size, stride=plan.stride, groups=expanded, padding=style.padding, rngs=rngs
+        )
+        self.filter_norm = style.norm(expanded)
+        self.gate = (
+            SqueezeExcite(expanded, plan.squeezed, activation=style.activation, rngs=rngs)
+            if style.squeeze_excite
+            else None
+        )
         self.project = Conv(expanded, plan.out_channels, 1, rngs=rngs)
-        self.project_norm = BatchNorm(plan.out_channels)
+        self.project_norm = style.norm(plan.out_channels, "none")
         self.has_skip = plan.has_skip
         self.drop = drop_connect(plan.drop_connect, rngs) if plan.has_skip and plan.drop_connect > 0 else None
 
@@ -114,7 +137,9 @@ class MBConv(nnx.Module):
         if self.expand is not None and self.expand_norm is not None:
             y = self.expand_norm(self.expand(y))
         y = self.filter_norm(self.filter(y))
-        y = self.project_norm(self.project(self.gate(y)))
+        if self.gate is not None:
+            y = self.gate(y)
+        y = self.project_norm(self.project(y))
         if self.drop is not None:
             y = self.drop(y)
         return x + y if self.has_skip else y
@@ -130,6 +155,7 @@ class StagePlan:
     kernel_size: int
     stride: int
     layers: int
+    style: Style
 
     def block(self, layer: int, drop_connect: float = 0.0) -> MBConvPlan:
         """The block of this stage with the index `layer`."""
@@ -140,6 +166,7 @@ class StagePlan:
             kernel_size=self.kernel_size,
             stride=1 if layer else self.stride,
             drop_connect=drop_connect,
+            style=self.style,
         )
 
     def cost(self, side: int) -> tuple[Cost, int]:
@@ -163,13 +190,15 @@ class EfficientNetPlan:
     drop_connect: float
     """Of a block behind the last; it rises linearly from 0 with the block's index."""
     dtype: str
+    style: Style
 
     @property
-    def blocks(self) -> tuple[MBConvPlan, ...]:
-        """Every block, in order."""
-        layers = [(stage, layer) for stage in self.stages for layer in range(stage.layers)]
+    def blocks(self) -> tuple[tuple[MBConvPlan, ...], ...]:
+        """The blocks of each stage, in order."""
+        index, total = count(), sum(stage.layers for stage in self.stages)
         return tuple(
-            stage.block(layer, self.drop_connect * index / len(layers)) for index, (stage, layer) in enumerate(layers)
+            tuple(stage.block(layer, self.drop_connect * next(index) / total) for layer in range(stage.layers))
+            for stage in self.stages
         )
 
     def cost(self, resolution: int) -> Cost:
@@ -187,27 +216,32 @@ class EfficientNet(nnx.Module):
     """The network of a plan: images (N, H, W, 3) of any side -> logits (N, num_classes) float32."""
 
     def __init__(self, plan: EfficientNetPlan, *, rngs: nnx.Rngs):
-        self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, rngs=rngs)
-        self.stem_norm = BatchNorm(plan.stem, activation="silu")
-        self.blocks = nnx.List([MBConv(block, rngs=rngs) for block in plan.blocks])
+        style = plan.style
+        self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, padding=style.padding, rngs=rngs)
+        self.stem_norm = style.norm(plan.stem)
+        self.stages = nnx.List([nnx.List([MBConv(block, rngs=rngs) for block in stage]) for stage in plan.blocks])
         self.head = Conv(plan.stages[-1].out_channels, plan.head, 1, rngs=rngs)
-        self.head_norm = BatchNorm(plan.head, activation="silu")
+        self.head_norm = style.norm(plan.head)
         self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
-        initial = uniform(plan.num_classes**-0.5)
-        self.classifier = nnx.Linear(plan.head, plan.num_classes, kernel_init=initial, bias_init=zeros, rngs=rngs)
+        self.classifier = dense(plan.head, plan.num_classes, rngs=rngs)
         self.dtype = plan.dtype
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', head channels), before pooling."""
         x = self.stem_norm(self.stem(images.astype(self.dtype)))
-        for block in self.blocks:
-            x = block(x)
+        for stage in self.stages:
+            for block in stage:
+                x = block(x)
         return self.head_norm(self.head(x))
+
+    def classify(self, features: Array) -> Array:
+        """Logits from the last feature map."""
+        x = features.mean((1, 2)).astype(jnp.float32)
+        return self.classifier(x if self.dropout is None else self.dropout(x))
 
     def __call__(self, images: Array) -> Array:
         """Classifies images."""
-        x = self.features(images).mean((1, 2)).astype(jnp.float32)
-        return self.classifier(x if self.dropout is None else self.dropout(x))
+        return self.classify(self.features(images))
 
 
 @dataclass(frozen=True)
@@ -229,10 +263,20 @@ class EfficientNetFamily:
     """Drop-connect of a block behind the last; it rises linearly from 0 with the block's index."""
     dtype: str = "float32"
     """What the network computes in: float32 or bfloat16. Parameters and logits are float32."""
+    padding: str = "SAME"
+    """SAME as the authors' TensorFlow pads, or SYMMETRIC as PyTorch does."""
+    batch_norm_epsilon: float = 1e-3
+    """The authors' epsilon; weights trained in PyTorch are for 1e-5."""
+    lite: bool = False
+    """EfficientNet-Lite: ReLU6, no squeeze-and-excitation; stem, head and the layers of both end stages as in B0."""
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "bfloat16"):
             raise UserError(f"dtype {self.dtype!r} given", "EfficientNet computes in float32 or bfloat16")
+        if self.padding not in ("SAME", "SYMMETRIC"):
+            raise UserError(f"padding {self.padding!r} given", "EfficientNet pads SAME or SYMMETRIC")
+        if not self.batch_norm_epsilon > 0:
+            raise UserError(f"batch_norm_epsilon {self.batch_norm_epsilon!r} given", "it must be above 0")
         if self.resolution < 1 or self.stem_stride < 1:
             raise UserError(
                 f"resolution {self.resolution} and stem_stride {self.stem_stride} given", "both must be at least 1"
@@ -245,28 +289,48 @@ class EfficientNetFamily:
     def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
         """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
         depth, width = self.depth * scale.depth, self.width * scale.width
-        stem = round_channels(B0_STEM, width)
+        style = Style(
+            activation="relu6" if self.lite else "silu",
+            squeeze_excite=not self.lite,
+            padding=self.padding,  # type: ignore[arg-type]
+            batch_norm_epsilon=self.batch_norm_epsilon,
+        )
+        ends = 1.0 if self.lite else width
+        stem = round_channels(B0_STEM, ends)
         widths = [round_channels(stage.channels, width) for stage in B0_STAGES]
+        layers = [round_layers(stage.layers, depth) for stage in B0_STAGES]
+        if self.lite:
+            layers[0], layers[-1] = B0_STAGES[0].layers, B0_STAGES[-1].layers
         stages = tuple(
-            StagePlan(
-                before, after, stage.expansion, stage.kernel_size, stage.stride, round_layers(stage.layers, depth)
-            )
-            for (before, after), stage in zip(pairwise([stem, *widths]), B0_STAGES, strict=True)
+            StagePlan(before, after, stage.expansion, stage.kernel_size, stage.stride, number, style)
+            for (before, after), stage, number in zip(pairwise([stem, *widths]), B0_STAGES, layers, strict=True)
         )
         return EfficientNetPlan(
             stem=stem,
             stem_stride=self.stem_stride,
             stages=stages,
-            head=round_channels(B0_HEAD, width),
+            head=round_channels(B0_HEAD, ends),
             num_classes=num_classes,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
             dtype=self.dtype,
+            style=style,
         )
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> EfficientNet:
         """The network at `scale`."""
         return EfficientNet(self.plan(scale, num_classes), rngs=rngs)
+
+    @property
+    def namings(self) -> dict[str, Naming]:
+        """timm's names, torchvision's, and those of the package EfficientNet-PyTorch for the network at scale 1."""
+        layers = [stage.layers for stage in self.plan(Scale(), 1).stages]
+        first = [sum(layers[:stage]) for stage in range(len(layers))]
+        return {
+            "timm": names.timm,
+            "torchvision": names.torchvision,
+            "efficientnet_pytorch": lambda path: names.efficientnet_pytorch(path, first),
+        }
 
 
 def efficientnet(
@@ -307,3 +371,11 @@ EFFICIENTNET_TINY = EfficientNetFamily(
 
 B0, B1, B2, B3, B4, B5, B6, B7, B8, L2 = map(_published, PUBLISHED)
 """The published models, each a family at whose r = 1 it is just what was published."""
+
+LITE0, LITE1, LITE2, LITE3, LITE4 = (
+    EfficientNetFamily(f"efficientnet_lite{number}", resolution, depth, width, dropout=dropout, lite=True)
+    for number, (width, depth, resolution, dropout) in enumerate(
+        [(1.0, 1.0, 224, 0.2), (1.0, 1.1, 240, 0.2), (1.1, 1.2, 260, 0.3), (1.2, 1.4, 280, 0.3), (1.4, 1.8, 300, 0.3)]
+    )
+)
+"""EfficientNet-Lite, for devices without fast sigmoids, by the coefficients in its authors' code (2020)."""

@@ -26,13 +26,14 @@ from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform
 from scaling_search.networks.shifts import Pads
 
-Padding = Literal["SAME", "VALID"] | Sequence[tuple[int, int]]
+Padding = Literal["SAME", "SYMMETRIC", "VALID"] | Sequence[tuple[int, int]]
+"""SAME is TensorFlow's, which pads the end more at even sizes and strides; SYMMETRIC is PyTorch's (K - 1) // 2."""
 Activation = Literal["silu", "relu", "relu6", "none"]
 
 
 def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME", groups: int = 1) -> Array:
     """Convolves x (N, H, W, C) with kernel (K, K, C / groups, F): (N, H', W', F), in the dtype of x."""
-    pads = _pads(x.shape, kernel.shape, stride, padding)
+    pads = pads_of(x.shape, kernel.shape, stride, padding)
     kernel = kernel.astype(x.dtype)
     if kernel.shape[2:] == (1, groups) and groups == x.shape[3]:
         return _convolve(x, kernel, stride, pads, groups, DEPTHWISE)
@@ -307,9 +308,12 @@ FEW_CHANNELS = 16
 """Below this, a matrix product for each tap of a kernel would read the whole gradient for a handful of channels."""
 
 
-def _pads(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> Pads:
-    if isinstance(padding, str):
-        padding = lax.padtype_to_pads(x[1:3], kernel[:2], (stride, stride), padding)
+def pads_of(x: tuple[int, ...], window: tuple[int, ...], stride: int, padding: Padding) -> Pads:
+    """Pixels of padding before and after the rows and the columns of x (N, H, W, C), for a window (K, K')."""
+    if padding == "SYMMETRIC":
+        padding = [((taps - 1) // 2, (taps - 1) // 2) for taps in window[:2]]
+    elif isinstance(padding, str):
+        padding = lax.padtype_to_pads(x[1:3], window[:2], (stride, stride), padding)
     (top, bottom), (left, right) = padding
     return (top, bottom), (left, right)
 

@@ -7,7 +7,7 @@ from scaling_search.cost import cost_of_scale, memory
 from scaling_search.errors import UserError
 from scaling_search.family import Family, load_family
 from scaling_search.rule import Scale, round_resolution
-from scaling_search.trial import Network, Spec
+from scaling_search.trial import Init, Network, Spec
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 _BYTE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -35,10 +35,12 @@ def family_of(config: RunConfig) -> Family:
     return load_family(config.family, config.family_options)
 
 
-def specs_of(network: Network, config: RunConfig, data: str, *, test: bool = False) -> tuple[Spec, ...]:
+def specs_of(
+    network: Network, config: RunConfig, data: str, *, test: bool = False, init: Init | None = None
+) -> tuple[Spec, ...]:
     """The trainings of a network, one a seed, judged on the validation split, or once on the test split."""
     return tuple(
-        Spec(network, config.recipe, data, config.split, seed, "test" if test else "validation")
+        Spec(network, config.recipe, data, config.split, seed, "test" if test else "validation", init)
         for seed in config.all_seeds
     )
 

@@ -16,6 +16,8 @@ from scaling_search.family import load_family
 from scaling_search.training.recipe import learning_rate
 from scaling_search.training.step import Program, TrainState, compile_program
 from scaling_search.trial import Epoch, Outcome, Spec
+from scaling_search.weights.files import read_arrays
+from scaling_search.weights.transfer import import_weights, namings_of
 
 
 def train_group(specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
@@ -26,8 +28,13 @@ def train_group(specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
     spec = specs[0]
     family = load_family(spec.network.family, spec.network.options)
 
+    start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
+
     def build(seed: int) -> nnx.Module:
-        return family.build(spec.network.scale, spec.network.num_classes, rngs=nnx.Rngs(seed))
+        network = family.build(spec.network.scale, spec.network.num_classes, rngs=nnx.Rngs(seed))
+        if start_from is not None:
+            import_weights(network, start_from, namings_of(family), head=False)
+        return network
 
     began = time.perf_counter()
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate)
@@ -41,6 +48,7 @@ def train_group(specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
         mean=jnp.asarray(images.mean),
         std=jnp.asarray(images.std),
         steps_per_epoch=len(images.train_images) // batch_size,
+        trained="all" if spec.init is None else spec.init.trained,
     )
     shared = {"build": built - began, **program.seconds}
     for one in specs:
@@ -58,7 +66,7 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
     """The fields of an outcome that one seed decides."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
-    rate = learning_rate(recipe, steps_per_epoch)
+    rate = jax.jit(learning_rate(recipe, steps_per_epoch))
     curve: list[Epoch] = []
     seconds = {"train": 0.0, "evaluate": 0.0}
     for epoch in range(1, recipe.epochs + 1):

@@ -20,11 +20,15 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from scaling_search.config import Recipe
+from scaling_search.config import Recipe, Trained
 from scaling_search.errors import UserError
+from scaling_search.family import HEAD
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
+
+AUXILIARY_LOSS = 0.4
+"""How much an auxiliary head's loss counts, as in NASNet (Zoph et al., 2018, appendix A.4)."""
 
 
 class TrainState(NamedTuple):
@@ -106,9 +110,14 @@ def _views(vector: np.ndarray[Any, Any], shapes: tuple[tuple[int, ...], ...]) ->
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _take_apart(network: nnx.Module) -> tuple[Any, _Parts, Callable[[_Parts], nnx.State[Any, Any]]]:
+def _trainable(trained: Trained) -> Any:
+    """A filter of the variables that are trained."""
+    return nnx.Param if trained == "all" else nnx.All(nnx.Param, nnx.PathContains(HEAD))
+
+
+def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, Callable[[_Parts], nnx.State[Any, Any]]]:
     """The graph of a network, the parts of its state, and the inverse of these, which can be traced."""
-    state: tuple[Any, ...] = nnx.split(network, nnx.Param, ...)
+    state: tuple[Any, ...] = nnx.split(network, _trainable(trained), ...)
     graphdef, params, others = state
     kernel_list, rest_list, join_params = _partition(params, lambda leaf: leaf.ndim >= 2)
     statistic_list, streams, join_others = _partition(others, _is_float)
@@ -123,9 +132,9 @@ def _take_apart(network: nnx.Module) -> tuple[Any, _Parts, Callable[[_Parts], nn
     return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
 
 
-def _changed(network: nnx.Module) -> tuple[Array, Any]:
+def _changed(network: nnx.Module, trained: Trained) -> tuple[Array, Any]:
     """Statistics and streams of a network after a call, as `_take_apart` orders them."""
-    statistics, streams, _ = _partition(nnx.state(network, nnx.Not(nnx.Param)), _is_float)
+    statistics, streams, _ = _partition(nnx.state(network, nnx.Not(_trainable(trained))), _is_float)
     return ravel_pytree(statistics)[0], streams
 
 
@@ -137,15 +146,18 @@ def compile_program(
     mean: Array,
     std: Array,
     steps_per_epoch: int,
+    trained: Trained = "all",
 ) -> Program:
     """Compiles training and evaluation of `network` for batches like `images` (N, H, W, 3), uint8 or float32.
 
-    Images are normalised by `mean` and `std` (3,) inside the program. Raises UserError where the network does not
+    Images are normalised by `mean` and `std` (3,) inside the program. Where the head alone is `trained`, the rest
+    works as in evaluation: batch statistics stay as they are. A network that answers in training with a pair has an
+    auxiliary head, whose loss counts 0.4 times. Raises UserError where the network does not
     take such images, or has no parameters to train.
     """
     rule = optimiser(recipe, steps_per_epoch)
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
-    graphdef, _, put_together = _take_apart(network)
+    graphdef, _, put_together = _take_apart(network, trained)
 
     def network_of(state: nnx.State[Any, Any]) -> Any:
         # Without copy, batch statistics written under jax.grad raise TraceContextError.
@@ -157,10 +169,14 @@ def compile_program(
     def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
         def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
             net = network_of(put_together(_Parts(params, state.statistics, state.streams)))
-            net.train()
-            logits = net(normalised(batch))
+            net.train() if trained == "all" else net.eval()
+            answers = net(normalised(batch))
+            logits, *auxiliary = answers if isinstance(answers, tuple) else (answers,)
             targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), recipe.label_smoothing)
-            return optax.softmax_cross_entropy(logits, targets).mean(), _changed(net)
+            total = optax.softmax_cross_entropy(logits, targets).mean()
+            for more in auxiliary:
+                total += AUXILIARY_LOSS * optax.softmax_cross_entropy(more, targets).mean()
+            return total, _changed(net, trained)
 
         (value, (statistics, streams)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
         updates, optimiser_state = rule.update(gradients, state.optimiser, state.params)
@@ -178,7 +194,7 @@ def compile_program(
         return correct.sum(), entropy.sum()
 
     def start(fresh: nnx.Module) -> TrainState:
-        _, parts, _ = _take_apart(fresh)
+        _, parts, _ = _take_apart(fresh, trained)
         if parts.params["kernels"].size + parts.params["rest"].size == 0:
             raise UserError(
                 "the network has no parameters to train", "parameters are nnx.Param variables of the module"

@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,6 +52,21 @@ def test_seeds_share_one_program(outcomes):
     assert outcomes[0].seconds["compile"] > 0
     assert "compile" not in outcomes[1].seconds
     assert outcomes[0].curve != outcomes[1].curve
+
+
+def test_training_and_evaluation_compile_once_for_all_seeds(images):
+    compiled = []
+
+    def listen(event, seconds, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        list(train_group(specs(images), images))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled.count("jit(train)") == compiled.count("jit(evaluate)") == 1
 
 
 def test_the_same_seed_gives_the_same_numbers_alone_or_in_company(images, outcomes):

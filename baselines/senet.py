@@ -1,0 +1,154 @@
+"""SENet-154: "Squeeze-and-Excitation Networks" (Hu et al., CVPR 2018), the appendix of its later versions.
+
+A ResNeXt-152 64x4d with squeeze-and-excitation in every block, and by the appendix' list: the first 1x1 convolution of
+a block has half its channels, three 3x3 convolutions replace the stem's 7x7, shortcuts with a stride are 3x3, and
+dropout precedes the classifier.
+"""
+
+import re
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+from jax import Array
+
+from baselines.published import Published
+from scaling_search.family import Naming
+from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, dense
+from scaling_search.networks.pooling import max_pool
+from scaling_search.rule import Scale, round_channels, round_layers
+
+STEM = (64, 64, 128)
+STAGE_CHANNELS = (256, 512, 1024, 2048)
+"""Channels of the grouped 3x3 convolutions of a stage, and of its output."""
+GROUPS = 64
+REDUCTION = 16
+DROPOUT = 0.2
+
+
+class SEBottleneck(nnx.Module):
+    """1x1, grouped 3x3 and 1x1 convolutions and a gate around a shortcut.
+
+    (N, H, W, in_channels) -> (N, H', W', out_channels). `reduced` are the channels of the first convolution,
+    `channels` those of the second.
+    """
+
+    def __init__(
+        self, in_channels: int, reduced: int, channels: int, out_channels: int, stride: int, *, rngs: nnx.Rngs
+    ):
+        self.conv1 = Conv(in_channels, reduced, 1, rngs=rngs)
+        self.norm1 = BatchNorm(reduced, activation="relu", epsilon=1e-5)
+        self.conv2 = Conv(reduced, channels, 3, stride=stride, groups=GROUPS, padding="SYMMETRIC", rngs=rngs)
+        self.norm2 = BatchNorm(channels, activation="relu", epsilon=1e-5)
+        self.conv3 = Conv(channels, out_channels, 1, rngs=rngs)
+        self.norm3 = BatchNorm(out_channels, epsilon=1e-5)
+        self.squeeze_excite = SqueezeExcite(out_channels, out_channels // REDUCTION, activation="relu", rngs=rngs)
+        projects = stride > 1 or in_channels != out_channels
+        window = 3 if stride > 1 else 1
+        self.shortcut = (
+            Conv(in_channels, out_channels, window, stride=stride, padding="SYMMETRIC", rngs=rngs) if projects else None
+        )
+        self.shortcut_norm = BatchNorm(out_channels, epsilon=1e-5) if projects else None
+
+    def __call__(self, x: Array) -> Array:
+        """Applies the block."""
+        y = self.norm1(self.conv1(x))
+        y = self.norm2(self.conv2(y))
+        y = self.squeeze_excite(self.norm3(self.conv3(y)))
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            x = self.shortcut_norm(self.shortcut(x))
+        return jax.nn.relu(x + y)
+
+
+class SENet(nnx.Module):
+    """Images (N, H, W, 3) of any side -> logits (N, num_classes)."""
+
+    def __init__(self, layers: tuple[int, ...], scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
+        inputs = 3
+        self.stem: nnx.List[Conv] = nnx.List()
+        self.stem_norms: nnx.List[BatchNorm] = nnx.List()
+        for layer, baseline in enumerate(STEM):
+            channels = round_channels(baseline, scale.width)
+            stride = 2 if layer == 0 else 1
+            self.stem.append(Conv(inputs, channels, 3, stride=stride, padding="SYMMETRIC", rngs=rngs))
+            self.stem_norms.append(BatchNorm(channels, activation="relu", epsilon=1e-5))
+            inputs = channels
+        self.stages: nnx.List[nnx.List[SEBottleneck]] = nnx.List()
+        for stage, (blocks, baseline) in enumerate(zip(layers, STAGE_CHANNELS, strict=True)):
+            reduced = round_channels(baseline // 2, scale.width, GROUPS)
+            channels = round_channels(baseline, scale.width, GROUPS)
+            outputs = round_channels(baseline, scale.width, 2 * REDUCTION)
+            self.stages.append(nnx.List())
+            for block in range(round_layers(blocks, scale.depth)):
+                stride = 2 if stage > 0 and block == 0 else 1
+                self.stages[-1].append(SEBottleneck(inputs, reduced, channels, outputs, stride, rngs=rngs))
+                inputs = outputs
+        self.dropout = nnx.Dropout(DROPOUT, rngs=rngs)
+        self.classifier = dense(inputs, num_classes, rngs=rngs)
+
+    def features(self, images: Array) -> Array:
+        """The last feature map, (N, H', W', C)."""
+        x = images
+        for conv, norm in zip(self.stem, self.stem_norms, strict=True):
+            x = norm(conv(x))
+        x = max_pool(x, 3, 2, ceil=True)
+        for stage in self.stages:
+            for block in stage:
+                x = block(x)
+        return x
+
+    def classify(self, features: Array) -> Array:
+        """Logits from the last feature map."""
+        return self.classifier(self.dropout(features.mean((1, 2))))
+
+    def __call__(self, images: Array) -> Array:
+        """Classifies images."""
+        return self.classify(self.features(images))
+
+
+@dataclass(frozen=True)
+class SENetFamily:
+    """SENet as a family; the number of blocks in its four stages says which.
+
+    Depth multiplies the blocks of each stage, rounded up. Width multiplies the channels of each of the 64 groups, to
+    whole channels, and every other number of channels, to multiples of 8; the number of groups, which ResNeXt holds to
+    be another dimension, stays. A gate's inner channels are a 16th of its outer ones.
+    """
+
+    name: str
+    layers: tuple[int, ...]
+    published: Published
+    resolution: int
+
+    def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> SENet:
+        """The network at `scale`."""
+        return SENet(self.layers, scale, num_classes, rngs=rngs)
+
+    @property
+    def namings(self) -> dict[str, Naming]:
+        """timm calls its modules much as ResNet's."""
+        return {"timm": _timm_name}
+
+
+def _timm_name(path: str) -> str:
+    path = re.sub(r"^stem\.(\d+)", lambda found: f"layer0.conv{int(found[1]) + 1}", path)
+    path = re.sub(r"^stem_norms\.(\d+)", lambda found: f"layer0.bn{int(found[1]) + 1}", path)
+    path = re.sub(r"^stages\.(\d+)", lambda found: f"layer{int(found[1]) + 1}", path)
+    path = path.replace("norm", "bn").replace("shortcut_bn", "downsample.1").replace("shortcut", "downsample.0")
+    path = path.replace("squeeze_excite.squeeze", "se_module.fc1").replace("squeeze_excite.excite", "se_module.fc2")
+    return path.replace("classifier", "last_linear")
+
+
+SENET154 = SENetFamily(
+    "senet154",
+    (3, 8, 36, 3),
+    Published(
+        source='Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018',
+        parameters=None,
+        multiply_adds=None,
+        resolution=320,
+        reference="timm legacy_senet154",
+        note="Table 2's 42B is SENet-154's at 320 pixels, but its 146M parameters are not: SENet-154 has 115M.",
+    ),
+    resolution=320,
+)

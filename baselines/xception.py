@@ -1,0 +1,186 @@
+"""Xception: "Xception: Deep Learning with Depthwise Separable Convolutions" (Chollet, CVPR 2017), Figure 5."""
+
+import re
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+from jax import Array
+
+from baselines.published import Published
+from scaling_search.family import Naming
+from scaling_search.networks.blocks import BatchNorm, Conv, dense
+from scaling_search.networks.pooling import max_pool
+from scaling_search.rule import Scale, round_channels, round_layers
+
+STEM = (32, 64)
+ENTRY = (128, 256, 728)
+"""Channels of the entry flow's blocks, each of which halves the image and has two convolutions."""
+MIDDLE = 8
+"""Blocks of the middle flow: three convolutions each, in as many channels as the entry flow ends with."""
+EXIT = 1024
+"""Channels of the exit flow's block, which halves the image again."""
+TOP = (1536, 2048)
+"""Channels of the last two convolutions."""
+
+
+class SeparableConv(nnx.Module):
+    """A depthwise 3x3 and a 1x1 convolution with nothing between, and batch norm behind."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, relu: bool, rngs: nnx.Rngs):
+        self.filter = Conv(in_channels, in_channels, 3, groups=in_channels, padding="SYMMETRIC", rngs=rngs)
+        self.project = Conv(in_channels, out_channels, 1, rngs=rngs)
+        self.norm = BatchNorm(out_channels, activation="relu" if relu else "none", epsilon=1e-5)
+
+    def __call__(self, x: Array) -> Array:
+        """(N, H, W, in_channels) -> (N, H, W, out_channels)."""
+        return self.norm(self.project(self.filter(x)))
+
+
+class XceptionBlock(nnx.Module):
+    """Separable convolutions around a shortcut, a ReLU before each: (N, H, W, C) -> (N, H', W', channels[-1]).
+
+    `channels` are those of the input and of each convolution's output. A stride of 2 is a max pool at the end.
+    """
+
+    def __init__(self, channels: list[int], stride: int, *, first_relu: bool = True, rngs: nnx.Rngs):
+        inputs, outputs, convolutions = channels[0], channels[-1], len(channels) - 1
+        # The ReLU before a convolution is part of the batch norm of the one before it.
+        self.layers = nnx.List(
+            [
+                SeparableConv(channels[layer], channels[layer + 1], relu=layer + 1 < convolutions, rngs=rngs)
+                for layer in range(convolutions)
+            ]
+        )
+        projects = stride > 1 or inputs != outputs
+        self.shortcut = Conv(inputs, outputs, 1, stride=stride, rngs=rngs) if projects else None
+        self.shortcut_norm = BatchNorm(outputs, epsilon=1e-5) if projects else None
+        self.stride = stride
+        self.first_relu = first_relu
+
+    def __call__(self, x: Array) -> Array:
+        """Applies the block."""
+        y = jax.nn.relu(x) if self.first_relu else x
+        for layer in self.layers:
+            y = layer(y)
+        if self.stride > 1:
+            y = max_pool(y, 3, self.stride, "SYMMETRIC")
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            x = self.shortcut_norm(self.shortcut(x))
+        return x + y
+
+
+class Xception(nnx.Module):
+    """Images (N, H, W, 3) of at least 7 pixels a side -> logits (N, num_classes)."""
+
+    def __init__(self, scale: Scale, num_classes: int, dropout: float, *, rngs: nnx.Rngs):
+        def scaled(channels: int) -> int:
+            return round_channels(channels, scale.width)
+
+        first, inputs = map(scaled, STEM)
+        self.stem1 = Conv(3, first, 3, stride=2, padding="VALID", rngs=rngs)
+        self.stem1_norm = BatchNorm(first, activation="relu", epsilon=1e-5)
+        self.stem2 = Conv(first, inputs, 3, padding="VALID", rngs=rngs)
+        self.stem2_norm = BatchNorm(inputs, activation="relu", epsilon=1e-5)
+
+        # The stem ends with a ReLU already.
+        convolutions = round_layers(2, scale.depth)
+        self.blocks = nnx.List()
+        for block, channels in enumerate(map(scaled, ENTRY)):
+            layers = [inputs, *[channels] * convolutions]
+            self.blocks.append(XceptionBlock(layers, 2, first_relu=block > 0, rngs=rngs))
+            inputs = channels
+        for _ in range(round_layers(MIDDLE, scale.depth)):
+            self.blocks.append(XceptionBlock([inputs] * 4, 1, rngs=rngs))
+        # Unlike the entry flow's, this block widens in its last convolution rather than the first.
+        channels = scaled(EXIT)
+        self.blocks.append(XceptionBlock([*[inputs] * convolutions, channels], 2, rngs=rngs))
+
+        wider, widest = map(scaled, TOP)
+        self.top1 = SeparableConv(channels, wider, relu=True, rngs=rngs)
+        self.top2 = SeparableConv(wider, widest, relu=True, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.classifier = dense(widest, num_classes, rngs=rngs)
+
+    def features(self, images: Array) -> Array:
+        """The last feature map, (N, H', W', C)."""
+        x = self.stem1_norm(self.stem1(images))
+        x = self.stem2_norm(self.stem2(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.top2(self.top1(x))
+
+    def classify(self, features: Array) -> Array:
+        """Logits from the last feature map."""
+        return self.classifier(self.dropout(features.mean((1, 2))))
+
+    def __call__(self, images: Array) -> Array:
+        """Classifies images."""
+        return self.classify(self.features(images))
+
+
+@dataclass(frozen=True)
+class XceptionFamily:
+    """Xception as a family.
+
+    Depth multiplies the blocks of the middle flow and the two convolutions in each block of the others, rounded up;
+    the two convolutions of the stem and the last two stay. Width multiplies every number of channels, to multiples
+    of 8.
+    """
+
+    name: str
+    published: Published
+    resolution: int = 299
+    dropout: float = 0.5
+    """Dropout before the classifier, the paper's for ImageNet."""
+
+    def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> Xception:
+        """The network at `scale`."""
+        return Xception(scale, num_classes, self.dropout, rngs=rngs)
+
+    @property
+    def namings(self) -> dict[str, Naming]:
+        """timm's names."""
+        return {"timm": _timm_name}
+
+
+_TIMM = {
+    "stem1": "conv1",
+    "stem1_norm": "bn1",
+    "stem2": "conv2",
+    "stem2_norm": "bn2",
+    "top1.filter": "conv3.conv1",
+    "top1.project": "conv3.pointwise",
+    "top1.norm": "bn3",
+    "top2.filter": "conv4.conv1",
+    "top2.project": "conv4.pointwise",
+    "top2.norm": "bn4",
+    "shortcut": "skip",
+    "shortcut_norm": "skipbn",
+    "classifier": "fc",
+}
+
+
+def _timm_name(path: str) -> str:
+    found = re.fullmatch(r"blocks\.(\d+)\.(?:layers\.(\d+)\.)?(\w+)", path)
+    if found is None:
+        return _TIMM[path]
+    block, layer, inside = found.groups()
+    if layer is None:
+        return f"block{int(block) + 1}.{_TIMM[inside]}"
+    # A block is a list of ReLU, convolution and norm in turn; the first block has no ReLU at its beginning.
+    number = 3 * int(layer) + (0 if block == "0" else 1)
+    inside = {"filter": f"{number}.conv1", "project": f"{number}.pointwise", "norm": f"{number + 1}"}[inside]
+    return f"block{int(block) + 1}.rep.{inside}"
+
+
+XCEPTION = XceptionFamily(
+    "xception",
+    Published(
+        source='Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017',
+        parameters=22_855_952,
+        multiply_adds=None,
+        resolution=299,
+        reference="timm legacy_xception",
+    ),
+)

@@ -1,0 +1,17 @@
+"""Files that appear whole or not at all: written beside their place, flushed to disk and renamed."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Writes or replaces `file`. Raises OSError where it cannot; what was there before then stays."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""Each baseline beside its reference implementation, from the stored figures that reference.py makes."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from scaling_search.cost import cost
+from scaling_search.family import load_family, registered_families
+from scaling_search.networks.initialise import abstract_network
+from scaling_search.rule import Scale
+from scaling_search.weights.transfer import _tensors, import_weights, namings_of
+from tests.baselines.reference import FOLDER, drawn, pictures
+
+NAMES = [name for name, entry in registered_families().items() if entry.value.startswith("baselines.")]
+FIGURES = {file.stem: json.loads(file.read_text()) for file in FOLDER.glob("*.json")}
+NAMED = [name for name in FIGURES if "logits" in FIGURES[name]]
+TINY = Scale(depth=0.1, width=0.125)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_costs_what_its_reference_costs(name):
+    family, reference = load_family(name), FIGURES[name]
+    assert family.resolution == reference["resolution"] == family.published.resolution
+    built = cost(abstract_network(family, Scale(), 1000), family.resolution)
+    assert built.parameters == pytest.approx(reference["parameters"], rel=0.01)
+    assert built.multiply_adds == pytest.approx(reference["multiply_adds"], rel=0.03)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_depth_and_width_grow_it(name):
+    family = load_family(name)
+
+    def parameters(scale):
+        return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(abstract_network(family, scale, 10), nnx.Param)))
+
+    base = parameters(Scale(0.5, 0.5))
+    assert parameters(Scale(1.0, 0.5)) > 1.1 * base
+    assert 2.5 * base < parameters(Scale(0.5, 1.0)) < 4.5 * base
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_lowers_the_loss(name):
+    network = load_family(name).build(TINY, 7, rngs=nnx.Rngs(0))
+    images = jnp.asarray(pictures(96))
+    labels = jnp.asarray([2, 5])
+    graphdef, params, rest = nnx.split(network, nnx.Param, ...)
+
+    @jax.jit
+    def step(params, rate):
+        def loss(params):
+            merged = nnx.merge(graphdef, params, rest, copy=True)
+            merged.train()
+            logits = merged(images)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), logits
+
+        (value, logits), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        return value, logits, jax.tree.map(lambda one, slope: one - rate * slope, params, gradients)
+
+    before, logits, moved = step(params, 1e-3)
+    after, *_ = step(moved, 1e-3)
+    assert logits.shape == (2, 7) and float(after) < float(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMED)
+def test_it_answers_as_its_reference_does(name):
+    family, reference = load_family(name), FIGURES[name]
+    network = family.build(Scale(), 1000, rngs=nnx.Rngs(0))
+    network.eval()
+    naming = next(iter(namings_of(family)))
+    arrays = {
+        tensor.name: drawn(tensor.name, tensor.shape, reference["gain"])
+        for tensor in _tensors(network, namings_of(family)[naming])
+    }
+    assert import_weights(network, arrays, namings_of(family)) == naming
+    logits = nnx.jit(lambda net, x: net(x))(network, jnp.asarray(pictures(reference["small_resolution"])))
+    found = np.asarray(logits, np.float64)
+    np.testing.assert_allclose(found[:, :8], reference["logits"], rtol=0, atol=1e-3)
+    assert found.mean() == pytest.approx(reference["logits_mean"], abs=1e-3)
+    assert found.std() == pytest.approx(reference["logits_std"], abs=1e-3)

@@ -1,0 +1,1 @@
+"""Speed against PyTorch and timm, as ratios: `python -m tests.benchmarks`. Nothing here asserts a time."""

@@ -1,0 +1,129 @@
+"""Measures each side of each ratio in one run and prints them: see docs/speed.md.
+
+    pip install -e '.[peer]'
+    python -m tests.benchmarks                 everything; half an hour on two cores
+    python -m tests.benchmarks step search     some of: step, search, programs, run
+    python -m tests.benchmarks --smoke step    one short reading of each side, to see that it works
+
+Figures also go into speed.json in the current folder.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from scaling_search.atomic import write_atomically
+from tests.benchmarks import programs, search, steps
+
+PARTS = ("step", "search", "programs", "run")
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--smoke", action="store_true", help="the smallest reading of each, to see that it works")
+    parser.add_argument("--without-peer", action="store_true", help="of the training steps, only our own side")
+    parser.add_argument("--setting", type=int, nargs="*", help="of the training steps, only these (0 to 3)")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
+    parts = options.parts or PARTS
+    if not peer_is_there() and ("search" in parts or ("step" in parts and not options.without_peer)):
+        parser.error("PyTorch and timm are not installed: pip install -e '.[peer]'")
+    file, found = Path("speed.json"), {}
+    if file.is_file():
+        found = json.loads(file.read_text())
+    found["measured"] = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in parts:
+            for key, figures in MEASURES[part](folder, options):
+                found[key] = figures
+                write_atomically(file, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def _steps(folder: Path, options: argparse.Namespace) -> Any:
+    chosen = options.setting or range(len(steps.SETTINGS))
+    settings = [steps.SETTINGS[number] for number in chosen]
+    sides = (*steps.OURS, *steps.PEERS)
+    rounds, seconds = 7, 3.0
+    if options.smoke:
+        settings, sides = [steps.Setting("efficientnet_b0", 32, 4)], (steps.OURS[0], steps.PEERS[0])
+        rounds, seconds = 1, 0.1
+    if options.without_peer:
+        sides = tuple(side for side in sides if side in steps.OURS)
+    for setting in settings:
+        figures = steps.compare(setting, str(folder / "xla"), rounds=rounds, seconds=seconds, sides=sides)
+        print(f"\n{setting}: images a second, median (range) of {rounds}")
+        for side, rate in figures["images_per_second"].items():
+            low, high = figures["range"][side]
+            print(
+                f"  {side:<19}{rate:8.1f}  ({low:.1f}-{high:.1f})   {figures['peak_gib'][side]:.2f} GiB"
+                f"   first step after {sum(figures['start'][side].values()):.1f} s"
+                f"   others' load at most {figures['foreign_load'][side]:.2f} cores"
+            )
+        for side, ratio in figures["ratio"].items():
+            print(f"  {side} / {figures['peer']}: {ratio:.2f}; memory {figures['memory_ratio'][side]:.2f}", flush=True)
+        yield f"step: {setting}", figures
+
+
+def _search(folder: Path, options: argparse.Namespace) -> Any:
+    small = ["--grid.step", "0.2", "--recipe.epochs", "1"] if options.smoke else []
+    figures = search.compare(folder, *small)
+    seconds = figures["seconds"]
+    print(f"\nSTEP 1, {figures['trainings']} trainings of half-width B0s, by scaling-search and by Ray Tune and timm")
+    for name, ratio in figures["ratio"].items():
+        print(f"  {name}: {seconds[name]:.1f} s / {seconds['peer']:.1f} s = {ratio:.2f}")
+    print(figures["where"], flush=True)
+    yield "search", figures
+
+
+def _programs(folder: Path, options: argparse.Namespace) -> Any:
+    rate = programs.costing(100 if options.smoke else 2000)
+    print(f"\ncosting: {rate['networks_per_second']:,.0f} EfficientNets a second")
+    yield "costing", rate
+    counts = programs.counting(2 if options.smoke else 200)
+    print(f"counted from the plan as traced: {counts['equal']} of {counts['scales']} random scales", flush=True)
+    yield "counting", counts
+    found = programs.compiling(folder, 1 if options.smoke else 3)
+    print("\nbefore the first step of B0 at 224 px, batch 16, seconds")
+    for name, seconds in found.items():
+        print(f"  {name:<17}" + "  ".join(f"{phase} {value:5.2f}" for phase, value in seconds.items()), flush=True)
+    yield "compiling", found
+
+
+def _run(folder: Path, options: argparse.Namespace) -> Any:
+    figures = programs.default_run(folder)
+    print(f"\nscaling-search run --phi 1, cold: {figures['seconds']:.0f} s", flush=True)
+    yield "run", figures
+
+
+MEASURES = {"step": _steps, "search": _search, "programs": _programs, "run": _run}
+
+
+def peer_is_there() -> bool:
+    """Whether PyTorch and timm are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "timm"))
+
+
+def machine() -> str:
+    """The processor, its cores, and the versions compared."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "a CPU")
+    wide = "AVX-512" if "avx512f" in text else "AVX2" if "avx2" in text else "no AVX2"
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("jax", *(("torch", "timm") if peer_is_there() else ()), "ray")
+    )
+    return f"{model} with {wide}, {os.cpu_count()} cores; {packages}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What comes before training: costing a grid, building a network, compiling its programs; and the default run."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.search import PROGRAM
+from tests.benchmarks.steps import Setting, Side
+
+
+def costing(count: int = 2000) -> dict[str, float]:
+    """EfficientNets costed in a second from (d, w, r), with the fingerprints that tell networks apart."""
+    from scaling_search.cost import cost_of_scale
+    from scaling_search.networks.efficientnet import EFFICIENTNET
+    from scaling_search.rule import Scale, round_resolution
+
+    draw = random.Random(0).uniform
+    scales = [Scale(draw(0.5, 4), draw(0.5, 2), draw(0.5, 3)) for _ in range(count)]
+    began = time.perf_counter()
+    for scale in scales:
+        cost_of_scale(EFFICIENTNET, scale, 1000, round_resolution(224, scale.resolution))
+    return {"networks_per_second": count / (time.perf_counter() - began)}
+
+
+def counting(count: int = 200) -> dict[str, int]:
+    """On how many random scales the count from the plan is the traced network's."""
+    from scaling_search.cost import cost
+    from scaling_search.networks.efficientnet import EFFICIENTNET
+    from scaling_search.networks.initialise import abstract_network
+    from scaling_search.rule import Scale
+
+    draw = random.Random(1).uniform
+    equal = 0
+    for _ in range(count):
+        scale, resolution = Scale(draw(0.2, 2), draw(0.2, 2)), round(draw(16, 600))
+        planned = EFFICIENTNET.plan(scale, 1000).cost(resolution)
+        equal += planned == cost(abstract_network(EFFICIENTNET, scale, 1000), resolution)
+    return {"scales": count, "equal": equal}
+
+
+def compiling(folder: Path, rounds: int = 3) -> dict[str, dict[str, float]]:
+    """Seconds to build B0 at 224 px, trace and compile its programs, cold and from the cache; the least of each."""
+    setting, found = Setting("efficientnet_b0", 224, 16), {}
+    for name in ("ours", "ours pure"):
+        starts: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
+        for number in range(rounds):
+            for kind in starts:
+                side = Side(name, setting, str(folder / f"compile {name} {number}"))
+                starts[kind].append(side.start)
+                side.end()
+        for kind, seconds in starts.items():
+            found[f"{name}, {kind}"] = {phase: min(one[phase] for one in seconds) for phase in seconds[0]}
+    return found
+
+
+def default_run(folder: Path) -> dict[str, Any]:
+    """Seconds of `scaling-search run --phi 1` with empty caches."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache of the default run")}
+    began = time.perf_counter()
+    command = [PROGRAM, "run", "--phi", "1"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return {"seconds": time.perf_counter() - began}
