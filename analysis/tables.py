@@ -38,7 +38,7 @@ def render(frame: "pd.DataFrame", format: str = "table") -> str:
     names = [name for name in frame.columns if name not in joined]
     rows = [[_cell(name, row) for name in names] for row in frame.to_dict("records")]
     left = [not _is_number(frame[name]) for name in names]
-    return _aligned([str(name).replace("_", "\n") for name in names], rows, left)
+    return aligned([str(name).replace("_", "\n") for name in names], rows, left)
 
 
 def step1_text(judgement: "Judgement") -> str:
@@ -60,7 +60,7 @@ def step1_text(judgement: "Judgement") -> str:
         counts = [short(row["parameters"]), short(row["multiply_adds"]), f"{row['realised_cost']:.2f}x"]
         accuracy = [_interval(row), str(row["seeds"] or "-")]
         rows.append([*rule, str(row["input_resolution"]), *counts, *accuracy, verdict])
-    text = _aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
+    text = aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
     return "\n".join(["STEP 1", text, *_listed(footnotes), "", *_winner_lines(judgement)])
 
 
@@ -86,7 +86,7 @@ def step2_text(table: "pd.DataFrame") -> str:
             ]
         )
         last = row["model"]
-    lines = ["STEP 2", _aligned(head, rows, [True, True] + [False] * 8 + [True])]
+    lines = ["STEP 2", aligned(head, rows, [True, True] + [False] * 8 + [True])]
     lines += _listed(footnotes)
     if (table["source"] == "extrapolated").any():
         lines += [
@@ -266,7 +266,7 @@ def _objects(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     ]
 
 
-def _aligned(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[bool]) -> str:
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[bool]) -> str:
     """Rows under their heads, columns aligned, in plain ASCII and never cut to a terminal's width."""
     from rich.box import Box
     from rich.console import Console

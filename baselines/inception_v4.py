@@ -149,7 +149,7 @@ INCEPTION_V4 = InceptionV4Family(
         multiply_adds=None,
         resolution=299,
         reference="timm inception_v4",
-        note="Table 2 has 48M and 13B for what in the paper's figures makes 42.7M and 12.3B, or 46.0M with an auxiliary "
-        "head like Inception-v3's; where the rest comes from is not known.",
+        note="Table 2 has 48M and 13B for what in the paper's figures makes 42.7M and 12.3B, or 46.0M with an "
+        "auxiliary head like Inception-v3's; where the rest comes from is not known.",
     ),
 )

@@ -45,7 +45,7 @@ class MobileNetV1(nnx.Module):
         inputs = round_channels(STEM, scale.width)
         self.stem = Conv(3, inputs, 3, stride=2, padding="SYMMETRIC", rngs=rngs)
         self.stem_norm = BatchNorm(inputs, activation="relu6", epsilon=1e-5)
-        self.stages = nnx.List()
+        self.stages: nnx.List[nnx.List[SeparableBlock]] = nnx.List()
         for stage, (baseline, blocks) in enumerate(STAGES):
             channels = round_channels(baseline, scale.width)
             self.stages.append(nnx.List())

@@ -104,7 +104,7 @@ class InceptionBlocks(nnx.Module):
     """
 
     def __init__(self, channels: int, paths: tuple[Path, ...], width: float, orders: int, *, rngs: nnx.Rngs):
-        self.paths = nnx.List()
+        self.paths: nnx.List[nnx.List[SharedConv]] = nnx.List()
         joined = 0
         for path in paths:
             widths = [channels, *(round_channels(step.channels, width) for step in path)]
@@ -160,7 +160,8 @@ class PolyNet(nnx.Module):
         self.stem, channels = chain(3, STEM, scale.width, epsilon=EPSILON, rngs=rngs)
         layers = [round_layers(stage.units, scale.depth) for stage in STAGES]
         drops = iter(LAST_DROP * unit / (sum(layers) - 1) for unit in range(sum(layers)))
-        self.stages, self.reductions = nnx.List(), nnx.List()
+        self.stages: nnx.List[nnx.List[Unit]] = nnx.List()
+        self.reductions: nnx.List[Branches] = nnx.List()
         for stage, units, reduction in zip(STAGES, layers, (REDUCTION_A, REDUCTION_B, None), strict=True):
             polys = [stage.poly and unit % 2 == 0 for unit in range(units)]
             self.stages.append(

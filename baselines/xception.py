@@ -85,7 +85,7 @@ class Xception(nnx.Module):
 
         # The stem ends with a ReLU already.
         convolutions = round_layers(2, scale.depth)
-        self.blocks = nnx.List()
+        self.blocks: nnx.List[XceptionBlock] = nnx.List()
         for block, channels in enumerate(map(scaled, ENTRY)):
             layers = [inputs, *[channels] * convolutions]
             self.blocks.append(XceptionBlock(layers, 2, first_relu=block > 0, rngs=rngs))

@@ -174,13 +174,13 @@ class Resume(Command):
 
 @dataclass(frozen=True)
 class Table(Command):
-    """The tables of a run as they stand, or the published models beside equation 3.
+    """The tables of a run as they stand, the published models beside equation 3, or the paper's Table 2.
 
-    Example: scaling-search table runs/digits, or scaling-search table published
+    Example: scaling-search table runs/digits, or scaling-search table published, or scaling-search table 2
     """
 
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of a run, or the word published."""
+    """Folder of a run, the word published, or 2 for the paper's Table 2 beside the same networks as built."""
     format: Format = "table"
     """How the table is printed."""
 
@@ -189,6 +189,73 @@ class Table(Command):
         from scaling_search.cli.show import print_tables
 
         print_tables(self.what, self.format)
+
+
+@dataclass(frozen=True)
+class Sweep(Command):
+    """One dimension at a time, and all together: what each network costs, beside the paper's Tables 3 and 7.
+
+    Example: scaling-search sweep --family mobilenet_v2 --dims d w r --compound
+    """
+
+    family: str = "efficientnet"
+    """The family to scale."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the family to set, as NAME=VALUE."""
+    dims: tuple[str, ...] = ("d", "w", "r")
+    """Dimensions to scale alone: d, w, r."""
+    depths: tuple[float, ...] = (4.0,)
+    """Factors of depth alone, as in the paper."""
+    widths: tuple[float, ...] = (2.0,)
+    """Factors of width alone, as in the paper."""
+    resolutions: tuple[float, ...] = (2.0,)
+    """Factors of resolution alone, as in the paper."""
+    compound: bool = False
+    """All three together as well."""
+    compound_scale: tuple[float, float, float] = (1.4, 1.2, 1.3)
+    """Depth, width and resolution of the compound row; the paper's for MobileNetV1 and EfficientNet-B0."""
+    num_classes: int = 1000
+    """Classes of the head."""
+    batch_size: int = 32
+    """Images a training step, for the memory it takes."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints a row a network."""
+        from scaling_search.cli.paper import print_sweep
+
+        print_sweep(self)
+
+
+@dataclass(frozen=True)
+class Weights(Command):
+    """Reads weights of other implementations into a network and writes them back: import, export or convert.
+
+    Example: scaling-search weights import resnet50.safetensors --network resnet50 --output own.safetensors
+    """
+
+    action: Annotated[Literal["import", "export", "convert"], tyro.conf.Positional]
+    """import: into the network's own names; export: into another implementation's; convert: a PyTorch checkpoint
+    into safetensors, by PyTorch's loader of weights alone, names as they are."""
+    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """A .safetensors or .npz file; a .pth file for convert."""
+    network: str | None = None
+    """The network that the weights are for."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
+    naming: str | None = None
+    """For export: timm, torchvision or another naming that the network knows; by default its first."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The .safetensors file to write. Without one, import only checks."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Does it and prints what was found."""
+        from scaling_search.cli.weights import run_weights
+
+        run_weights(self)
 
 
 @dataclass(frozen=True)
@@ -235,7 +302,9 @@ COMMANDS: dict[str, type[Command]] = {
     "fit": Fit,
     "resume": Resume,
     "table": Table,
+    "sweep": Sweep,
     "plot": Plot,
+    "weights": Weights,
     "doctor": Doctor,
 }
 

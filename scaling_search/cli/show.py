@@ -116,7 +116,12 @@ def print_rows(rows: list[dict[str, Any]], format: str) -> None:
 
 
 def print_tables(what: str, format: str) -> None:
-    """Prints the tables of the run `what`, or the published models."""
+    """Prints the tables of the run `what`, the published models, or the paper's Table 2."""
+    if what == "2":
+        from scaling_search.cli.paper import print_table2
+
+        print_table2(format)
+        return
     if what == "published":
         from analysis.tables import published_table, render
 

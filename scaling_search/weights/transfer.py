@@ -15,6 +15,7 @@ from flax import nnx
 
 from scaling_search.errors import UserError
 from scaling_search.family import HEAD, Family, NamedFamily, Naming
+from scaling_search.rule import Scale
 from scaling_search.weights.files import Arrays
 
 OWN = "scaling-search"
@@ -90,6 +91,27 @@ def import_weights(
     for path, value in values.items():
         state[path][...] = value
     return naming
+
+
+def load_network(family: Family, arrays: Mapping[str, np.ndarray]) -> tuple[nnx.Module, str]:
+    """The network of `family` at scale 1 with these weights, for evaluation, and the naming that they have.
+
+    The number of classes is the weights' own. Raises UserError as `import_weights` does.
+    """
+    network = family.build(Scale(), _classes_in(family, arrays), rngs=nnx.Rngs(0))
+    naming = import_weights(network, arrays, namings_of(family))
+    network.eval()
+    return network, naming
+
+
+def _classes_in(family: Family, arrays: Mapping[str, np.ndarray]) -> int:
+    names = [f"{naming(HEAD) if naming else HEAD}.bias" for naming in namings_of(family).values()]
+    sizes = [arrays[name].size for name in names if name in arrays]
+    if not sizes:
+        raise UserError(
+            f"these weights are not those of {family.name}", f"they would have one of {', '.join(sorted(set(names)))}"
+        )
+    return int(sizes[0])
 
 
 def _naming_of(network: nnx.Module, arrays: Mapping[str, np.ndarray], namings: Mapping[str, Naming | None]) -> str:

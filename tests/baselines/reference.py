@@ -72,6 +72,16 @@ def densenet264() -> Any:
     return DenseNet(growth_rate=32, block_config=(6, 12, 64, 48), num_init_features=64)
 
 
+def polynet() -> Any:
+    """pretrainedmodels' PolyNet, pooling whatever is left of the image rather than 9x9 pixels."""
+    import torch
+    from pretrainedmodels.models.polynet import PolyNet
+
+    network = PolyNet()
+    network.avg_pool = torch.nn.AdaptiveAvgPool2d(1)
+    return network
+
+
 PEERS: dict[str, Peer] = {
     "resnet50": timm("resnet50"),
     "resnet152": timm("resnet152"),
@@ -84,6 +94,10 @@ PEERS: dict[str, Peer] = {
     "inception_v3": timm("inception_v3", 299),
     "inception_v4": timm("inception_v4", 299),
     "inception_resnet_v2": timm("inception_resnet_v2", 299),
+    "xception": timm("legacy_xception", 299),
+    "polynet": Peer(polynet, "pretrainedmodels polynet", 331),
+    "mobilenet_v1": timm("mobilenetv1_100"),
+    "mobilenet_v2": timm("mobilenetv2_100"),
 }
 
 
