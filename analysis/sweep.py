@@ -29,5 +29,5 @@ def sweep_table(run: "Run") -> "pd.DataFrame":
     table["seeds"] = seeds
     table["seeds"] = table["seeds"].astype("int64")
     failed = run.trials[run.trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")["reason"]
-    table["note"] = table["fingerprint"].map(failed).fillna("")
+    table["note"] = [failed.get(name, "") for name in table["fingerprint"]]
     return table.drop(columns="fingerprint")

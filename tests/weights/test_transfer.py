@@ -62,12 +62,12 @@ def test_without_its_head_the_rest_is_taken_over_whatever_the_number_of_classes(
 )
 def test_other_weights_are_refused_and_change_nothing(change, complaint):
     network = built(seed=3)
-    before = jax.tree.map(np.asarray, nnx.state(network))
+    before = export_weights(network, None)
     arrays = export_weights(built(seed=1), namings_of(TINY)["timm"])
     change(arrays)
     with pytest.raises(UserError, match=complaint):
         import_weights(network, arrays, namings_of(TINY))
-    jax.tree.map(np.testing.assert_array_equal, before, nnx.state(network))
+    jax.tree.map(np.testing.assert_array_equal, before, export_weights(network, None))
 
 
 def test_counters_and_auxiliary_heads_of_a_file_are_passed_over():
