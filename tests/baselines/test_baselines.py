@@ -28,7 +28,8 @@ def test_it_costs_what_its_reference_costs(name):
     assert family.resolution == reference["resolution"] == family.published.resolution
     built = cost(abstract_network(family, Scale(), 1000), family.resolution)
     assert built.parameters == pytest.approx(reference["parameters"], rel=0.01)
-    assert built.multiply_adds == pytest.approx(reference["multiply_adds"], rel=0.03)
+    if reference["multiply_adds"] is not None:
+        assert built.multiply_adds == pytest.approx(reference["multiply_adds"], rel=0.03)
 
 
 @pytest.mark.parametrize("name", NAMES)
