@@ -9,9 +9,9 @@ from typing import Any
 def train(config: dict[str, Any]) -> dict[str, float]:
     """Trains one network and judges it once."""
     import numpy as np
-    import timm
     import torch
     from timm.models.efficientnet import _gen_efficientnet
+    from timm.optim import create_optimizer_v2
 
     from scaling_search.config import Split
     from scaling_search.data import load, prepare
@@ -27,7 +27,7 @@ def train(config: dict[str, Any]) -> dict[str, float]:
         drop_rate=0.2,
         drop_path_rate=0.2,
     ).to(memory_format=torch.channels_last)
-    optimiser = timm.optim.create_optimizer_v2(model, "rmsprop", lr=1e-3, weight_decay=1e-5, momentum=0.9, eps=1e-3)
+    optimiser = create_optimizer_v2(model, "rmsprop", lr=1e-3, weight_decay=1e-5, momentum=0.9, eps=1e-3)
 
     def tensor(batch: "np.ndarray") -> "torch.Tensor":
         normal = (batch.astype(np.float32) - images.mean) / images.std

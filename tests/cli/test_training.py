@@ -67,7 +67,7 @@ def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
     assert row["scaling"] == "network" and row["seeds"] == 2 and 0 < row["val_accuracy"] < 1
     again = command(folder, "resume", "runs/head", "--format", "json")
     assert again.returncode == 0 and again.stdout == done.stdout and "2 from the store" in again.stderr
-    other = command(folder, *words, "--depth", "2")
+    other = command(folder, *words[:-4], "--name", "head", "--trained", "all")
     assert other.returncode == 2 and "other networks or weights" in other.stderr
 
 
