@@ -43,8 +43,7 @@ def _accuracy(findings: Findings) -> Plot:
             series += _model_series(models, look, above, details)
     if findings.judgement is not None:
         series += _winner_and_baseline(findings.judgement, details)
-    elif findings.step2 is None:
-        series.append(Series(*_GRID, points=_points(findings.measured, details)))
+    series += _sweep_series(findings, details)
     return Plot(
         "accuracy",
         "Accuracy against multiply-adds",
@@ -78,10 +77,8 @@ def _step1(findings: Findings) -> Plot:
 def _grid_series(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
     networks = judgement.table.drop_duplicates("fingerprint")
     networks = networks[networks["val_accuracy"].notna() & (networks["fingerprint"] != judgement.winner.fingerprint)]
-    return [
-        Series(*_GRID, points=_points(networks[~networks["tie"]], details)),
-        Series(*_TIED, points=_points(networks[networks["tie"]], details)),
-    ]
+    parts = ((_GRID, networks[~networks["tie"]]), (_TIED, networks[networks["tie"]]))
+    return [Series(*look, points=_points(part, details)) for look, part in parts if len(part)]
 
 
 def _winner_and_baseline(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
@@ -105,7 +102,8 @@ def _model_series(
         f"{kind}: extrapolated, not trained",
         marker,
         hollow=True,
-        points=_points(rest, details),
+        # Their intervals are the shade.
+        points=_points(rest.assign(low=np.nan, high=np.nan), details),
         lines=(Line(_corners(further), "dashed"),),
         band=tuple(
             (float(x), 100 * float(low), 100 * float(high))
@@ -122,6 +120,32 @@ def _model_series(
         names_above=above,
     )
     return [*([beyond] if beyond.points else []), *([here] if here.points else [])]
+
+
+def _sweep_series(findings: Findings, details: dict[str, str]) -> list[Series]:
+    """Each way of scaling by itself, on a line that begins at the baseline."""
+    if findings.sweep is None:
+        return []
+    known = findings.sweep[findings.sweep["val_accuracy"].notna()]
+    first = known[known["scaling"] == "baseline"]
+    series = []
+    for kind, marker in _SCALINGS.items():
+        own = known[known["scaling"] == kind].sort_values("multiply_adds", kind="stable")
+        walk = _corners(first) + _corners(own)
+        lines = (Line(walk),) if kind != "baseline" and len(walk) > 1 else ()
+        series.append(Series(kind, kind, marker, points=_points(own, details), lines=lines))
+    return [one for one in series if one.points]
+
+
+_SCALINGS = {
+    "network": "circle",
+    "depth": "circle",
+    "width": "triangle",
+    "resolution": "square",
+    "compound": "star",
+    "baseline": "diamond",
+}
+"""The marker of each way of scaling alone."""
 
 
 def _frontier(measured: "pd.DataFrame") -> Series:
@@ -168,6 +192,8 @@ def _curves(findings: Findings) -> list[Plot]:
         ("accuracy", "Validation accuracy", "top-1 accuracy, mean over seeds, %", "{:.1f} %".format),
     ):
         known = means[means[column].notna()]
+        if known["epoch"].nunique() < 2:
+            continue
         series = [
             _curve(findings, known[known["fingerprint"] == name], column, format, looks[name])
             for name in sorted(set(known["fingerprint"]), key=lambda name: (_LAYERS.index(looks[name]), name))
@@ -180,6 +206,7 @@ def _curves(findings: Findings) -> list[Plot]:
                 "epoch",
                 label,
                 tuple(series),
+                whole_x=True,
             )
         )
     return plots

@@ -42,7 +42,7 @@ class Table:
 
 def tables_of(findings: Findings) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    tables = [_step1(findings), _step2(findings), _measured(findings), _failures(findings)]
+    tables = [_step1(findings), _step2(findings), _sweep(findings), _measured(findings), _failures(findings)]
     return [table for table in tables if table.rows]
 
 
@@ -112,6 +112,40 @@ def _step2(findings: Findings) -> Table:
                     *_costs(row),
                     _number(row["val_accuracy"], interval(row)),
                     Cell(_source(row)),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _sweep(findings: Findings) -> Table:
+    rows = [] if findings.sweep is None else findings.sweep.to_dict("records")
+    columns = (
+        ("scaling", False),
+        *((name, True) for name in ("depth", "width", "resolution")),
+        *_COSTS,
+        ("of the first", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("note", False),
+    )
+    return Table(
+        "sweep",
+        "Networks as they were given",
+        "Each was trained as it is, from every seed; multiply-adds are compared with the first row's.",
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(row["scaling"]),
+                    *(_number(row[name], f"{row[name]:.2f}") for name in ("depth", "width", "resolution")),
+                    *_costs(row),
+                    _number(row["of_baseline"], f"{row['of_baseline']:.2f}x"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(row["note"]),
                 ),
                 network=str(row["fingerprint"]),
             )

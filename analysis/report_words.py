@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 def question(findings: Findings) -> str:
     """What the run set out to find."""
     config = findings.run.manifest["config"]
+    if findings.sweep is not None:
+        return f"What does {config['family']} reach on {config['data']}?"
     return f"In which ratios should depth, width and resolution of {config['family']} grow on {config['data']}?"
 
 
@@ -48,11 +50,11 @@ def tested(findings: Findings) -> str | None:
 
 
 def interval(row: Mapping[Any, Any]) -> str:
-    """An accuracy with its interval, in per cent: 93.1 (92.4 to 93.8)."""
+    """An accuracy with its interval, in per cent: 93.1 (92.4-93.8)."""
     mean, low, high = (100 * float(row[part]) for part in ("val_accuracy", "low", "high"))
     if mean != mean:
         return "-"
-    return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f} to {high:.1f})"
+    return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f}-{high:.1f})"
 
 
 def seeds(count: int) -> str:

@@ -75,6 +75,8 @@ class Plot:
     y_label: str
     series: tuple[Series, ...]
     log_x: bool = False
+    whole_x: bool = False
+    """Whether `x` counts something, so that no tick stands between two whole numbers."""
     x_ticks: Callable[[float], str] = "{:g}".format
     y_ticks: Callable[[float], str] = "{:g}".format
 
@@ -132,14 +134,19 @@ def draw(plot: Plot) -> Drawing:
     """Lays a plot out. It has at least one point."""
     points = [point for series in plot.series for point in series.points]
     span_x = _span([point.x for point in points], plot.log_x)
-    span_y = _span([value for point in points for value in (point.y, point.low, point.high)], log=False)
+    heights = [value for point in points for value in (point.y, point.low, point.high)]
+    heights += [end for series in plot.series for _, *ends in series.band for end in ends]
+    span_y = _span(heights, log=False)
     to_x, to_y = _scale(span_x, plot.log_x, flip=False), _scale(span_y, log=False, flip=True)
     named = _room_for_names(plot.series, to_x, to_y)
     drawn = tuple(
         DrawnSeries(
             series,
             MARKERS.get(series.marker, ""),
-            tuple(_mark(point, to_x, to_y, named) for point in sorted(series.points, key=lambda point: point.x)),
+            tuple(
+                _mark(point, to_x, to_y, named.get((series.kind, point.network, point.name)))
+                for point in sorted(series.points, key=lambda point: point.x)
+            ),
             tuple((_path(line.corners, to_x, to_y), line.style) for line in series.lines),
             _band(series.band, to_x, to_y),
         )
@@ -148,7 +155,7 @@ def draw(plot: Plot) -> Drawing:
     first: dict[str, DrawnSeries] = {}
     for one in drawn:
         first.setdefault(one.series.kind, one)
-    at_x = _log_ticks(*span_x) if plot.log_x else _linear_ticks(*span_x)
+    at_x = _log_ticks(*span_x) if plot.log_x else _linear_ticks(*span_x, least=1.0 if plot.whole_x else 0.0)
     at_y = _linear_ticks(*span_y)
     return Drawing(
         plot,
@@ -163,7 +170,8 @@ def _span(values: Iterable[float], log: bool) -> tuple[float, float]:
     """From the smallest to the largest value and a little beyond; where they are one, some way about it."""
     finite = [math.log(value) if log else value for value in values if math.isfinite(value)]
     low, high = min(finite), max(finite)
-    margin = 0.06 * (high - low) or 0.5 * (abs(low) or 1.0) * (0.2 if log else 0.1)
+    size = max(abs(low), abs(high), 1e-3)
+    margin = 0.06 * (high - low) if high - low > 1e-9 * size else 0.05 * size
     ends = low - margin, high + margin
     return (math.exp(ends[0]), math.exp(ends[1])) if log else ends
 
@@ -179,11 +187,11 @@ def _scale(span: tuple[float, float], log: bool, flip: bool) -> Callable[[float]
     return place
 
 
-def _linear_ticks(low: float, high: float) -> list[float]:
-    """Four to nine round values between the two."""
-    rough = (high - low) / 5
+def _linear_ticks(low: float, high: float, least: float = 0.0) -> list[float]:
+    """Some five round values between the two, `least` or more apart."""
+    rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    step = max(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough), least)
     return [count * step for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -213,14 +221,19 @@ def _ticks(values: Sequence[float], to_x: Callable[[float], float], text: Callab
 
 def _room_for_names(
     series: Sequence[Series], to_x: Callable[[float], float], to_y: Callable[[float], float]
-) -> dict[tuple[str, str], bool]:
-    """The names that touch no earlier one, by network and name, with whether that is so on a phone too."""
+) -> dict[tuple[str, str, str], bool]:
+    """The names that touch no other one, each network's once, by kind of series, network and name.
+
+    The value says whether that is so on a phone too.
+    """
     taken: dict[float, list[tuple[float, float, float]]] = {WIDE: [], NARROW: []}
-    named: dict[tuple[str, str], bool] = {}
+    named: dict[tuple[str, str, str], bool] = {}
+    seen: set[tuple[str, str]] = set()
     for one in reversed(series):
         for point in one.points:
-            if not point.name or (point.network, point.name) in named:
+            if not point.name or (point.network, point.name) in seen:
                 continue
+            seen.add((point.network, point.name))
             half = 3.5 * len(point.name) + 2
             y = to_y(point.y) / 100 * HEIGHT + (-14 if one.names_above else 14)
             free = {}
@@ -230,19 +243,13 @@ def _room_for_names(
                 if free[width]:
                     boxes.append((x, y, half))
             if free[WIDE]:
-                named[point.network, point.name] = free[NARROW]
+                named[one.kind, point.network, point.name] = free[NARROW]
     return named
 
 
-def _mark(
-    point: Point,
-    to_x: Callable[[float], float],
-    to_y: Callable[[float], float],
-    named: dict[tuple[str, str], bool],
-) -> Mark:
+def _mark(point: Point, to_x: Callable[[float], float], to_y: Callable[[float], float], narrow: bool | None) -> Mark:
     has_interval = math.isfinite(point.low) and math.isfinite(point.high)
     low, high = (_percent(to_y(end)) if has_interval else "" for end in (point.low, point.high))
-    narrow = named.get((point.network, point.name))
     name = "" if narrow is None else point.name
     return Mark(_percent(to_x(point.x)), _percent(to_y(point.y)), low, high, point, name, bool(narrow))
 

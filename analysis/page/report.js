@@ -162,61 +162,73 @@ function makeExplorable(figure) {
   });
 }
 
-/** What the reader has set, so that a newer page can be set alike. */
+/** What the reader has set and where the focus is, as a function that sets a newer page alike. */
 function settings() {
   const key = (input) => input.id || input.dataset.filters || `${input.closest(".figure").id} ${input.dataset.kind}`;
   const inputs = () => [...document.querySelectorAll("input, select")];
-  const values = new Map(inputs().map((input) => [key(input), input.type === "checkbox" ? input.checked : input.value]));
+  const state = (input) => (input.type === "checkbox" ? "checked" : "value");
+  const values = new Map(inputs().map((input) => [key(input), input[state(input)]]));
   const sorted = [...document.querySelectorAll("[aria-sort]")].map((head) => [
     head.closest("table").id, head.cellIndex, head.getAttribute("aria-sort"),
   ]);
   const open = document.querySelector("details").open;
-  const focused = document.activeElement;
-  const path = focused && focused.id ? `#${focused.id}` : null;
-  const filters = focused && focused.dataset.filters;
+  const focus = placeOf(document.activeElement);
   return () => {
     for (const [table, column, direction] of sorted) {
       const found = document.getElementById(table);
       if (found) sort(found, column, direction);
     }
-    for (const input of inputs()) {
-      if (!values.has(key(input))) continue;
-      if (input.type === "checkbox") input.checked = values.get(key(input));
-      else input.value = values.get(key(input));
+    for (const input of inputs().filter((each) => values.has(key(each)))) {
+      input[state(input)] = values.get(key(input));
       input.dispatchEvent(new Event(input.type === "search" ? "input" : "change"));
     }
     document.querySelector("details").open = open;
-    const again = filters ? document.querySelector(`[data-filters="${filters}"]`) : path && document.querySelector(path);
-    if (again) again.focus({ preventScroll: true });
+    const element = focus();
+    if (element) element.focus({ preventScroll: true });
+  };
+}
+
+/** Finds what stands for this element in a newer page: the same network's point, or the same control. */
+function placeOf(element) {
+  const home = element && element.closest("main [id]");
+  if (!home) return () => null;
+  const alike = (root) => [...root.querySelectorAll("button, input, .point, [tabindex], summary")];
+  const place = alike(home).indexOf(element);
+  const isPoint = element.matches(".point");
+  const said = (point) => `${point.dataset.network} ${point.closest(".series").dataset.kind}`;
+  return () => {
+    const root = document.getElementById(home.id);
+    if (!root || home === element) return root;
+    return isPoint ? [...root.querySelectorAll(".point")].find((other) => said(other) === said(element)) : alike(root)[place];
   };
 }
 
 /** Asks the server that sent this page for a newer one, and puts it in this one's place. */
-async function watch() {
+async function watch(first) {
   const live = document.getElementById("live");
-  let tag = null;
+  let last = first;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, WATCH_MILLISECONDS));
     if (document.hidden) continue;
-    try {
-      const answer = await fetch("/", { cache: "no-cache" });
-      if (!answer.ok) throw new Error(await answer.text());
-      const page = await answer.text();
-      const newer = answer.headers.get("ETag");
-      if (tag !== newer) {
+    const answer = await fetch("/", { cache: "no-cache" }).catch(() => null);
+    const text = answer && await answer.text();
+    if (answer && answer.ok) {
+      const main = new DOMParser().parseFromString(text, "text/html").querySelector("main");
+      if (main.outerHTML !== last) {
+        last = main.outerHTML;
         const restore = settings();
-        const next = new DOMParser().parseFromString(page, "text/html");
-        document.querySelector("main").replaceWith(next.querySelector("main"));
+        document.querySelector("main").replaceWith(main);
         start();
         restore();
-        tag = newer;
       }
-      live.textContent = "Watching: this page follows the run.";
-    } catch {
-      live.textContent = "The server does not answer: this page is as it last was.";
     }
+    const trouble = answer ? `This page is as it last was: ${text}` : "The server has ended: this page is as it last was.";
+    const said = answer && answer.ok ? live.dataset.well : trouble;
+    // Only what changes is written, as a screen reader reads out whatever is.
+    if (live.textContent !== said) live.textContent = said;
   }
 }
 
+const first = document.querySelector("main").outerHTML;
 start();
-if ("watch" in document.documentElement.dataset) watch();
+if ("watch" in document.documentElement.dataset) watch(first);

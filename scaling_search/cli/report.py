@@ -151,39 +151,67 @@ def _page(directory: RunDirectory, *, watch: bool = False) -> bytes:
 
     run = load_run(directory.path)
     check_manifest(run)
-    return report_page(run, command_of(run), watch=watch)
+    return report_page(run, command_of(directory, run), watch=watch)
 
 
-def command_of(run: "Run") -> str:
+def command_of(directory: RunDirectory, run: "Run") -> str:
     """What to type to have the same run again, as a POSIX shell reads it: only what differs from the defaults."""
-    from analysis.findings import only_step1
-
     try:
         config = run_config_from_dict(run.manifest["config"])
     except UserError:
         # A run of another version: what its options were called is not known here.
-        return shlex.join(
-            ["scaling-search", "resume", str(run.manifest.get("config", {}).get("name") or run.path.name)]
-        )
+        return shlex.join(["scaling-search", "resume", str(directory.path)])
+    words = _method_words(run, config) if run.sweep.empty else _sweep_words(directory, run, config)
+    return shlex.join(["scaling-search", *words])
+
+
+def _method_words(run: "Run", config: RunConfig) -> list[str]:
+    """`run`, `step1` or `step2`, by what the run has."""
+    from analysis.findings import only_step1
+
     words = ["step1" if only_step1(run) else "run"]
     if run.points.empty and not run.models.empty:
         rule = run.models[run.models["coefficients"] == "found"].iloc[0]
-        words = ["step2", "--coefficients", *(f"{rule[name]!s}" for name in ("alpha", "beta", "gamma"))]
-    ways = [_flags(config, RunConfig()), ["--quick", *_flags(config, QUICK)]]
-    return shlex.join(["scaling-search", *words, *min(ways, key=len)])
+        words = ["step2", "--coefficients", *(str(rule[name]) for name in ("alpha", "beta", "gamma"))]
+    flags, quick = (_flags(to_dict(config), to_dict(default)) for default in (RunConfig(), QUICK))
+    return [*words, *min(flags, ["--quick", *quick], key=len)]
 
 
-def _flags(config: RunConfig, default: RunConfig) -> list[str]:
-    """The options that make `config` of `default`."""
+def _sweep_words(directory: RunDirectory, run: "Run", config: RunConfig) -> list[str]:
+    """`train` or `sweep`, by the networks that were given."""
+    from scaling_search.cli.commands import Sweep, Train
 
-    def differing(tree: dict[str, Any], usual: dict[str, Any], prefix: str) -> list[str]:
-        flags: list[str] = []
-        for key, value in tree.items():
-            name = f"{prefix}{key.replace('_', '-')}"
-            if isinstance(value, dict):
-                flags += differing(value, usual[key], f"{name}.")
-            elif value != usual[key]:
-                flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-        return flags
+    init = (directory.document("sweep") or {}).get("init") or {}
+    if set(run.sweep["scaling"]) == {"network"}:
+        scale = {name: float(run.sweep[name].iloc[0]) for name in ("depth", "width", "resolution")}
+        given: dict[str, Any] = {
+            **to_dict(config),
+            **scale,
+            "init": init.get("weights"),
+            "trained": init.get("trained", "all"),
+        }
+        return ["train", *_flags(given, to_dict(Train()))]
+    factors = {
+        name: run.sweep[name][run.sweep["scaling"] == name].tolist() for name in ("depth", "width", "resolution")
+    }
+    compound = run.sweep[run.sweep["scaling"] == "compound"][list(factors)].to_numpy().tolist()
+    usual = to_dict(Sweep())
+    given = {
+        **to_dict(config),
+        "dims": [name[0] for name, values in factors.items() if values],
+        **{f"{name}s": values or usual[f"{name}s"] for name, values in factors.items()},
+        "compound_scale": compound[0] if compound else usual["compound_scale"],
+    }
+    return ["sweep", *_flags(given, usual), *["--compound"] * bool(compound)]
 
-    return differing(to_dict(config), to_dict(default), "")
+
+def _flags(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> list[str]:
+    """The options of which `usual` has the defaults and whose values in `given` are others."""
+    flags: list[str] = []
+    for key in (key for key in usual if key in given):
+        name, value = f"{prefix}{key.replace('_', '-')}", given[key]
+        if isinstance(value, dict):
+            flags += _flags(value, usual[key], f"{name}.")
+        elif value != usual[key]:
+            flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return flags
