@@ -36,6 +36,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     page = environment.get_template("report.html").render(
         name=run.path.resolve().name,

@@ -68,7 +68,7 @@ function mark(network) {
 
 /** Details of the points of a plot on hover, touch and focus, and the keys that go from one to the next. */
 function makeExplorable(figure) {
-  const area = figure.querySelector(".area");
+  const area = figure.querySelector(".plot");
   const tip = figure.querySelector(".tip");
   const centre = (point) => {
     const box = point.querySelector(".marker").getBoundingClientRect();
@@ -199,7 +199,9 @@ function placeOf(element) {
   return () => {
     const root = document.getElementById(home.id);
     if (!root || home === element) return root;
-    return isPoint ? [...root.querySelectorAll(".point")].find((other) => said(other) === said(element)) : alike(root)[place];
+    if (!isPoint) return alike(root)[place];
+    const same = [...root.querySelectorAll(".point")].find((other) => said(other) === said(element));
+    return same ?? root.querySelector('.point[tabindex="0"]');
   };
 }
 

@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 def write_report(run: str, output: str | None) -> None:
     """Writes the report of a run and prints where it lies."""
     directory = open_run(run)
-    page = _page(directory)
+    page = _rendered(directory)
     if output is None:
         print(directory.write_file("report.html", page))
         return
@@ -76,7 +76,7 @@ class ReportServer(ThreadingHTTPServer):
             # Looked at before it is read: what is written meanwhile makes the next request read again.
             state = _state_of(self._directory.path)
             if self._page is None or state != self._state:
-                content = _page(self._directory, watch=True)
+                content = _rendered(self._directory, watch=True)
                 self._page = _Page(content, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
                 self._state = state
             return self._page
@@ -90,7 +90,6 @@ class _Page:
 
 class _Handler(BaseHTTPRequestHandler):
     server: ReportServer
-    protocol_version = "HTTP/1.1"
     server_version, sys_version = "scaling-search", ""
 
     def do_GET(self) -> None:
@@ -144,7 +143,7 @@ def _stamp(file: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
-def _page(directory: RunDirectory, *, watch: bool = False) -> bytes:
+def _rendered(directory: RunDirectory, *, watch: bool = False) -> bytes:
     from analysis.findings import check_manifest
     from analysis.frames import load_run
     from analysis.report import report_page

@@ -180,7 +180,7 @@ def test_step_2_alone_can_be_shown(new_run):
     new_run.write_record(to_record(spec_of(small, 0), outcome_of(small, 0)))
     page = page_of(new_run.path)
     assert "B0 by the found coefficients reached" in page.text_of("p")
-    assert [figure["id"] for figure in page.all("figure")][0] == "accuracy"
+    assert page.all("figure")[0]["id"] == "accuracy"
 
 
 def test_networks_of_a_sweep_are_shown(new_run):

@@ -77,7 +77,7 @@ def test_a_shade_is_never_cut_off():
     shaded = dataclasses.replace(plot.series[0], band=((1, 0, 100), (2, 0, 100)))
     band = draw(dataclasses.replace(plot, series=(shaded,))).series[0].band
     heights = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", band)]
-    assert 0 < min(heights) and max(heights) < 100
+    assert min(heights) > 0 and max(heights) < 100
 
 
 def test_a_name_that_two_series_give_one_network_is_written_once():

@@ -181,7 +181,7 @@ def asked(port, path="/", **headers):
 def test_a_watched_page_is_whole_and_sent_again_only_when_the_run_has_changed(run):
     with served(run) as port:
         first = asked(port)
-        assert first.status == 200 and first.content.endswith(b"</html>") and b"connect-src 'self'" in first.content
+        assert first.status == 200 and first.content.endswith(b"</html>\n") and b"connect-src" in first.content
         assert int(first.headers["Content-Length"]) == len(first.content)
         assert asked(port, **{"If-None-Match": first.headers["ETag"]}).status == 304
         run.write_file("step1.csv", b"made from the records")
