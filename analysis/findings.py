@@ -120,4 +120,8 @@ def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:
     for rule in preferred_rules(grid).to_dict("records"):
         coefficients = ", ".join(f"{rule[name]:.4g}" for name in ("alpha", "beta", "gamma"))
         parts.setdefault(str(rule["fingerprint"]), []).append(f"({coefficients})")
-    return {name: ", ".join(words) or "network" for name, words in parts.items()}
+    for row in measured.to_dict("records"):
+        if not parts[row["fingerprint"]]:
+            scale = f"depth {row['depth']:.4g}, width {row['width']:.4g}, resolution {row['resolution']:.4g}"
+            parts[row["fingerprint"]].append(scale)
+    return {name: ", ".join(words) for name, words in parts.items()}

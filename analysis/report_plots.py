@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 CURVE_POINTS = 12
 """Points that can be pointed at on one learning curve; longer ones are drawn in full."""
 
+_EXTRAPOLATED = (
+    "Hollow markers on dashed lines were not trained but extrapolated by the law of scaling; "
+    "their shade is its interval."
+)
+
 _GRID = ("grid", "grid of STEP 1", "square")
 _TIED = ("tied", "of these, tied with the best", "square")
 _WINNER = ("winner", "winner of STEP 1", "star")
@@ -44,17 +49,24 @@ def _accuracy(findings: Findings) -> Plot:
     if findings.judgement is not None:
         series += _winner_and_baseline(findings.judgement, details)
     series += _sweep_series(findings, details)
+    series = [_others(findings, series, details), *series]
     return Plot(
         "accuracy",
         "Accuracy against multiply-adds",
-        "Bars are intervals over seeds. Hollow markers on dashed lines were not trained but extrapolated by the law of "
-        "scaling; their shade is its interval.",
+        "Bars are intervals over seeds. " + _EXTRAPOLATED * any(one.hollow for one in series),
         "multiply-adds for one image (log scale)",
         "top-1 accuracy on the validation split, %",
-        tuple(series),
+        tuple(one for one in series if one.points or one.lines),
         log_x=True,
         x_ticks=_round_count,
     )
+
+
+def _others(findings: Findings, drawn: list[Series], details: dict[str, str]) -> Series:
+    """What no other series has: the published models, say, which are trained before STEP 2 is laid out."""
+    known = {point.network for series in drawn for point in series.points}
+    others = findings.measured[~findings.measured["fingerprint"].isin(known)]
+    return Series("other", "other networks", "circle", points=_points(others, details))
 
 
 def _step1(findings: Findings) -> Plot:

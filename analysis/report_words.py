@@ -102,6 +102,8 @@ def _winner(judgement: "Judgement", phi: float) -> str:
     else:
         sure = f"{100 * judgement.confidence:g} % interval {100 * winner.low:.1f} to {100 * winner.high:.1f}"
         rank = f"the cheapest of {tied} networks that cannot be told from the best" if tied > 1 else "ahead of the rest"
+    if judgement.table["fingerprint"][judgement.table["seeds"] > 0].nunique() == 1:
+        rank = "the only network of the grid that has finished"
     return (
         f"at phi {phi:g} {rule_in_words(vars(winner))} lead STEP 1 with {100 * winner.val_accuracy:.1f} % top-1 "
         f"({sure}) at {short(winner.multiply_adds)} multiply-adds, {rank}"

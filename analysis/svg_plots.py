@@ -191,7 +191,7 @@ def _linear_ticks(low: float, high: float, least: float = 0.0) -> list[float]:
     """Some five round values between the two, `least` or more apart."""
     rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
-    step = max(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough), least)
+    step = max(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough), least)
     return [count * step for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 

@@ -90,7 +90,7 @@ function makeExplorable(figure) {
     const frame = figure.getBoundingClientRect();
     const [x, y] = centre(point);
     const left = Math.min(Math.max(x - frame.x - tip.offsetWidth / 2, 0), frame.width - tip.offsetWidth);
-    const above = y - frame.y - tip.offsetHeight - 18;
+    const above = y - frame.y - tip.offsetHeight - 28;
     tip.style.left = `${left}px`;
     tip.style.top = `${above >= 0 ? above : y - frame.y + 18}px`;
   };

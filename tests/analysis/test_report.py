@@ -167,6 +167,23 @@ def test_a_run_cut_short_answers_so_far(step1_run):
     assert [figure["id"] for figure in page.all("figure")][:2] == ["accuracy", "step1-plot"]
 
 
+def test_a_published_model_that_is_trained_before_step_2_is_laid_out_is_shown(step1_run):
+    early = network_at(PAPER_RULE.at(3.0))
+    step1_run.directory.write_record(to_record(spec_of(early, 0), outcome_of(early, 0)))
+    page = page_of(step1_run.path)
+    points = [point for point in page.all("svg") if point.get("data-network") == early.fingerprint]
+    assert points[0]["aria-label"].startswith("depth 1.728, width 1.331, resolution 1.521")
+    assert any("other networks" in text for _, text in page.texts)
+
+
+def test_a_network_without_rivals_is_not_said_to_be_ahead_of_any(new_run):
+    run = write_step1(new_run, grid=Grid(step=0.1), seeds=())
+    network = network_at(next(iter(Grid(step=0.1).rules())).at(1.0))
+    for seed in range(3):
+        new_run.write_record(to_record(spec_of(network, seed), outcome_of(network, seed)))
+    assert "the only network of the grid that has finished" in page_of(run.path).text_of("p")
+
+
 def test_step_1_alone_is_whole_once_its_winner_is_tested(step1_run):
     winner = next(iter(step1_run.networks.values()))
     step1_run.directory.write_record(to_record(spec_of(winner, 0, "test"), Outcome("ok", 0.5)))
