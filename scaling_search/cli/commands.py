@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from scaling_search.config import QUICK, SHORT_RECIPE, Recipe, RunConfig, Split, Workers
+from scaling_search.errors import UserError
 
 Format = Literal["table", "json", "csv"]
 Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -362,6 +363,36 @@ class Plot(Command):
 
 
 @dataclass(frozen=True)
+class Report(Command):
+    """A run as one HTML page that opens without a network: its answer, tables and plots, and how to make it again.
+
+    Example: scaling-search report runs/digits, or scaling-search report runs/digits --watch
+    """
+
+    run: Folder
+    """Folder of the run, finished or not."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """File to write, .html; by default report.html beside the run's tables."""
+    watch: bool = False
+    """Write no file but serve a page, to this machine alone, that follows the run while it goes on."""
+    port: int | None = None
+    """With --watch: the port to serve at; by default any free one."""
+
+    def execute(self) -> None:
+        """Writes the page and prints where it lies, or serves it and prints its address."""
+        from scaling_search.cli.report import watch_report, write_report
+
+        if self.watch and self.output is not None:
+            raise UserError("--watch and --output given", "--watch writes no file", "give one of them")
+        if self.port is not None and not self.watch:
+            raise UserError("--port given without --watch", "a file needs no port", "try --watch")
+        if self.watch:
+            watch_report(self.run, self.port or 0)
+        else:
+            write_report(self.run, self.output)
+
+
+@dataclass(frozen=True)
 class Doctor(Command):
     """What this machine is to a run: versions, cores, devices, native kernels, where compiled programs lie.
 
@@ -389,6 +420,7 @@ COMMANDS: dict[str, type[Command]] = {
     "table": Table,
     "sweep": Sweep,
     "plot": Plot,
+    "report": Report,
     "weights": Weights,
     "cam": Cam,
     "doctor": Doctor,

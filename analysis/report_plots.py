@@ -1,0 +1,268 @@
+"""The plots of a report: accuracy against multiply-adds, STEP 1 close up, and learning curves."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.findings import Findings
+from analysis.report_words import details_of
+from analysis.svg_plots import Line, Plot, Point, Series
+from analysis.tables import short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.comparison import Judgement
+
+CURVE_POINTS = 12
+"""Points that can be pointed at on one learning curve; longer ones are drawn in full."""
+
+_EXTRAPOLATED = (
+    "Hollow markers on dashed lines were not trained but extrapolated by the law of scaling; "
+    "their shade is its interval."
+)
+
+_GRID = ("grid", "grid of STEP 1", "square")
+_TIED = ("tied", "of these, tied with the best", "square")
+_WINNER = ("winner", "winner of STEP 1", "star")
+_BASELINE = ("baseline", "baseline (phi 0)", "diamond")
+_FOUND = ("found", "found coefficients", "circle")
+_PUBLISHED = ("published", "published coefficients", "triangle")
+
+
+def plots_of(findings: Findings) -> list[Plot]:
+    """The plots that have something to show, in the order in which they are read."""
+    plots = [_accuracy(findings), _step1(findings), *_curves(findings)]
+    return [plot for plot in plots if any(series.points for series in plot.series)]
+
+
+def _accuracy(findings: Findings) -> Plot:
+    details = details_of(findings)
+    series = [] if findings.judgement is None else _grid_series(findings.judgement, details)
+    series.append(_frontier(findings.measured))
+    if findings.step2 is not None:
+        for look, above in ((_PUBLISHED, False), (_FOUND, True)):
+            models = findings.step2[findings.step2["coefficients"] == look[0]]
+            series += _model_series(models, look, above, details)
+    if findings.judgement is not None:
+        series += _winner_and_baseline(findings.judgement, details)
+    series += _sweep_series(findings, details)
+    series = [_others(findings, series, details), *series]
+    return Plot(
+        "accuracy",
+        "Accuracy against multiply-adds",
+        "Bars are intervals over seeds. " + _EXTRAPOLATED * any(one.hollow for one in series),
+        "multiply-adds for one image (log scale)",
+        "top-1 accuracy on the validation split, %",
+        tuple(one for one in series if one.points or one.lines),
+        log_x=True,
+        x_ticks=_round_count,
+    )
+
+
+def _others(findings: Findings, drawn: list[Series], details: dict[str, str]) -> Series:
+    """What no other series has: the published models, say, which are trained before STEP 2 is laid out."""
+    known = {point.network for series in drawn for point in series.points}
+    others = findings.measured[~findings.measured["fingerprint"].isin(known)]
+    return Series("other", "other networks", "circle", points=_points(others, details))
+
+
+def _step1(findings: Findings) -> Plot:
+    judgement = findings.judgement
+    series: list[Series] = []
+    if judgement is not None:
+        details = details_of(findings)
+        series = [*_grid_series(judgement, details), *_winner_and_baseline(judgement, details)[:1]]
+    return Plot(
+        "step1-plot",
+        "STEP 1, close up",
+        "The networks of the grid alone, with their intervals over seeds.",
+        "multiply-adds for one image",
+        "top-1 accuracy on the validation split, %",
+        tuple(series),
+        x_ticks=lambda value: short(value) if value > 0 else "0",
+    )
+
+
+def _grid_series(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
+    networks = judgement.table.drop_duplicates("fingerprint")
+    networks = networks[networks["val_accuracy"].notna() & (networks["fingerprint"] != judgement.winner.fingerprint)]
+    parts = ((_GRID, networks[~networks["tie"]]), (_TIED, networks[networks["tie"]]))
+    return [Series(*look, points=_points(part, details)) for look, part in parts if len(part)]
+
+
+def _winner_and_baseline(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
+    import pandas as pd
+
+    pairs = ((_WINNER, judgement.winner), (_BASELINE, judgement.baseline))
+    return [Series(*look, points=_points(pd.DataFrame([vars(one)]), details)) for look, one in pairs if one.seeds]
+
+
+def _model_series(
+    models: "pd.DataFrame", look: tuple[str, str, str], above: bool, details: dict[str, str]
+) -> list[Series]:
+    """Measured models on a solid line, and extrapolated ones on a dashed line that goes on from the last of them."""
+    known = models[models["val_accuracy"].notna()].sort_values("multiply_adds", kind="stable")
+    measured = known[known["source"] == "measured"]
+    rest = known[known["source"] != "measured"]
+    further = known.loc[[*measured.index[-1:], *rest.index]].sort_values("multiply_adds", kind="stable")
+    kind, label, marker = look
+    beyond = Series(
+        f"{kind}-extrapolated",
+        f"{kind}: extrapolated, not trained",
+        marker,
+        hollow=True,
+        # Their intervals are the shade.
+        points=_points(rest.assign(low=np.nan, high=np.nan), details),
+        lines=(Line(_corners(further), "dashed"),),
+        band=tuple(
+            (float(x), 100 * float(low), 100 * float(high))
+            for x, low, high in further[["multiply_adds", "low", "high"]].dropna().to_numpy()
+        ),
+        names_above=above,
+    )
+    here = Series(
+        kind,
+        label,
+        marker,
+        points=_points(measured, details),
+        lines=(Line(_corners(measured)),) if len(measured) > 1 else (),
+        names_above=above,
+    )
+    return [*([beyond] if beyond.points else []), *([here] if here.points else [])]
+
+
+def _sweep_series(findings: Findings, details: dict[str, str]) -> list[Series]:
+    """Each way of scaling by itself, on a line that begins at the baseline."""
+    if findings.sweep is None:
+        return []
+    known = findings.sweep[findings.sweep["val_accuracy"].notna()]
+    first = known[known["scaling"] == "baseline"]
+    series = []
+    for kind, marker in _SCALINGS.items():
+        own = known[known["scaling"] == kind].sort_values("multiply_adds", kind="stable")
+        walk = _corners(first) + _corners(own)
+        lines = (Line(walk),) if kind != "baseline" and len(walk) > 1 else ()
+        series.append(Series(kind, kind, marker, points=_points(own, details), lines=lines))
+    return [one for one in series if one.points]
+
+
+_SCALINGS = {
+    "network": "circle",
+    "depth": "circle",
+    "width": "triangle",
+    "resolution": "square",
+    "compound": "star",
+    "baseline": "diamond",
+}
+"""The marker of each way of scaling alone."""
+
+
+def _frontier(measured: "pd.DataFrame") -> Series:
+    best = measured[measured["on_frontier"]]
+    corners = _corners(best)
+    # A budget between two networks affords the smaller one: steps, not slopes.
+    steps = [corner for (_, y), (x, higher) in pairwise(corners) for corner in ((x, y), (x, higher))]
+    lines = (Line((corners[0], *steps), "dotted"),) if steps else ()
+    return Series("frontier", "frontier of what was measured", lines=lines)
+
+
+def _corners(networks: "pd.DataFrame") -> tuple[tuple[float, float], ...]:
+    return tuple(
+        (float(x), 100 * float(y)) for x, y in zip(networks["multiply_adds"], networks["val_accuracy"], strict=True)
+    )
+
+
+def _points(networks: "pd.DataFrame", details: dict[str, str]) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            x=float(row["multiply_adds"]),
+            y=100 * float(row["val_accuracy"]),
+            low=100 * float(row["low"]),
+            high=100 * float(row["high"]),
+            network=str(row["fingerprint"]),
+            details=details[str(row["fingerprint"])],
+            name=str(row.get("model", "")),
+        )
+        for row in networks.to_dict("records")
+    )
+
+
+def _curves(findings: Findings) -> list[Plot]:
+    """Means over seeds, epoch by epoch: what training minimises, and the accuracy where it was looked at."""
+    trials = findings.run.trials
+    judged = trials[trials["val_accuracy"].notna()].set_index("key")[["fingerprint"]]
+    epochs = findings.run.curves.join(judged, on="key", how="inner")
+    looks = _looks(findings)
+    means = epochs.groupby(["fingerprint", "epoch"])[["train_loss", "accuracy"]].mean().reset_index()
+    means["accuracy"] *= 100
+    plots = []
+    for column, title, label, format in (
+        ("train_loss", "Training loss", "training loss, mean over seeds", "{:.3g}".format),
+        ("accuracy", "Validation accuracy", "top-1 accuracy, mean over seeds, %", "{:.1f} %".format),
+    ):
+        known = means[means[column].notna()]
+        if known["epoch"].nunique() < 2:
+            continue
+        series = [
+            _curve(findings, known[known["fingerprint"] == name], column, format, looks[name])
+            for name in sorted(set(known["fingerprint"]), key=lambda name: (_LAYERS.index(looks[name]), name))
+        ]
+        plots.append(
+            Plot(
+                f"curves-{column.replace('_', '-')}",
+                title,
+                "One line a network." if column == "train_loss" else "One line a network, where it was looked at.",
+                "epoch",
+                label,
+                tuple(series),
+                whole_x=True,
+            )
+        )
+    return plots
+
+
+_LAYERS = [_GRID, _TIED, _PUBLISHED, _FOUND, _BASELINE, _WINNER]
+"""From the back to the front."""
+
+
+def _looks(findings: Findings) -> dict[str, tuple[str, str, str]]:
+    """How the curve of each measured network looks."""
+    looks = dict.fromkeys(findings.measured["fingerprint"], _GRID)
+    models = findings.run.models
+    for look in (_PUBLISHED, _FOUND):
+        looks |= dict.fromkeys(models["fingerprint"][models["coefficients"] == look[0]], look)
+    if findings.judgement is not None:
+        judgement = findings.judgement
+        looks |= dict.fromkeys(judgement.ties, _TIED)
+        looks |= {judgement.baseline.fingerprint: _BASELINE, judgement.winner.fingerprint: _WINNER}
+    return looks
+
+
+def _curve(
+    findings: Findings,
+    epochs: "pd.DataFrame",
+    column: str,
+    format: Callable[[float], str],
+    look: tuple[str, str, str],
+) -> Series:
+    rows: list[Any] = epochs.to_dict("records")
+    every = np.unique(np.linspace(0, len(rows) - 1, CURVE_POINTS).round().astype(int)).tolist()
+    said = "training loss" if column == "train_loss" else "top-1"
+    points = tuple(
+        Point(
+            x=float(row["epoch"]),
+            y=float(row[column]),
+            network=row["fingerprint"],
+            details=f"{findings.names[row['fingerprint']]}\nepoch {row['epoch']}: {said} {format(row[column])}",
+        )
+        for row in (rows[index] for index in every)
+    )
+    line = Line(tuple((float(row["epoch"]), float(row[column])) for row in rows))
+    return Series(*look, points=points, lines=(line,) if len(rows) > 1 else (), network=rows[0]["fingerprint"])
+
+
+def _round_count(value: float) -> str:
+    return short(value).replace(".00", "").replace(".0", "")
