@@ -14,6 +14,7 @@ _ROOMS = {
     "Runs": "frames",
     "load_run": "frames",
     "load_runs": "frames",
+    "compare_forms": "hold_outs",
     "Law": "law",
     "fit_law": "law",
     "coverage": "pareto",
