@@ -50,9 +50,9 @@ TRIALS = {
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
 `step` is 1 for the networks of STEP 1, its baseline among them, 2 for what only STEP 2 trains, and 0 for what neither
-did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the validation split did, so
-that neither gets into the other's statistics. `seconds_*` are missing where another seed's trial did that work, and
-`peak_memory` is in bytes.
+did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the
+validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
+trial did that work, and `peak_memory` is in bytes.
 """
 
 CURVES = {
