@@ -116,10 +116,13 @@ def _draw_alphas(axes: "Axes", growth: float, largest: float) -> None:
 
 def _draw_surface(axes: "Axes", growth: float, surface: "Surface", largest: tuple[float, float, float]) -> None:
     """Heights of the surface in per cent, up to the largest alpha, beta and gamma of the grid."""
+    from matplotlib.patheffects import withStroke
+
     beta, gamma = np.meshgrid(np.geomspace(*axes.get_xlim(), 120), np.geomspace(*axes.get_ylim(), 120))
     alpha = np.exp(growth) / (beta * gamma) ** 2
     pairs = zip((alpha, beta, gamma), largest, strict=True)
     inside = np.all([(part >= 1) & (part <= most) for part, most in pairs], axis=0)
     heights = np.ma.masked_where(~inside, 100 * surface.predict(alpha, beta, gamma))
     lines = axes.contour(beta, gamma, heights, levels=6, colors=DARK_GREY, linewidths=0.7, linestyles=":", zorder=2)
-    axes.clabel(lines, fontsize=7, fmt="%.1f")
+    for label in axes.clabel(lines, fontsize=7, fmt="%.1f", zorder=8):
+        label.set_path_effects([withStroke(linewidth=2, foreground="white")])

@@ -73,6 +73,6 @@ def _styles(families: "pd.Series[str]") -> dict[str, tuple[str, str, Any]]:
     """Colour, marker and line of each family: those with one network, which no line joins, are grey."""
     free = cycle(style for style in SERIES if style[0] not in (VERMILLION, ORANGE))
     styles: dict[str, tuple[str, str, Any]] = {_OURS: (VERMILLION, "o", "-")}
-    for name, count in families.value_counts(sort=False).items():
-        styles.setdefault(str(name), next(free) if count > 1 else (DARK_GREY, "o", "-"))
+    for name, count in families[families != _OURS].value_counts(sort=False).items():
+        styles[str(name)] = next(free) if count > 1 else (DARK_GREY, "o", "-")
     return styles
