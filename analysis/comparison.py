@@ -1,13 +1,15 @@
 """STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.dunnett import dunnett_critical_value
 from analysis.means import SeedMeans, check_confidence, seed_means
+from analysis.pairs import seeds_to_separate
+from analysis.surface import Surface, fit_surface
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,9 +21,6 @@ Bools = NDArray[np.bool_]
 
 TARGET_COST_FACTOR = 2.0
 """What alpha * beta^2 * gamma^2 should be (equation 3)."""
-
-_NODES = 64
-"""Quadrature nodes in each of two dimensions; 128 change the critical value by less than 1e-4."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,20 @@ class Standing:
     low: float
     high: float
     seeds: int
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What it would take to tell the two most accurate networks of a tie apart."""
+
+    gap: float
+    """Difference of their accuracies, 0..1."""
+    seeds: int | None
+    """How many seeds each network of STEP 1 would need, see `pairs.seeds_to_separate`; None where too many."""
+    more: int | None
+    """How many more than it has."""
+    power: float
+    """How probable it is that so many do, were the gap the true one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,10 @@ class Judgement:
     confidence: float
     note: str
     """How the comparison was made, in words."""
+    separation: Separation | None
+    """None where no two networks are tied, or no network has two seeds."""
+    surface: Surface | None
+    """How sharp the optimum is; None where the grid has too few networks to say."""
 
 
 def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
@@ -111,6 +128,8 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
         ties=(winner.fingerprint, *(name for name in ties["fingerprint"] if name != winner.fingerprint)),
         confidence=confidence,
         note=_method(means, confidence),
+        separation=_separation(rivals, means, len(ties), confidence),
+        surface=_surface(table, confidence),
     )
 
 
@@ -138,39 +157,28 @@ def may_be_best(accuracy: Floats, seeds: Ints, variance: float, df: int, confide
     return kept
 
 
-@lru_cache(maxsize=256)
-def dunnett_critical_value(seeds: int, others: tuple[int, ...], df: int, confidence: float) -> float:
-    """What the largest of the t statistics (other mean - one mean) stays below with probability `confidence`.
-
-    One mean is of `seeds` values, the others of `others`, all with the same true mean and a common variance estimated
-    with `df` degrees of freedom (Dunnett, 1955, one-sided). For a single other mean it is Student's t.
-    """
-    from scipy import optimize, special, stats
-
-    if not others:
-        return 0.0
-    sizes, counts = np.unique(others, return_counts=True)
-    # t statistics that share a mean correlate by products of these loadings on it.
-    loadings = np.sqrt(sizes / (seeds + sizes))[:, None, None]
-    z, z_weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    z_weights = z_weights / z_weights.sum()
-    p, p_weights = np.polynomial.legendre.leggauss(_NODES)
-    spread = np.sqrt(stats.chi2.ppf((p + 1) / 2, df) / df)
-    p_weights = p_weights / 2
-
-    def shortfall(critical: float) -> float:
-        arguments = (critical * spread[:, None] - loadings * z) / np.sqrt(1 - loadings**2)
-        below = np.exp((counts[:, None, None] * special.log_ndtr(arguments)).sum(0))
-        return float(p_weights @ below @ z_weights) - confidence
-
-    return 0.0 if shortfall(0.0) >= 0 else float(optimize.brentq(shortfall, 0.0, 1e4, xtol=1e-9))
-
-
 def preferred_rules(points: "pd.DataFrame") -> "pd.DataFrame":
     """One row a network: the rule of the grid that names it, its cost factor nearest to 2, then the smallest."""
     distance = (points["cost_factor"] - TARGET_COST_FACTOR).abs().round(9)
     nearest = points.assign(distance=distance).sort_values(["distance", "alpha", "beta", "gamma"])
     return nearest.drop_duplicates("fingerprint")
+
+
+def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence: float) -> Separation | None:
+    if tied < 2 or np.isnan(means.variance):
+        return None
+    first, second = rivals.sort_values("val_accuracy", ascending=False, kind="stable").iloc[:2].to_dict("records")
+    gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
+    seeds = seeds_to_separate(gap, means.variance, len(rivals), confidence, power)
+    has = int(min(first["seeds"], second["seeds"]))
+    return Separation(gap, seeds, None if seeds is None else max(seeds - has, 0), power)
+
+
+def _surface(table: "pd.DataFrame", confidence: float) -> Surface | None:
+    try:
+        return fit_surface(preferred_rules(table), confidence)
+    except UserError:
+        return None
 
 
 def _leader(table: "pd.DataFrame") -> Any:

@@ -1,8 +1,9 @@
-"""A run directory as data frames. Works on runs that are finished, cut short or still going."""
+"""Run directories as data frames. Works on runs that are finished, cut short or still going."""
 
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,10 @@ TRIALS = {
 """Columns of `Run.trials` with their types.
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
-`step` is 1 for the networks of STEP 1, its baseline among them, 2 for what only STEP 2 trains, and 0 for what
-neither did. Accuracies are
-0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the validation split did, so
-that neither gets into the other's statistics. `seconds_*` are missing where another seed's trial did that work, and
-`peak_memory` is in bytes.
+`step` is 1 for the networks of STEP 1, its baseline among them, 2 for what only STEP 2 trains, and 0 for what neither
+did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the
+validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
+trial did that work, and `peak_memory` is in bytes.
 """
 
 CURVES = {
@@ -64,7 +64,16 @@ CURVES = {
     "accuracy": "float64",
     "loss": "float64",
 }
-"""Columns of `Run.curves`: one row an epoch of the trial `key`; `accuracy` and `loss` where it was evaluated."""
+"""Columns of `Run.curves`: one row an epoch of the trial `key`; `accuracy` (top-1, 0..1) and `loss` (cross-entropy in
+nats) where it was evaluated. `step` counts the steps done by the end of the epoch."""
+
+TIMINGS = {
+    "key": "str",
+    "phase": "str",
+    "seconds": "float64",
+}
+"""Columns of `Run.timings`: the wall time of each phase (build, trace, compile, train, evaluate) of the trial `key`.
+What the trials of one network share stands with the first of them."""
 
 POINTS = {
     "phi": "float64",
@@ -111,12 +120,26 @@ class Run:
     """One row a finished trial."""
     curves: "pd.DataFrame"
     """One row an epoch of a trial."""
+    timings: "pd.DataFrame"
+    """One row a phase of a trial."""
     points: "pd.DataFrame"
     """One row a point of the grid; empty until STEP 1 is laid out."""
     models: "pd.DataFrame"
     """One row a model and set of coefficients; empty until STEP 2 is laid out."""
     sweep: "pd.DataFrame"
     """One row a network of `train` or `sweep`; empty in other runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Several runs in one set of frames: the columns of a Run's, and first `run`, the folder of the run."""
+
+    trials: "pd.DataFrame"
+    """One row a finished trial; one that several runs share is there for each."""
+    curves: "pd.DataFrame"
+    """One row an epoch of a trial."""
+    timings: "pd.DataFrame"
+    """One row a phase of a trial."""
 
 
 def load_run(path: str | Path) -> Run:
@@ -129,17 +152,47 @@ def load_run(path: str | Path) -> Run:
     models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
     sweep = _frame(_rows_of(directory, "sweep", _sweep_rows), SWEEP)
     allowed = set(points["fingerprint"][points["rejected"].isna()])
-    trials, curves = [], []
+    trials, curves, timings = [], [], []
     for record in directory.records():
         try:
-            row, curve = _trial_row(record), _curve_rows(record)
+            row, curve, times = _trial_row(record), _curve_rows(record), _timing_rows(record)
         except (KeyError, TypeError, AttributeError) as error:
             warnings.warn(f"passed over record {record['key']} of {path}: no {error}", stacklevel=2)
             continue
         trials.append(row | {"step": 1 if row["fingerprint"] in allowed else 0 if points.empty and models.empty else 2})
         curves += curve
-    frames = _frame(trials, TRIALS), _frame(curves, CURVES), points, models, sweep
-    return Run(directory.path, directory.manifest(), *frames)
+        timings += times
+    frames = _frame(trials, TRIALS), _frame(curves, CURVES), _frame(timings, TIMINGS)
+    return Run(directory.path, directory.manifest(), *frames, points, models, sweep)
+
+
+def load_runs(pattern: str) -> Runs:
+    """The frames of every run whose folder `pattern` matches, such as "runs/*", in the order of their names.
+
+    Runs may be finished, cut short or going on. Other files and folders that match are no matter; a run that cannot be
+    read is passed over with a warning that names it, as is a record. Raises UserError where no run is left.
+    """
+    import pandas as pd
+
+    runs = []
+    for folder in sorted(glob(str(Path(pattern).expanduser()), recursive=True)):  # noqa: PTH207
+        if (Path(folder) / "manifest.json").exists():
+            try:
+                runs.append((folder, load_run(folder)))
+            except UserError as error:
+                warnings.warn(f"passed over run {folder}: {error}", stacklevel=2)
+    if not runs:
+        raise UserError(f"no run matches {pattern!r}", hint='name folders that hold runs, as in "runs/*"')
+
+    def together(name: str) -> "pd.DataFrame":
+        parts = []
+        for folder, run in runs:
+            frame = getattr(run, name)
+            frame.insert(0, "run", pd.Series(folder, frame.index, dtype="str"))
+            parts.append(frame)
+        return pd.concat(parts, ignore_index=True)
+
+    return Runs(together("trials"), together("curves"), together("timings"))
 
 
 def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
@@ -180,6 +233,11 @@ def _curve_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
         {"key": record["key"]} | {name: epoch[name] for name in CURVES if name != "key"}
         for epoch in record["outcome"]["curve"]
     ]
+
+
+def _timing_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    seconds = record["outcome"]["seconds"].items()
+    return [{"key": record["key"], "phase": phase, "seconds": value} for phase, value in seconds]
 
 
 def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:

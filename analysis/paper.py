@@ -39,14 +39,45 @@ SCALED = {
 """The names that Tables 3 and 7 have for our families."""
 
 
+def table1() -> "pd.DataFrame":
+    """Table 1, EfficientNet-B0: one row a stage.
+
+    Columns: `stage` (1..9), `operator`, `expansion` (of MBConv), `kernel` (pixels a side), `stride` (of the stage's
+    first layer), `input_resolution` (pixels a side), `input_resolution_in_slides`, `channels` (of the output),
+    `layers`. The authors' slides give stage 6 an input of 28 pixels; with the published strides it is 14, and only
+    then are B0's multiply-adds 0.39 billion.
+    """
+    return _reference("table1_efficientnet_b0").astype(dict.fromkeys(("expansion", "kernel", "stride"), "Int64"))
+
+
 def table2() -> "pd.DataFrame":
-    """Table 2: `group`, `model`, top-1 and top-5 accuracy in %, parameters in millions, multiply-adds in billions."""
-    return _reference("table2_imagenet")
+    """Table 2: one row a network on ImageNet.
+
+    Columns as printed: `group` (the EfficientNet that it is set beside), `model`, `family`, `top1_percent`,
+    `top5_percent`, `params_millions`, `params_ratio`, `flops_billions`, `flops_ratio` (to the group's EfficientNet).
+    In the units of every other frame: `val_accuracy` (top-1, 0..1), `parameters`, `multiply_adds` of one image. GPipe
+    has no multiply-adds.
+    """
+    return _in_our_units(_reference("table2_imagenet"))
 
 
 def scaling_results() -> "pd.DataFrame":
-    """Tables 3 and 7: `network`, `scaling`, `depth`, `width`, `resolution`, `flops_billions`, `top1_percent`."""
-    return _reference("paper_scaling_results")
+    """Tables 3 and 7: networks on ImageNet, scaled in one dimension or in all.
+
+    Columns as printed: `source` (the table), `network`, `scaling` (baseline, depth, width, resolution or compound),
+    `depth`, `width`, `resolution` (factors; NaN where the table has none), `flops_billions`, `top1_percent`. In the
+    units of every other frame: `val_accuracy` (top-1, 0..1), `multiply_adds` of one image.
+    """
+    return _in_our_units(_reference("paper_scaling_results"))
+
+
+def published_coefficients() -> "pd.DataFrame":
+    """The coefficients that the authors published with their code, B0 to B8 and L2.
+
+    Columns: `model`, `width`, `depth` (factors), `resolution` (input side in pixels), `dropout` (rate). They do not
+    follow equation 3: `tables.published_table` sets them beside it.
+    """
+    return _reference("published_coefficients")
 
 
 def table2_beside(costs: Mapping[str, Mapping[str, Any]]) -> "pd.DataFrame":
@@ -66,7 +97,7 @@ def table2_beside(costs: Mapping[str, Mapping[str, Any]]) -> "pd.DataFrame":
         cost = costs.get(BUILT[row["model"]], NOT_BUILT)
         if row["model"].startswith("EfficientNet"):
             leader = cost
-        parameters, multiply_adds = row["params_millions"] * 1e6, row["flops_billions"] * 1e9
+        parameters, multiply_adds = row["parameters"], row["multiply_adds"]
         rows.append(
             {
                 "group": row["group"],
@@ -157,7 +188,7 @@ def scaling_beside(family: str, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFr
     paper = scaling_results()
     paper = paper[paper["network"] == SCALED.get(family, "")]
     found = [_row_of_paper(row, paper) for row in table.to_dict("records")]
-    table["paper_multiply_adds"] = [float("nan") if row is None else row["flops_billions"] * 1e9 for row in found]
+    table["paper_multiply_adds"] = [float("nan") if row is None else row["multiply_adds"] for row in found]
     table["difference"] = table["multiply_adds"] / table["paper_multiply_adds"] - 1
     table["paper_top1_percent"] = [float("nan") if row is None else row["top1_percent"] for row in found]
     return table
@@ -170,6 +201,18 @@ def _row_of_paper(row: Mapping[Any, Any], paper: "pd.DataFrame") -> Mapping[Any,
         if all(theirs != theirs or abs(theirs - ours) < 0.005 for theirs, ours in factors):
             return candidate
     return None
+
+
+def _in_our_units(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with `val_accuracy`, `parameters` and `multiply_adds` beside the columns that they are made of."""
+    units = {
+        "top1_percent": ("val_accuracy", 1e-2),
+        "params_millions": ("parameters", 1e6),
+        "flops_billions": ("multiply_adds", 1e9),
+    }
+    # Rounded, since 0.7 * 1e9 has digits that the paper does not.
+    added = {ours: (table[theirs] * by).round(5) for theirs, (ours, by) in units.items() if theirs in table}
+    return table.assign(**added)
 
 
 def _reference(name: str) -> "pd.DataFrame":

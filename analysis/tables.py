@@ -184,8 +184,42 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
         lines.append(
             f"Baseline (phi 0): {_interval(vars(baseline))} % top-1, {short(baseline.multiply_adds)} multiply-adds"
         )
+    lines += _separation_lines(judgement) + _surface_lines(judgement)
     lines.append(judgement.note[0].upper() + judgement.note[1:])
     return [fill(line, 110, subsequent_indent="  ") for line in lines]
+
+
+def _separation_lines(judgement: "Judgement") -> list[str]:
+    from analysis.pairs import MOST_SEEDS
+
+    apart = judgement.separation
+    if apart is None:
+        return []
+    gap = f"The two most accurate networks differ by {100 * apart.gap:.2f} points"
+    if apart.seeds is None:
+        return [f"{gap}: more than {MOST_SEEDS:,} seeds each could not tell them apart"]
+    return [
+        f"{gap}: were that so, {apart.seeds:,} seeds each, {apart.more:,} more, would tell them apart with a "
+        f"probability of {100 * apart.power:g} %"
+    ]
+
+
+def _surface_lines(judgement: "Judgement") -> list[str]:
+    from analysis.surface import MOVED
+
+    surface = judgement.surface
+    if surface is None:
+        return []
+    at = ", ".join(
+        f"{name} {row['value']:.2f} ({row['low']:.2f}-{row['high']:.2f})"
+        for name, row in surface.optimum.to_dict("index").items()
+    )
+    loss, low, high = (100 * value for value in (surface.sharpness, surface.low, surface.high))
+    told = "" if low > 0 else ": there is no peak" if high < 0 else ", which may be nothing: it may be flat"
+    return [
+        f"A quadratic surface through the {surface.networks} networks is highest at {at}; {100 * MOVED:g} % of the "
+        f"growth moved from one dimension to another costs {loss:.2f} ({low:.2f} to {high:.2f}) points{told}"
+    ]
 
 
 def rule_in_words(rule: Any) -> str:

@@ -1,9 +1,9 @@
 """`cam`: what a network makes of a picture, and where in it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling_search.cli.show import PICTURE_FORMATS, print_rows
+from scaling_search.cli.plots import picture_file
+from scaling_search.cli.show import print_rows
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ def print_cam(options: "Cam") -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from analysis.class_activation import class_activation_figure
-    from analysis.figures import render
+    from analysis.figures import class_activation_figure, render
     from scaling_search.data.pictures import normalised, read_picture
     from scaling_search.family import load_family
     from scaling_search.networks.cam import class_activation_maps
@@ -27,12 +26,7 @@ def print_cam(options: "Cam") -> None:
     from scaling_search.weights.files import read_arrays
     from scaling_search.weights.transfer import load_network
 
-    output = Path(options.output).expanduser()
-    format = output.suffix.lstrip(".").lower()
-    if format not in PICTURE_FORMATS:
-        raise UserError(f"picture {options.output!r} given", f"its name ends in .{', .'.join(PICTURE_FORMATS)}")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent} is no folder", hint="make it, or write elsewhere")
+    output = picture_file(options.output)
     family = load_family(options.network, options.family_options)
     picture = read_picture(options.image, options.resolution or family.resolution)
     network, _ = load_network(family, read_arrays(options.weights))
@@ -45,7 +39,7 @@ def print_cam(options: "Cam") -> None:
     shown = int(likeliest[0]) if options.class_index is None else options.class_index
     caption = f"{family.name}: class {shown}, {100 * share[shown]:.1f} %"
     figure = class_activation_figure(picture, np.asarray(maps[0]), caption)
-    RunDirectory(output.parent).write_file(output.name, render(figure, format))
+    RunDirectory(output.parent).write_file(output.name, render(figure, output.suffix.removeprefix(".").lower()))
     rows = [
         {"class": int(index), "probability": float(share[index]), "logit": float(logits[0, index])}
         for index in likeliest

@@ -10,6 +10,7 @@ from scaling_search.config import QUICK, SHORT_RECIPE, Recipe, RunConfig, Split,
 from scaling_search.errors import UserError
 
 Format = Literal["table", "json", "csv"]
+FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "edf"]
 Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
@@ -345,21 +346,25 @@ class Cam(Command):
 
 @dataclass(frozen=True)
 class Plot(Command):
-    """Draws accuracy against multiply-adds of a run.
+    """Draws a figure of a run, of several runs, or of the paper's own tables.
 
-    Example: scaling-search plot runs/digits --output frontier.svg
+    Example: scaling-search plot runs/digits, or scaling-search plot paper --figure 5 -o figure_5.pdf
     """
 
     run: Folder
-    """Folder of the run."""
+    """Folder of a run, a pattern of several in quotes such as "runs/*", or the word paper."""
+    figure: FigureName = "frontier"
+    """frontier: accuracy against multiply-adds. By the paper's numbers: 1 and 5, Table 2 by parameters and by
+    multiply-adds; 3, one dimension scaled alone; 4, width under other depths and resolutions; 8, one dimension beside
+    all three. curves: learning curves. grid: STEP 1. edf: distributions of error."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """File to write, .png, .svg or .pdf; by default PNG and SVG beside the run's tables."""
 
     def execute(self) -> None:
-        """Writes the picture and prints where it lies."""
-        from scaling_search.cli.show import write_picture
+        """Writes the figure and prints where it lies."""
+        from scaling_search.cli.plots import write_plot
 
-        write_picture(self.run, self.output)
+        write_plot(self.run, self.figure, self.output)
 
 
 @dataclass(frozen=True)

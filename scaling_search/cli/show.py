@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from analysis.frames import Run
 
 PICTURE = "accuracy_against_multiply_adds"
-PICTURE_FORMATS = ("png", "svg", "pdf")
 
 
 @dataclass(frozen=True)
@@ -139,26 +138,6 @@ def print_tables(what: str, format: str) -> None:
     if results.judgement is None and results.step2 is None and results.sweep is None:
         raise UserError(f"{what} has no tables yet", hint=f"try scaling-search resume {what}")
     print_results(results, [], format)
-
-
-def write_picture(run: str, output: str | None) -> None:
-    """Draws the run and prints where the picture lies."""
-    directory = open_run(run)
-    results = results_of(directory)
-    if results.frontier is None:
-        raise UserError(f"{run} has no finished trial to draw", hint=f"try scaling-search resume {run}")
-    if output is None:
-        written = _write_pictures(directory, results)
-    else:
-        file = Path(output).expanduser()
-        format = file.suffix.lstrip(".").lower()
-        if format not in PICTURE_FORMATS:
-            raise UserError(f"picture {output!r} given", f"its name ends in .{', .'.join(PICTURE_FORMATS)}")
-        if not file.parent.is_dir():
-            raise UserError(f"{file.parent} is no folder", hint="make it, or write elsewhere")
-        written = [RunDirectory(file.parent).write_file(file.name, _picture(results, format))]
-    for file in written:
-        print(file)
 
 
 def _picture(results: Results, format: str) -> bytes:

@@ -5,7 +5,8 @@ import pytest
 from made_up import network_at, outcome_of, spec_of, write_step1
 from scipy import stats
 
-from analysis.comparison import dunnett_critical_value, judge, may_be_best
+from analysis.comparison import judge, may_be_best
+from analysis.dunnett import dunnett_critical_value
 from analysis.frames import load_run
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
@@ -185,6 +186,18 @@ def test_without_a_finished_training_nothing_is_judged(new_run):
 def test_a_lower_confidence_tells_more_networks_apart(whole):
     sizes = [len(judge(whole.points, whole.trials, confidence).ties) for confidence in (0.5, 0.8, 0.95, 0.999)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+
+
+def test_the_leaders_are_set_apart_by_the_seeds_that_are_missing(judgement):
+    accuracies = judgement.table.drop_duplicates("fingerprint")["val_accuracy"]
+    apart = judgement.separation
+    assert apart.gap == pytest.approx(accuracies.iloc[0] - accuracies.iloc[1])
+    assert apart.seeds > 3 and apart.more == apart.seeds - 3
+
+
+def test_a_small_grid_has_no_surface_and_one_seed_no_separation(new_run):
+    judgement = judged(write_step1(new_run, grid=Grid(step=0.2), seeds=(0,)))
+    assert judgement.surface is None and judgement.separation is None
 
 
 def test_a_winner_is_plain_data(judgement):

@@ -3,9 +3,11 @@ import json
 import pytest
 from made_up import outcome_of, spec_of, write_step1, write_step2
 
-from analysis.frames import CURVES, MODELS, POINTS, TRIALS, load_run
+from analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, load_run, load_runs
+from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
+from scaling_search.store import start_run
 from scaling_search.trial import Outcome, to_record
 
 
@@ -15,14 +17,15 @@ def columns_and_types(frame):
 
 def test_a_run_without_trials_has_empty_frames_with_all_columns(new_run):
     run = load_run(new_run.path)
-    for frame, columns in ((run.trials, TRIALS), (run.curves, CURVES), (run.points, POINTS), (run.models, MODELS)):
-        assert frame.empty and list(frame.columns) == list(columns)
+    kinds = {"trials": TRIALS, "curves": CURVES, "timings": TIMINGS, "points": POINTS, "models": MODELS}
+    for name, columns in kinds.items():
+        assert getattr(run, name).empty and list(getattr(run, name).columns) == list(columns)
     assert run.manifest["config"]["seeds"] == 3
 
 
 def test_empty_and_full_frames_have_the_same_types(new_run, whole):
     empty = load_run(new_run.path)
-    for name in ("trials", "curves", "points", "models"):
+    for name in ("trials", "curves", "timings", "points", "models"):
         assert columns_and_types(getattr(empty, name)) == columns_and_types(getattr(whole, name))
 
 
@@ -57,6 +60,14 @@ def test_curves_have_one_row_an_epoch_and_belong_to_a_trial(whole):
     assert set(whole.curves["key"]) == set(whole.trials["key"][whole.trials["evaluate"] == "validation"])
     last = whole.curves[whole.curves["epoch"] == 2].set_index("key")["accuracy"]
     assert last.equals(whole.trials.set_index("key")["val_accuracy"][last.index].rename("accuracy"))
+
+
+def test_timings_have_one_row_a_phase_and_say_what_the_trials_say(whole):
+    wide = whole.timings.pivot(index="key", columns="phase", values="seconds")
+    trials = whole.trials.set_index("key")
+    assert set(wide.columns) == {"train", "evaluate"}
+    for phase in wide:
+        assert wide[phase].dropna().equals(trials[f"seconds_{phase}"].dropna().loc[wide.index].rename(phase))
 
 
 def test_points_hold_the_grid_and_then_the_baseline(whole):
@@ -112,3 +123,46 @@ def test_a_step_file_without_what_it_should_hold_is_refused(step1_run):
     step1_run.directory.write_document("step1", {"phi": 1.0})
     with pytest.raises(UserError, match=r"step1\.json cannot be understood: no 'networks'"):
         load_run(step1_run.path)
+
+
+@pytest.fixture
+def two_runs(tmp_path):
+    """A run with STEP 1, one that has only begun, and other things beside them."""
+    for name, seeds in (("one", (0, 1)), ("two", ())):
+        write_step1(start_run(RunConfig(name=name, runs=str(tmp_path)), "made-up:0"), grid=Grid(step=0.2), seeds=seeds)
+    (tmp_path / "notes.txt").write_text("no run")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+def test_several_runs_are_one_set_of_frames_with_a_column_run(two_runs):
+    runs, one = load_runs(f"{two_runs}/*"), load_run(two_runs / "one")
+    for name in ("trials", "curves", "timings"):
+        frame, alone = getattr(runs, name), getattr(one, name)
+        assert set(frame["run"]) == {str(two_runs / "one")} and len(alone)
+        assert frame.drop(columns="run").equals(alone)
+        assert columns_and_types(frame) == {"run": "str"} | columns_and_types(alone)
+
+
+def test_a_trial_of_two_runs_is_there_for_both(two_runs):
+    write_step1(start_run(RunConfig(name="two", runs=str(two_runs)), "made-up:0"), grid=Grid(step=0.2), seeds=(1,))
+    trials = load_runs(f"{two_runs}/*").trials
+    assert trials["run"].nunique() == 2
+    assert (trials.groupby("key")["run"].nunique() == trials.groupby("key")["seed"].first().map({0: 1, 1: 2})).all()
+
+
+def test_a_half_written_record_in_one_of_several_runs_is_named(two_runs):
+    (two_runs / "two" / "trials" / "feedbeef.json").write_text('{"key": "feedb')
+    with pytest.warns(UserWarning, match=r"two/trials/feedbeef\.json"):
+        assert len(load_runs(f"{two_runs}/*").trials)
+
+
+def test_a_run_that_cannot_be_read_is_passed_over_and_named(two_runs):
+    (two_runs / "two" / "step1.json").write_text("{}")
+    with pytest.warns(UserWarning, match=r"passed over run .*two: .*step1\.json cannot be understood"):
+        assert set(load_runs(f"{two_runs}/*").trials["run"]) == {str(two_runs / "one")}
+
+
+def test_a_pattern_without_runs_is_refused(two_runs):
+    with pytest.raises(UserError, match=r"no run matches '.*/f\*'"):
+        load_runs(f"{two_runs}/f*")

@@ -1,11 +1,11 @@
-import csv
 import time
-from importlib import resources
 
 import numpy as np
 import pytest
 
 from analysis import fit_law
+from analysis.law_forms import FORMS
+from analysis.paper import table2 as published_table2
 from scaling_search.errors import UserError
 
 
@@ -29,12 +29,9 @@ def accuracy_of(x, random, noise):
 
 @pytest.fixture(scope="module")
 def table2():
-    text = (resources.files("analysis") / "reference" / "table2_imagenet.csv").read_text(encoding="utf-8")
-    rows = [row for row in csv.DictReader(text.splitlines()) if row["family"] == "efficientnet"]
-    return (
-        np.array([1e9 * float(row["flops_billions"]) for row in rows]),
-        np.array([float(row["top1_percent"]) / 100 for row in rows]),
-    )
+    rows = published_table2()
+    rows = rows[rows["family"] == "efficientnet"]
+    return rows["multiply_adds"].to_numpy(), rows["val_accuracy"].to_numpy()
 
 
 def test_b0_to_b3_of_table_2_foretell_b4_to_b7_within_1_3_points(table2):
@@ -49,7 +46,8 @@ def test_b0_to_b3_of_table_2_foretell_b4_to_b7_within_1_3_points(table2):
 def test_a_known_law_is_recovered_from_exact_points():
     x = 5e5 * np.geomspace(1, 40, 12)
     law = fit_law(x, 1 - law_of(x), resamples=5)
-    assert (law.floor, law.exponent) == (pytest.approx(0.02, rel=1e-3), pytest.approx(0.5, rel=1e-3))
+    assert law.coefficients["floor"] == pytest.approx(0.02, rel=1e-3)
+    assert law.coefficients["log_exponent"] == pytest.approx(np.log(0.5), abs=1e-3)
     far = np.array([1e8, 1e9])
     assert law.predict(far)["val_accuracy"].to_numpy() == pytest.approx(1 - law_of(far), abs=1e-4)
 
@@ -124,7 +122,7 @@ def test_networks_without_an_accuracy_are_left_out():
 
 
 def test_three_sizes_are_too_few():
-    with pytest.raises(UserError, match=r"3 different multiply-adds.*needs four"):
+    with pytest.raises(UserError, match=r"3 different sizes.*needs four"):
         fit_law([1e6, 1e6, 2e6, 3e6], [0.7, 0.7, 0.75, 0.8])
     with pytest.raises(UserError, match="0 different"):
         fit_law([], [])
@@ -134,3 +132,33 @@ def test_a_network_without_multiply_adds_is_refused():
     x, y = networks(np.random.default_rng(0), noise=0.05)
     with pytest.raises(UserError, match="above 0"):
         fit_law(x, y, resamples=2).predict([0.0])
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_every_form_recovers_itself_and_needs_one_network_more_than_coefficients(form):
+    x = 5e5 * np.geomspace(1, 40, 12)
+    truth = {
+        "power law with a floor": (0.02, -2.5, -0.7),
+        "logistic with a floor": (0.02, -2.5, -0.7),
+        "power law": (-2.5, -1.5),
+        "logistic": (-2.5, -1.5),
+        "reciprocal of the logarithm": (12.0, 0.5),
+        "linear in the logarithm": (0.2, -4.0),
+        "logistic of a parabola": (2.5, 0.3, -0.02),
+    }[form.name]
+    u = np.log(x / np.exp(np.log(x).mean()))
+    y = 1 - form.error(np.array(truth), u)
+    law = fit_law(x, y, form=form, resamples=3)
+    assert list(law.coefficients.values()) == pytest.approx(truth, abs=0.01)
+    assert law.predict(x)["val_accuracy"].to_numpy() == pytest.approx(y, abs=1e-4)
+    few = len(form.coefficients)
+    with pytest.raises(UserError, match=f"{few} different sizes"):
+        fit_law(x[:few], y[:few], form=form)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_gradients_are_those_of_finite_differences(form):
+    u, at = np.linspace(-2, 2, 9), np.array(form.starts(np.linspace(-2, 2, 9), np.geomspace(0.3, 0.1, 9))[-1])
+    steps = 1e-6 * np.eye(len(at))
+    numeric = np.stack([(form.error(at + step, u) - form.error(at - step, u)) / 2e-6 for step in steps], axis=1)
+    assert form.gradient(at, u) == pytest.approx(numeric, abs=1e-6)

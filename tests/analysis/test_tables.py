@@ -85,6 +85,16 @@ def test_step_1_names_winner_and_tie_in_words(judgement):
     assert text.count("leads\n") == 1 and "not the draw of its images" in " ".join(text.split())
 
 
+def test_step_1_says_how_many_seeds_more_it_takes_and_how_sharp_the_optimum_is(judgement):
+    text, apart = " ".join(step1_text(judgement).split()), judgement.separation
+    assert (
+        f"differ by {100 * apart.gap:.2f} points: were that so, {apart.seeds} seeds each, {apart.seeds - 3} mo" in text
+    )
+    row = judgement.surface.optimum.loc["beta"]
+    assert f"beta {row['value']:.2f} ({row['low']:.2f}-{row['high']:.2f})" in text
+    assert f"costs {100 * judgement.surface.sharpness:.2f} (" in text
+
+
 def test_step_1_has_a_line_a_point_and_the_numbers_of_a_network_once(judgement):
     lines = step1_text(judgement).split("\n\n")[0].splitlines()[3:]
     assert len(lines) == 39
@@ -111,7 +121,7 @@ def test_step_1_lists_refusals_and_failures_below(new_run):
 def test_step_1_without_a_tie_or_intervals_says_neither(new_run):
     frames = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
     text = step1_text(judge(frames.points, frames.trials))
-    assert "tie" not in text and "One seed a network" in text and "(nan" not in text
+    assert "tie" not in text and "One seed a network" in text and "nan" not in text and "differ by" not in text
 
 
 def test_finer_grids_show_all_their_digits(new_run):
@@ -137,7 +147,7 @@ def test_step_2_says_below_why_a_model_has_no_accuracy(new_run):
     run = load_run(new_run.path)
     text = step2_text(step2_table(run.models, run.trials))
     assert "none [1]" in text and "none [2]" in text and "~" not in text
-    assert "[1] not trained yet" in text and "[2] not extrapolated: 0 different multiply-adds" in text
+    assert "[1] not trained yet" in text and "[2] not extrapolated: 0 different sizes" in text
 
 
 def test_the_test_split_speaks_for_itself(whole, new_run):

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.figures.style import drawing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -14,13 +16,7 @@ def class_activation_figure(picture: np.ndarray, activation: np.ndarray, caption
     Yellow is what speaks most for the class and dark blue what speaks least, by the map's own range, in a colour map
     that keeps its order in grey.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.family": "DejaVu Sans"}):
-        figure = Figure(figsize=(7.2, 3.9), layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawing(7.2, 3.9) as figure:
         plain, mapped = figure.subplots(1, 2)
         height, width = picture.shape[:2]
         plain.imshow(picture)
