@@ -29,7 +29,7 @@ from scaling_search.rule import Scale, round_channels, round_layers
 Genotype: TypeAlias = tuple[int, ...]
 """For each decision of a space, in order, the index of the choice."""
 Counts: TypeAlias = NDArray[np.int64]
-"""(N, 3): parameters, multiply-adds and activations of N networks."""
+"""(N, 4): parameters, multiply-adds, activations and input resolution of N networks."""
 
 
 @runtime_checkable
@@ -55,7 +55,7 @@ class Counter(Protocol):
     """Counts what many networks cost at a time."""
 
     def __call__(self, genotypes: NDArray[np.int64]) -> Counts:
-        """What the networks of `genotypes` (N, decisions) cost, at the family's own resolution."""
+        """What the networks of `genotypes` (N, decisions) cost, each at its own resolution."""
         ...
 
 
@@ -180,12 +180,15 @@ class MnasNetSpace:
                 operation, kernel, gate, _, filters, layers = (next(columns) for _ in _PARTS)
                 total += table[before, operation, kernel, gate, filters, layers]
                 before = filters
-            return total + head[before]
+            sides = np.full(len(genotypes), family.resolution, np.int64)
+            return np.column_stack([total + head[before], sides])
 
         return count
 
 
-def _tables(family: MnasNetFamily, num_classes: int) -> tuple[list[Counts], Counts, Counts]:
+def _tables(
+    family: MnasNetFamily, num_classes: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.int64]]:
     """What costs how much: each block, by the choices in it; the head's convolution, by its inputs; and the rest."""
     plan = family.plan(Scale(), num_classes)
     side = -(-family.resolution // family.stem_stride)
@@ -257,11 +260,11 @@ def counter_of(space: Space, family_options: tuple[str, ...], num_classes: int) 
         return space.counter(family_options, num_classes)
 
     @cache
-    def one(genotype: Genotype) -> tuple[int, int, int]:
+    def one(genotype: Genotype) -> tuple[int, ...]:
         family = load_family(space.family, (*space.options(genotype), *family_options))
-        return _numbers(cost_of_scale(family, Scale(), num_classes, family.resolution)[0])
+        return *_numbers(cost_of_scale(family, Scale(), num_classes, family.resolution)[0]), family.resolution
 
     def count(genotypes: NDArray[np.int64]) -> Counts:
-        return np.array([one(tuple(map(int, row))) for row in genotypes], np.int64).reshape(-1, 3)
+        return np.array([one(tuple(map(int, row))) for row in genotypes], np.int64).reshape(-1, 4)
 
     return count

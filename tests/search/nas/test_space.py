@@ -68,10 +68,10 @@ def counter(name, options):
 def test_the_bulk_count_is_the_plan_s(drawn, name, options):
     space = SPACES[name]
     counted = counter(name, options)(np.array(drawn))
-    for genotype, (parameters, multiply_adds, activations) in zip(drawn, counted.tolist(), strict=True):
+    for genotype, counts in zip(drawn, counted.tolist(), strict=True):
         family = load_family(space.family, (*space.options(genotype), *options))
         cost = family.plan(Scale(), 10).cost(family.resolution)
-        assert (parameters, multiply_adds, activations) == (cost.parameters, cost.multiply_adds, cost.activations)
+        assert counts == [cost.parameters, cost.multiply_adds, cost.activations, family.resolution]
 
 
 def test_draws_are_uniform_and_within_the_space():
@@ -85,6 +85,7 @@ def test_a_space_of_one_s_own_is_counted_one_network_at_a_time():
     counted = counter_of(Plain(), (), 10)(np.array([[0, 0], [2, 1], [2, 0]]))
     assert counted[1, 0] == counted[2, 0] > counted[0, 0]
     assert counted[1, 1] > counted[2, 1] > counted[0, 1]
+    assert counted[:, 3].tolist() == [8, 12, 8]
 
 
 def test_a_space_is_loaded_by_its_name_or_its_import_path():
