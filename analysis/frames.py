@@ -48,7 +48,8 @@ TRIALS = {
 """Columns of `Run.trials` with their types.
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
-`step` is 1 for the networks of STEP 1, its baseline among them, and 2 for what only STEP 2 trains. Accuracies are
+`step` is 1 for the networks of STEP 1, its baseline among them, 2 for what only STEP 2 trains, and 0 for what
+neither did. Accuracies are
 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the validation split did, so
 that neither gets into the other's statistics. `seconds_*` are missing where another seed's trial did that work, and
 `peak_memory` is in bytes.
@@ -95,10 +96,14 @@ MODELS = {
 """Columns of `Run.models`: B0..B7 of STEP 2, by coefficients "found" and "published". Only the found have a phi and
 alpha, beta, gamma; `training_cost` is in multiply-adds, and `trained` says whether the run's budget allows it."""
 
+SWEEP = {"scaling": "str", **_NETWORK}
+"""Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
+"width", "resolution" or "compound"."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run has written so far. The frames' columns are TRIALS, CURVES, POINTS and MODELS of this module."""
+    """What a run has written so far. The columns of each frame are listed in this module, as TRIALS and so on."""
 
     path: Path
     manifest: dict[str, Any]
@@ -110,6 +115,8 @@ class Run:
     """One row a point of the grid; empty until STEP 1 is laid out."""
     models: "pd.DataFrame"
     """One row a model and set of coefficients; empty until STEP 2 is laid out."""
+    sweep: "pd.DataFrame"
+    """One row a network of `train` or `sweep`; empty in other runs."""
 
 
 def load_run(path: str | Path) -> Run:
@@ -120,6 +127,7 @@ def load_run(path: str | Path) -> Run:
     directory = open_run(path)
     points = _frame(_rows_of(directory, "step1", _point_rows), POINTS)
     models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
+    sweep = _frame(_rows_of(directory, "sweep", _sweep_rows), SWEEP)
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     trials, curves = [], []
     for record in directory.records():
@@ -128,9 +136,10 @@ def load_run(path: str | Path) -> Run:
         except (KeyError, TypeError, AttributeError) as error:
             warnings.warn(f"passed over record {record['key']} of {path}: no {error}", stacklevel=2)
             continue
-        trials.append(row | {"step": 1 if row["fingerprint"] in allowed else 2})
+        trials.append(row | {"step": 1 if row["fingerprint"] in allowed else 0 if points.empty and models.empty else 2})
         curves += curve
-    return Run(directory.path, directory.manifest(), _frame(trials, TRIALS), _frame(curves, CURVES), points, models)
+    frames = _frame(trials, TRIALS), _frame(curves, CURVES), points, models, sweep
+    return Run(directory.path, directory.manifest(), *frames)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
@@ -197,6 +206,11 @@ def _model_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
             for name in ("model", "coefficients", "phi", "depth", "width", "resolution", "training_cost", "trained")
         }
         yield _network_row(tree["networks"][model["network"]]) | {name: rule[name] for name in none} | own
+
+
+def _sweep_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for row in tree["rows"]:
+        yield {"scaling": row["scaling"]} | _network_row(row["network"])
 
 
 def _rows_of(directory: RunDirectory, name: str, rows: Any) -> list[dict[str, Any]]:

@@ -164,10 +164,10 @@ def scaling_beside(family: str, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFr
 
 
 def _row_of_paper(row: Mapping[Any, Any], paper: "pd.DataFrame") -> Mapping[Any, Any] | None:
-    """The paper's row of the same scaling and, where it gives them, the same factors."""
+    """The paper's row of the same scaling and, where it gives them, the same factors, to the pixel that r rounds to."""
     for candidate in paper[paper["scaling"] == row["scaling"]].to_dict("records"):
         factors = [(candidate[name], row[name]) for name in ("depth", "width", "resolution")]
-        if all(theirs != theirs or abs(theirs - ours) < 1e-9 for theirs, ours in factors):
+        if all(theirs != theirs or abs(theirs - ours) < 0.005 for theirs, ours in factors):
             return candidate
     return None
 

@@ -18,9 +18,9 @@ _NETWORK = ("network", "depth", "width", "resolution", "input_resolution", "para
 def frontier_frame(run: "Run", confidence: float = 0.95) -> "pd.DataFrame":
     """Every network measured on the validation split, by rising multiply-adds, those on the frontier marked.
 
-    Columns: `network` (the family), `label` (every part the network plays: "baseline", "grid", "B2 found", "B3
-    published"), `alpha`, `beta`, `gamma` (the rule of the grid that rounds to it, that nearest to a cost factor of 2
-    where there are several), `depth`, `width`, `resolution` (that rule's, or the model's), `input_resolution`,
+    Columns: `network` (the family), `label` (every part the network plays: "baseline", "grid", "depth", "B2 found",
+    "B3 published"), `alpha`, `beta`, `gamma` (the rule of the grid that rounds to it, that nearest to a cost factor of
+    2 where there are several), `depth`, `width`, `resolution` (that rule's, or the model's), `input_resolution`,
     `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high` (see
     `means.run_means`), `seeds`, `on_frontier`, `fingerprint`.
     """
@@ -52,5 +52,6 @@ def _label(fingerprint: str, run: "Run") -> str:
     points = run.points[run.points["fingerprint"] == fingerprint]
     models = run.models[run.models["fingerprint"] == fingerprint]
     roles = ["baseline"] * bool((points["phi"] == 0).any()) + ["grid"] * bool((points["phi"] != 0).any())
+    roles += list(run.sweep["scaling"][run.sweep["fingerprint"] == fingerprint])
     roles += [f"{model} {by}" for model, by in zip(models["model"], models["coefficients"], strict=True)]
     return ", ".join(roles)

@@ -238,8 +238,12 @@ def _cell(name: str, row: Mapping[Any, Any]) -> str:
         return _interval(row)
     if name.endswith("accuracy"):
         return f"{100 * value:.1f}"
-    if name in _COUNTS:
+    if name.removeprefix("paper_") in _COUNTS:
         return short(value)
+    if name == "difference":
+        return f"{100 * value:+.1f} %"
+    if name == "of_baseline":
+        return f"{value:.2f}x"
     if name in _BYTES:
         return f"{value / 2**20:,.0f} MiB"
     if isinstance(value, bool):

@@ -165,17 +165,19 @@ class Identity(nnx.Module):
 class FactorisedReduction(nnx.Module):
     """Halves the side without losing pixels: two strided 1x1 convolutions, one of them a pixel down and to the right.
 
-    Each makes half of the channels.
+    Each makes half of the channels. ReLU comes first where `rectified`.
     """
 
-    def __init__(self, inputs: int, channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, channels: int, *, rectified: bool = True, rngs: nnx.Rngs):
+        self.rectified = rectified
         self.path1 = Conv(inputs, channels // 2, 1, stride=2, rngs=rngs)
         self.path2 = Conv(inputs, channels - channels // 2, 1, stride=2, rngs=rngs)
         self.paths_norm = BatchNorm(channels)
 
     def __call__(self, x: Array) -> Array:
         """(N, H, W, inputs) -> (N, H / 2, W / 2, channels), sides rounded up."""
-        x = jax.nn.relu(x)
+        if self.rectified:
+            x = jax.nn.relu(x)
         shifted = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
         return self.paths_norm(jnp.concatenate([self.path1(x), self.path2(shifted)], -1))
 
@@ -232,6 +234,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "separable_5x5": _separable(5),
         "separable_7x7": _separable(7),
         "dilated_3x3": _separable(3, dilation=2),
+        "dilated_5x5": _separable(5, dilation=2),
         "max_2x2": _pool(_max(2)),
         "max_3x3": _pool(_max(3)),
         # The mean of what lies on the image; and the one in which padding counts as zeros.
@@ -249,7 +252,7 @@ class Genotype:
     pairs: tuple[tuple[tuple[int, str], tuple[int, str]], ...]
     """States 2, 3 ...: each the sum of two operations, given as (state, operation)."""
     output: tuple[int, ...]
-    """The states whose concatenation is the cell's output."""
+    """The states whose concatenation is the cell's output, in ascending order."""
 
 
 class Source(NamedTuple):
@@ -260,11 +263,18 @@ class Source(NamedTuple):
     """How often its side was halved."""
 
 
+def _adjusted(previous: Source, current: Source, channels: int, *, rngs: nnx.Rngs) -> nnx.Module:
+    """What brings `previous` to `channels` and to the side of `current`."""
+    if previous.level < current.level:
+        return FactorisedReduction(previous.channels, channels, rngs=rngs)
+    return _identity(previous.channels, channels, 1, rngs)
+
+
 class Cell(nnx.Module):
     """A genotype with weights: two feature maps -> one of as many channels as `output` says.
 
     States 0 and 1 are brought to `channels` first, and 0 to the side of 1. Without `previous`, state 0 is the
-    `current` feature map as it comes. A stride applies to operations on these two.
+    `current` feature map as it comes. A stride applies to operations on these two, and to those that are output.
     """
 
     def __init__(
@@ -277,10 +287,7 @@ class Cell(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        adjust: type[ReluConvNorm | FactorisedReduction] = ReluConvNorm
-        if previous is not None and previous.level < current.level:
-            adjust = FactorisedReduction
-        self.previous = None if previous is None else adjust(previous.channels, channels, rngs=rngs)
+        self.previous: Any = None if previous is None else _adjusted(previous, current, channels, rngs=rngs)
         self.current = ReluConvNorm(current.channels, channels, rngs=rngs)
         self.genotype = genotype
         self.left: nnx.List[Any] = nnx.List()
@@ -289,6 +296,8 @@ class Cell(nnx.Module):
             for side, (state, name) in zip((self.left, self.right), pair, strict=True):
                 inputs = current.channels if state == 0 and previous is None else channels
                 side.append(OPERATIONS[name](inputs, channels, stride if state < 2 else 1, rngs))
+        kept = sum(state < 2 for state in genotype.output) if stride > 1 else 0
+        self.kept = nnx.List([FactorisedReduction(channels, channels, rectified=False, rngs=rngs) for _ in range(kept)])
         self.output = Source(channels * len(genotype.output), current.level + (stride > 1))
 
     def __call__(self, previous: Array | None, current: Array) -> Array:
@@ -297,7 +306,10 @@ class Cell(nnx.Module):
         states = [first, self.current(current)]
         for ((one, _), (other, _)), left, right in zip(self.genotype.pairs, self.left, self.right, strict=True):
             states.append(left(states[one]) + right(states[other]))
-        return jnp.concatenate([states[state] for state in self.genotype.output], -1)
+        outputs = [states[state] for state in self.genotype.output]
+        for index, reduce in enumerate(self.kept):
+            outputs[index] = reduce(outputs[index])
+        return jnp.concatenate(outputs, -1)
 
 
 class AuxiliaryHead(nnx.Module):

@@ -28,12 +28,20 @@ class PlainCNN(nnx.Module):
                 inputs = outputs
         self.classifier = nnx.Linear(inputs, num_classes, rngs=rngs)
 
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Images (N, H, W, 3) -> logits (N, num_classes)."""
+    def features(self, images: jax.Array) -> jax.Array:
+        """The last feature map; with `classify` apart, class activation maps can be drawn."""
         x = images
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = jax.nn.relu(norm(conv(x)))
-        return self.classifier(x.mean((1, 2)))
+        return x
+
+    def classify(self, features: jax.Array) -> jax.Array:
+        """Logits from the last feature map."""
+        return self.classifier(features.mean((1, 2)))
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Images (N, H, W, 3) -> logits (N, num_classes)."""
+        return self.classify(self.features(images))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 
-Trained = Literal["all", "head"]
 Augmentation = Literal["none", "shift", "shift_flip"]
 
 
@@ -148,10 +147,6 @@ class RunConfig:
     take more is extrapolated, and marked so."""
     runs: str = "runs"
     """Folder that holds the runs."""
-    init: str | None = None
-    """Weights to start from, a .safetensors or .npz file, for `train`: all but the head, which is new."""
-    trained: Trained = "all"
-    """With `init`: train the whole network, or its head alone."""
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
 
@@ -163,10 +158,6 @@ class RunConfig:
         if self.seeds < 2:
             raise UserError(
                 f"seeds {self.seeds} given", "at least 2 are needed to say how sure a mean is", "try --seeds 3"
-            )
-        if self.trained == "head" and self.init is None:
-            raise UserError(
-                "trained 'head' given without init", "a head alone is trained on given weights", "try --init FILE"
             )
         if self.seed < 0:
             raise UserError(f"seed {self.seed} given", "a seed is 0 or more", "try --seed 0")

@@ -31,7 +31,8 @@ class Family(Protocol):
     def build(self, scale: Scale, num_classes: int, *, rngs: "nnx.Rngs") -> "nnx.Module":
         """The network at `scale`: a Flax module from images (N, H, W, 3) to logits (N, num_classes).
 
-        It must take any input side; d and w decide its layers and channels, r only the side it is meant for.
+        It must take any input side; d and w decide its layers and channels, r only the side it is meant for. Class
+        activation maps ask more of it: features(images) and classify(features) as parts of its call.
         """
         ...
 
@@ -147,7 +148,8 @@ def _with_options(family: Family, options: tuple[str, ...]) -> Family:
         return family
     if not dataclasses.is_dataclass(family):
         raise UserError(f"family {family.name!r} takes no options", "only a dataclass family has fields to set")
-    current = {field.name: getattr(family, field.name) for field in dataclasses.fields(family) if field.init}
+    fields = {field.name: getattr(family, field.name) for field in dataclasses.fields(family) if field.init}
+    current = {name: value for name, value in fields.items() if isinstance(value, bool | int | float | str)}
     changes: dict[str, Any] = {}
     for option in options:
         key, equals, text = option.partition("=")

@@ -8,6 +8,9 @@ from typing import Any, Literal
 from scaling_search.config import Recipe, Split, to_dict
 from scaling_search.rule import Scale
 
+Trained = Literal["all", "head"]
+"""What training changes: all parameters, or the head alone on features that stay as they are."""
+
 TRAINING_VERSION = 2
 """Raised when the same spec would train to another number, so that old records are not taken for new ones."""
 
@@ -39,8 +42,7 @@ class Init:
     """A file that `weights.files` reads."""
     digest: str
     """SHA-256 of its content, which names the trial; where the file lies does not."""
-    trained: Literal["all", "head"] = "all"
-    """Whether all parameters are trained, or the head alone on features that stay as they are."""
+    trained: Trained = "all"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from scaling_search.config import QUICK, RunConfig, Workers
+from scaling_search.config import QUICK, SHORT_RECIPE, Recipe, RunConfig, Split, Workers
 
 Format = Literal["table", "json", "csv"]
 Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -192,16 +192,71 @@ class Table(Command):
 
 
 @dataclass(frozen=True)
-class Sweep(Command):
-    """One dimension at a time, and all together: what each network costs, beside the paper's Tables 3 and 7.
+class Trainings(Command):
+    """What commands share that train networks as they are given."""
+
+    family: str = "efficientnet"
+    """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the family to set, as NAME=VALUE, such as resolution=64."""
+    name: str | None = None
+    """Name of the run, whose records lie in RUNS/NAME; by default it is named after its images."""
+    split: Split = field(default_factory=Split)
+    """How the images are divided."""
+    seeds: int = 3
+    """Trainings of each network, each from its own seed."""
+    seed: int = 0
+    """The first seed."""
+    recipe: Recipe = SHORT_RECIPE
+    """How a network is trained."""
+    runs: str = "runs"
+    """Folder that holds the runs."""
+    reuse: tuple[str, ...] = ()
+    """Other runs whose finished trials count as done here."""
+    workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
+    """Where trials run. It changes how long a run takes, never its numbers."""
+    format: Format = "table"
+    """How the table is printed."""
+    timings: bool = False
+    """Say where the time went."""
+
+
+@dataclass(frozen=True)
+class Train(Trainings):
+    """Trains one network from several seeds, from given weights if you like.
+
+    Example: scaling-search train --family efficientnet_lite0 --init lite0.safetensors --data idx:fashion-mnist
+    """
+
+    data: str = "digits"
+    """Images: digits, idx:DIR (IDX files as Fashion-MNIST's) or folder:DIR (one folder of images a class)."""
+    depth: float = 1.0
+    """Depth multiplier."""
+    width: float = 1.0
+    """Width multiplier."""
+    resolution: float = 1.0
+    """Resolution multiplier."""
+    init: str | None = None
+    """Weights to start from, a .safetensors or .npz file: all but the head, which is new."""
+    trained: Literal["all", "head"] = "all"
+    """With --init: train the whole network, or its head alone."""
+
+    def execute(self) -> None:
+        """Trains it."""
+        from scaling_search.cli.training import train
+
+        train(self)
+
+
+@dataclass(frozen=True)
+class Sweep(Trainings):
+    """One dimension at a time, and all together, beside the paper's Tables 3 and 7; with --data they are trained.
 
     Example: scaling-search sweep --family mobilenet_v2 --dims d w r --compound
     """
 
-    family: str = "efficientnet"
-    """The family to scale."""
-    family_options: tuple[str, ...] = ()
-    """Fields of the family to set, as NAME=VALUE."""
+    data: str | None = None
+    """Images to train on: digits, idx:DIR or folder:DIR. Without, networks are costed and nothing is trained."""
     dims: tuple[str, ...] = ("d", "w", "r")
     """Dimensions to scale alone: d, w, r."""
     depths: tuple[float, ...] = (4.0,)
@@ -215,17 +270,13 @@ class Sweep(Command):
     compound_scale: tuple[float, float, float] = (1.4, 1.2, 1.3)
     """Depth, width and resolution of the compound row; the paper's for MobileNetV1 and EfficientNet-B0."""
     num_classes: int = 1000
-    """Classes of the head."""
-    batch_size: int = 32
-    """Images a training step, for the memory it takes."""
-    format: Format = "table"
-    """How the table is printed."""
+    """Classes of the head, where nothing is trained."""
 
     def execute(self) -> None:
         """Prints a row a network."""
-        from scaling_search.cli.paper import print_sweep
+        from scaling_search.cli.training import sweep
 
-        print_sweep(self)
+        sweep(self)
 
 
 @dataclass(frozen=True)
@@ -256,6 +307,39 @@ class Weights(Command):
         from scaling_search.cli.weights import run_weights
 
         run_weights(self)
+
+
+@dataclass(frozen=True)
+class Cam(Command):
+    """Where in a picture a network sees a class: the class activation map, as in the paper's Figure 7.
+
+    Example: scaling-search cam cat.png --network efficientnet_lite0 --weights lite0.npz --pixels lite -o cam.png
+    """
+
+    image: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
+    """A picture."""
+    network: str
+    """The network."""
+    weights: str
+    """Its weights, a .safetensors or .npz file in any naming that the network knows."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
+    """File to write, .png, .svg or .pdf."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
+    class_index: int | None = None
+    """Class to look for; by default the likeliest."""
+    pixels: Literal["imagenet", "half", "lite"] = "imagenet"
+    """How the weights want pixels: by ImageNet's mean and deviation, as (x - 0.5) / 0.5, or as EfficientNet-Lite."""
+    resolution: int | None = None
+    """Input side in pixels; by default the network's own."""
+    format: Format = "table"
+    """How the table of the likeliest classes is printed."""
+
+    def execute(self) -> None:
+        """Writes the map and prints the likeliest classes."""
+        from scaling_search.cli.cam import print_cam
+
+        print_cam(self)
 
 
 @dataclass(frozen=True)
@@ -300,11 +384,13 @@ COMMANDS: dict[str, type[Command]] = {
     "step2": Step2,
     "cost": Cost,
     "fit": Fit,
+    "train": Train,
     "resume": Resume,
     "table": Table,
     "sweep": Sweep,
     "plot": Plot,
     "weights": Weights,
+    "cam": Cam,
     "doctor": Doctor,
 }
 

@@ -1,22 +1,24 @@
 """`run`, `step1`, `step2` and `resume`: the method from images to a frontier, on Ray, into a run directory."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling_search.cli import BEGAN
+from scaling_search.cli.execution import execute
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
 from scaling_search.rule import CompoundRule
-from scaling_search.store import RunDirectory, finished_records, open_run, start_run
-from scaling_search.trial import Outcome, Spec, to_record
+from scaling_search.store import RunDirectory, open_run, start_run
+from scaling_search.trial import Spec
 
 if TYPE_CHECKING:
     from scaling_search.data import ImageData
     from scaling_search.family import Family
     from scaling_search.search.grid import Step1
+    from scaling_search.search.plan import Plan
     from scaling_search.search.scale_up import Model
 
 
@@ -55,7 +57,13 @@ def run(
 
 def resume(path: str, workers: Workers, format: str, *, timings: bool = False) -> None:
     """Goes on with a run by the config in its manifest, in the folder where it lies now."""
-    run(open_run(path).config(), workers, format, steps=(1, 2), timings=timings)
+    directory = open_run(path)
+    if directory.document("sweep") is None:
+        run(directory.config(), workers, format, steps=(1, 2), timings=timings)
+    else:
+        from scaling_search.cli.training import go_on
+
+        go_on(directory, workers, format, timings=timings)
 
 
 def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
@@ -86,32 +94,14 @@ def _train(
 ) -> None:
     with ProgressDisplay() as display:
         _announce(setting, directory, display)
-        finished = finished_records([directory, *reused])
-        kept_here = {record["key"] for record in directory.records()}
-
-        def adopt(specs: list[Spec]) -> list[Spec]:
-            for spec in specs:
-                if spec.key in finished and spec.key not in kept_here:
-                    directory.write_record(finished[spec.key])
-                    kept_here.add(spec.key)
-            return specs
-
-        def record(spec: Spec, outcome: Outcome) -> None:
-            directory.write_record(to_record(spec, outcome))
-
-        from scaling_search.search.driver import run_on_ray
-        from scaling_search.training.environment import training_environment
-        from scaling_search.training.fit import train_group
-
-        run_on_ray(
-            _method(setting, directory, display, steps, rule, adopt),
-            train_group,
+        execute(
+            _method(setting, directory, display, steps, rule),
             setting.data,
+            directory,
+            reused=reused,
             workers=workers,
-            finished=finished,
-            on_outcome=record,
-            watchers=(display, times),
-            worker_env=training_environment(),
+            display=display,
+            times=times,
         )
 
 
@@ -144,8 +134,7 @@ def _method(
     display: ProgressDisplay,
     steps: tuple[int, ...],
     rule: CompoundRule | None,
-    adopt: Callable[[list[Spec]], list[Spec]],
-) -> Generator[Sequence[Spec], Mapping[str, Outcome], None]:
+) -> "Plan[None]":
     """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's one look at the test split."""
     from scaling_search.search.candidates import specs_of
     from scaling_search.search.grid import step1_specs
@@ -159,7 +148,7 @@ def _method(
         directory.write_document("step1", setting.layout.document())
         display.phase("STEP 1 and the published models" if published else "STEP 1")
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        yield adopt([*step1_specs(setting.layout, config, data), *step2_specs(published, config, data)])
+        yield [*step1_specs(setting.layout, config, data), *step2_specs(published, config, data)]
         winner = judgement_of(directory).winner
         rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
         network = next(n for n in setting.layout.networks if n.fingerprint == winner.fingerprint)
@@ -172,4 +161,4 @@ def _method(
         models = (*found_models(rule, *sizes), *published)
         directory.write_document("step2", Step2(rule, models).document())
     display.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
-    yield adopt([*step2_specs(models, config, data), *tested])
+    yield [*step2_specs(models, config, data), *tested]

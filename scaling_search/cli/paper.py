@@ -1,14 +1,11 @@
-"""`table 2` and `sweep`: the paper's tables beside what the same networks cost as built. Nothing is trained."""
+"""`table 2`: the paper's table beside what the same networks cost as built."""
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from scaling_search.errors import UserError
 from scaling_search.rule import Scale
 
 if TYPE_CHECKING:
-    from scaling_search.cli.commands import Sweep
     from scaling_search.family import Family
 
 
@@ -43,38 +40,3 @@ def _counted(family: "Family") -> dict[str, Any]:
             "note": published.note,
         }
     return {**asdict(cost), "input_resolution": family.resolution, **own}
-
-
-def print_sweep(options: "Sweep") -> None:
-    """Prints a row for each network of the sweep, beside Tables 3 and 7 where they have it."""
-    from analysis.paper import SCALED, scaling_beside
-    from analysis.tables import render
-    from scaling_search.cli.costs import cost_row
-    from scaling_search.family import load_family
-    from scaling_search.search.sweep import DIMENSIONS, scales
-
-    unknown = [dim for dim in options.dims if dim not in DIMENSIONS]
-    if unknown:
-        raise UserError(f"dimension {unknown[0]!r} given", "dimensions are d, w and r", "try --dims d w r")
-    if not options.dims and not options.compound:
-        raise UserError("nothing to scale given", "--dims d w r, --compound or both", "try --dims d w r --compound")
-    family = load_family(options.family, options.family_options)
-    factors = {"d": options.depths, "w": options.widths, "r": options.resolutions}
-    compound = Scale(*options.compound_scale) if options.compound else None
-    rows = [
-        {"scaling": name} | cost_row(family, scale, options.num_classes, options.batch_size)
-        for name, scale in scales(options.dims, factors, compound)
-    ]
-    table = scaling_beside(family.name, rows)
-    print(render(table.drop(columns="network"), options.format))
-    if family.name in SCALED:
-        notes = [EVERYWHERE, *NOTES.get(family.name, ())]
-        print("\n".join(notes), file=sys.stderr)
-
-
-EVERYWHERE = (
-    "difference: built / paper - 1. The paper prints multiply-adds in two or three digits, and gives d, w and r of its "
-    "compound rows for MobileNetV1 and EfficientNet-B0 alone; others are compared at --compound-scale."
-)
-NOTES: dict[str, tuple[str, ...]] = {}
-"""Why a family's rows differ from the paper's, where that is known."""

@@ -28,6 +28,8 @@ class Results:
     """STEP 1, where it was trained."""
     step2: "pd.DataFrame | None"
     """B0..B7, where STEP 2 was laid out."""
+    sweep: "pd.DataFrame | None"
+    """Networks that were trained as they are, where the run is of such."""
     frontier: "pd.DataFrame | None"
     """Every measured network, with those on the frontier marked."""
 
@@ -38,12 +40,13 @@ def results_of(directory: RunDirectory) -> Results:
     from analysis.frames import load_run
     from analysis.run_outputs import frontier_frame
     from analysis.scale_up import step2_table
+    from analysis.sweep import sweep_table
 
     run = load_run(directory.path)
     judgement = None if run.points.empty else judge(run.points, run.trials)
     step2 = None if run.models.empty else step2_table(run.models, run.trials)
     frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
-    return Results(run, judgement, step2, frontier)
+    return Results(run, judgement, step2, None if run.sweep.empty else sweep_table(run), frontier)
 
 
 def judgement_of(directory: RunDirectory) -> "Judgement":
@@ -69,6 +72,8 @@ def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
         files.append(directory.write_file("step1.csv", to_csv_bytes(results.judgement.table)))
     if results.step2 is not None:
         files.append(directory.write_file("step2.csv", to_csv_bytes(results.step2)))
+    if results.sweep is not None:
+        files.append(directory.write_file("sweep.csv", to_csv_bytes(results.sweep)))
     if results.frontier is not None:
         files.append(directory.write_file("frontier.parquet", to_parquet_bytes(results.frontier)))
         files.append(directory.write_file("frontier.csv", to_csv_bytes(results.frontier)))
@@ -87,6 +92,7 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
     tables = {
         "step1": results.judgement.table if results.judgement is not None else None,
         "step2": results.step2,
+        "sweep": results.sweep,
         "frontier": results.frontier,
     }
     if format == "json":
@@ -100,6 +106,8 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
             print(step1_text(results.judgement), end="\n\n")
         if results.step2 is not None:
             print(step2_text(results.step2), end="\n\n")
+        if results.sweep is not None:
+            print(render(results.sweep), end="\n\n")
         if (tested := test_text(results.run)) is not None:
             print(tested, end="\n\n")
     for file in files:
@@ -128,8 +136,8 @@ def print_tables(what: str, format: str) -> None:
         print(render(published_table(), format))
         return
     results = results_of(open_run(what))
-    if results.judgement is None and results.step2 is None:
-        raise UserError(f"{what} has neither STEP 1 nor STEP 2 yet", hint=f"try scaling-search resume {what}")
+    if results.judgement is None and results.step2 is None and results.sweep is None:
+        raise UserError(f"{what} has no tables yet", hint=f"try scaling-search resume {what}")
     print_results(results, [], format)
 
 

@@ -12,7 +12,7 @@ from scaling_search.config import RunConfig, to_dict
 from scaling_search.family import Family
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.trial import Init, Network, Spec
+from scaling_search.trial import Init, Network, Spec, network_from_dict
 
 DIMENSIONS = {"d": "depth", "w": "width", "r": "resolution"}
 
@@ -31,10 +31,21 @@ class Sweep:
     """The networks, with their costs, before training."""
 
     rows: tuple[Row, ...]
+    init: Init | None = None
+    """Where their weights start from."""
 
     def document(self) -> dict[str, Any]:
         """As the store keeps it."""
-        return {"rows": [{"scaling": row.scaling, "network": to_dict(row.network)} for row in self.rows]}
+        return {
+            "rows": [{"scaling": row.scaling, "network": to_dict(row.network)} for row in self.rows],
+            "init": None if self.init is None else to_dict(self.init),
+        }
+
+
+def sweep_from_document(tree: dict[str, Any]) -> Sweep:
+    """The inverse of `Sweep.document`. Raises KeyError or TypeError where it is not one."""
+    rows = tuple(Row(row["scaling"], network_from_dict(row["network"])) for row in tree["rows"])
+    return Sweep(rows, None if tree["init"] is None else Init(**tree["init"]))
 
 
 def scales(
@@ -48,12 +59,18 @@ def scales(
     return named + ([("compound", compound)] if compound else [])
 
 
-def lay_out_sweep(family: Family, named: Sequence[tuple[str, Scale]], config: RunConfig, num_classes: int) -> Sweep:
+def lay_out_sweep(
+    family: Family,
+    named: Sequence[tuple[str, Scale]],
+    config: RunConfig,
+    num_classes: int,
+    init: Init | None = None,
+) -> Sweep:
     """The network, and what it costs, at each scale."""
-    return Sweep(tuple(Row(name, network_at(family, config, scale, num_classes)) for name, scale in named))
+    return Sweep(tuple(Row(name, network_at(family, config, scale, num_classes)) for name, scale in named), init)
 
 
-def sweep_specs(sweep: Sweep, config: RunConfig, data: str, init: Init | None = None) -> list[Spec]:
+def sweep_specs(sweep: Sweep, config: RunConfig, data: str) -> list[Spec]:
     """The trainings: each different network from every seed."""
     networks = {row.network.fingerprint: row.network for row in sweep.rows}
-    return [spec for network in networks.values() for spec in specs_of(network, config, data, init=init)]
+    return [spec for network in networks.values() for spec in specs_of(network, config, data, init=sweep.init)]

@@ -60,9 +60,10 @@ def import_weights(
     """
     naming = _naming_of(network, arrays, namings)
     state = _flat_state(network)
-    wanted = list(_tensors(network, namings[naming]))
+    tensors = list(_tensors(network, namings[naming]))
+    wanted = [tensor for tensor in tensors if head or tensor.path[0] != HEAD]
     missing = [tensor.name for tensor in wanted if tensor.name not in arrays]
-    extra = sorted(arrays.keys() - {tensor.name for tensor in wanted})
+    extra = sorted(arrays.keys() - {tensor.name for tensor in tensors})
     extra = [name for name in extra if not NO_PLACE.search(name)]
     if missing or extra:
         said = [
@@ -76,8 +77,6 @@ def import_weights(
         )
     values = {}
     for tensor in wanted:
-        if tensor.path[0] == HEAD and not head:
-            continue
         array = np.asarray(arrays[tensor.name])
         if array.shape != tensor.shape:
             classes = tensor.path[0] == HEAD

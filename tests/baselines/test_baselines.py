@@ -28,7 +28,8 @@ def test_it_costs_what_its_reference_costs(name):
     assert family.resolution == reference["resolution"] == family.published.resolution
     built = cost(abstract_network(family, Scale(), 1000), family.resolution)
     assert built.parameters == pytest.approx(reference["parameters"], rel=0.01)
-    assert built.multiply_adds == pytest.approx(reference["multiply_adds"], rel=0.03)
+    if reference["multiply_adds"] is not None:
+        assert built.multiply_adds == pytest.approx(reference["multiply_adds"], rel=0.03)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +53,7 @@ def test_a_training_step_lowers_the_loss(name):
     graphdef, params, rest = nnx.split(network, nnx.Param, ...)
 
     @jax.jit
-    def step(params, rate):
+    def step(params):
         def loss(params):
             merged = nnx.merge(graphdef, params, rest, copy=True)
             merged.train()
@@ -60,11 +61,13 @@ def test_a_training_step_lowers_the_loss(name):
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), logits
 
         (value, logits), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        # As long as it takes to lower the loss by a hundredth where it were a plane: no rate suits every network.
+        rate = 0.01 * value / optax.tree.norm(gradients, squared=True)
         return value, logits, jax.tree.map(lambda one, slope: one - rate * slope, params, gradients)
 
-    before, logits, moved = step(params, 1e-3)
-    after, *_ = step(moved, 1e-3)
-    assert logits.shape == (2, 7) and float(after) < float(before)
+    before, logits, moved = step(params)
+    after, *_ = step(moved)
+    assert logits.shape == (2, 7) and float(after) < 0.998 * float(before)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from scaling_search.errors import UserError
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import family_of, network_at, specs_of
 from scaling_search.training.fit import train_group
+from scaling_search.trial import Init
 
 CONFIG = RunConfig(
     family="examples.plain_cnn:PlainCNNFamily",
@@ -103,3 +104,22 @@ class Wrong:
         from flax import nnx
 
         return nnx.Linear(7, num_classes, rngs=rngs)
+
+
+def test_given_weights_are_where_training_starts(images, tmp_path):
+    from flax import nnx
+
+    from scaling_search.weights.files import digest_of, write_arrays
+    from scaling_search.weights.transfer import export_weights
+
+    network = network_at(family_of(CONFIG), CONFIG, Scale(), 3)
+    file = tmp_path / "w.safetensors"
+    write_arrays(file, export_weights(family_of(CONFIG).build(Scale(), 99, rngs=nnx.Rngs(9)), None), {})
+
+    def curve(init):
+        (outcome,) = train_group(specs_of(network, CONFIG, images.identity, init=init)[:1], images)
+        return outcome.curve
+
+    whole, head = (curve(Init(str(file), digest_of(file), trained)) for trained in ("all", "head"))
+    assert len({curve(None)[0].train_loss, whole[0].train_loss, head[0].train_loss}) == 3
+    assert whole[-1].train_loss < head[-1].train_loss < head[0].train_loss

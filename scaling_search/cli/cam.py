@@ -1,0 +1,53 @@
+"""`cam`: what a network makes of a picture, and where in it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling_search.cli.show import PICTURE_FORMATS, print_rows
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    from scaling_search.cli.commands import Cam
+
+TOP = 5
+
+
+def print_cam(options: "Cam") -> None:
+    """Prints the five likeliest classes and writes the map of the first, or of the class that was asked for."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from analysis.class_activation import class_activation_figure
+    from analysis.figures import render
+    from scaling_search.data.pictures import normalised, read_picture
+    from scaling_search.family import load_family
+    from scaling_search.networks.cam import class_activation_maps
+    from scaling_search.store import RunDirectory
+    from scaling_search.weights.files import read_arrays
+    from scaling_search.weights.transfer import load_network
+
+    output = Path(options.output).expanduser()
+    format = output.suffix.lstrip(".").lower()
+    if format not in PICTURE_FORMATS:
+        raise UserError(f"picture {options.output!r} given", f"its name ends in .{', .'.join(PICTURE_FORMATS)}")
+    if not output.parent.is_dir():
+        raise UserError(f"{output.parent} is no folder", hint="make it, or write elsewhere")
+    family = load_family(options.network, options.family_options)
+    picture = read_picture(options.image, options.resolution or family.resolution)
+    network, _ = load_network(family, read_arrays(options.weights))
+    asked = None if options.class_index is None else jnp.asarray([options.class_index])
+    logits, maps = class_activation_maps(network, jnp.asarray(normalised(picture[None], options.pixels)), asked)
+    share = np.asarray(jax.nn.softmax(logits[0]))
+    if options.class_index is not None and not 0 <= options.class_index < len(share):
+        raise UserError(f"class {options.class_index} given", f"the network has classes 0 to {len(share) - 1}")
+    likeliest = np.argsort(-share, kind="stable")[:TOP]
+    shown = int(likeliest[0]) if options.class_index is None else options.class_index
+    caption = f"{family.name}: class {shown}, {100 * share[shown]:.1f} %"
+    figure = class_activation_figure(picture, np.asarray(maps[0]), caption)
+    RunDirectory(output.parent).write_file(output.name, render(figure, format))
+    rows = [
+        {"class": int(index), "probability": float(share[index]), "logit": float(logits[0, index])}
+        for index in likeliest
+    ]
+    print_rows(rows, options.format)

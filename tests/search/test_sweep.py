@@ -1,0 +1,52 @@
+import json
+
+from scaling_search.config import RunConfig
+from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
+from scaling_search.rule import Scale
+from scaling_search.search.sweep import lay_out_sweep, scales, sweep_from_document, sweep_specs
+from scaling_search.trial import Init
+
+FACTORS = {"d": (2.0, 4.0), "w": (2.0,), "r": (2.0,)}
+CONFIG = RunConfig(seeds=2)
+
+
+def test_each_dimension_alone_then_all_together():
+    named = scales(["d", "r"], FACTORS, Scale(1.4, 1.2, 1.3))
+    assert named == [
+        ("baseline", Scale()),
+        ("depth", Scale(depth=2.0)),
+        ("depth", Scale(depth=4.0)),
+        ("resolution", Scale(resolution=2.0)),
+        ("compound", Scale(1.4, 1.2, 1.3)),
+    ]
+
+
+def test_one_dimension_changes_that_one_of_the_network():
+    named = scales(["d", "w", "r"], FACTORS, None)
+    rows = lay_out_sweep(EFFICIENTNET_TINY, named, CONFIG, 10).rows
+    baseline, deep, _, wide, fine = (row.network for row in rows)
+    assert fine.parameters == baseline.parameters and fine.input_resolution == 2 * baseline.input_resolution
+    assert deep.parameters > baseline.parameters and deep.input_resolution == baseline.input_resolution
+    assert wide.parameters > 2 * baseline.parameters
+
+
+def test_networks_that_round_to_the_same_are_trained_once():
+    laid_out = lay_out_sweep(EFFICIENTNET_TINY, [("one", Scale()), ("other", Scale(depth=1.001))], CONFIG, 10)
+    same = laid_out.rows[0].network.fingerprint == laid_out.rows[1].network.fingerprint
+    assert len(sweep_specs(laid_out, CONFIG, "images")) == 2 * (1 if same else 2)
+
+
+def test_a_sweep_comes_back_from_its_document():
+    laid_out = lay_out_sweep(
+        EFFICIENTNET_TINY, scales(["w"], FACTORS, None), CONFIG, 10, Init("w.safetensors", "abc", "head")
+    )
+    assert sweep_from_document(json.loads(json.dumps(laid_out.document()))) == laid_out
+
+
+def test_given_weights_decide_a_trial_s_key_by_their_content():
+    def key(init):
+        laid_out = lay_out_sweep(EFFICIENTNET_TINY, [("network", Scale())], CONFIG, 10, init)
+        return sweep_specs(laid_out, CONFIG, "images")[0].key
+
+    assert key(Init("here", "abc")) == key(Init("there", "abc"))
+    assert len({key(None), key(Init("here", "abc")), key(Init("here", "abd")), key(Init("here", "abc", "head"))}) == 4
