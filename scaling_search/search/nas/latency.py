@@ -24,10 +24,13 @@ from flax import nnx
 from jax import Array
 
 from scaling_search.config import to_dict
+from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.networks.blocks import BatchNorm, Conv, dense
-from scaling_search.networks.mnasnet import LayerPlan, MnasNetPlan, layer
+from scaling_search.networks.mnasnet import LayerPlan, MnasNet, MnasNetFamily, MnasNetPlan, layer
 from scaling_search.networks.ops import Activation
+from scaling_search.rule import Scale
+from scaling_search.search.nas.space import Space, random_genotypes
 from scaling_search.training.environment import training_environment
 from scaling_search.trial import Network, network_from_dict
 
@@ -215,6 +218,38 @@ def latency_table(plans: Iterable[MnasNetPlan], resolution: int) -> LatencyTable
         place: max(0.0, module_latency(place.part.build(), shape).median - overhead) for place, shape in shapes.items()
     }
     return LatencyTable(times, overhead)
+
+
+def random_latencies(
+    space: Space, family_options: tuple[str, ...], num_classes: int, count: int, seed: int
+) -> list[dict[str, Any]]:
+    """`count` random architectures of MnasNet's space: what a table of their parts predicts, and what was measured.
+
+    Rows have `architecture`, `multiply_adds`, `predicted_ms`, `measured_ms` (median), `spread_ms` (between the
+    quartiles) and `error`, predicted / measured - 1. Raises UserError for a space of another family.
+    """
+    genotypes = random_genotypes(space, count, np.random.default_rng(seed)).tolist()
+    families = [load_family(space.family, (*space.options(tuple(one)), *family_options)) for one in genotypes]
+    planned = [(family, family.plan(Scale(), num_classes)) for family in families if isinstance(family, MnasNetFamily)]
+    if len(planned) < count:
+        raise UserError(f"space of family {space.family!r} given", "layers are known of MnasNet's spaces alone")
+    resolution = planned[0][0].resolution
+    table = latency_table((plan for _, plan in planned), resolution)
+    rows = []
+    for family, plan in planned:
+        measured = module_latency(MnasNet(plan, rngs=nnx.Rngs(0)), (1, resolution, resolution, 3))
+        predicted = table.predict(plan, resolution)
+        rows.append(
+            {
+                "architecture": family.architecture,
+                "multiply_adds": plan.cost(resolution).multiply_adds,
+                "predicted_ms": predicted,
+                "measured_ms": measured.median,
+                "spread_ms": measured.spread,
+                "error": predicted / measured.median - 1,
+            }
+        )
+    return rows
 
 
 if __name__ == "__main__":

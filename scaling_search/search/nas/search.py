@@ -155,8 +155,8 @@ def _row(one: Tried) -> dict[str, Any]:
     }
 
 
-def search_plan(lab: Laboratory, measure: Measure, on_batch: Callable[[Search], None]) -> Plan[Search]:
-    """Searches; `on_batch` is called with what is known after every batch, and at the end.
+def search_plan(lab: Laboratory, measure: Measure, on_news: Callable[[Search], None]) -> Plan[Search]:
+    """Searches; `on_news` is called with what is known at the start, after every batch and at the end.
 
     Raises UserError where no architecture is within the limits, or none can be trained.
     """
@@ -164,6 +164,7 @@ def search_plan(lab: Laboratory, measure: Measure, on_batch: Callable[[Search], 
     strategy = make_strategy(nas.strategy, sizes(lab.space), nas.seed)
     target = target_of(nas) or costs_by(nas.metric, [lab.middle()], nas.recipe.batch_size, measure)[0]
     search = Search(lab, Objective(target, nas.weight))
+    on_news(search)
     batch = idle = 0
     while search.networks < nas.trials and idle < PATIENCE:
         batch += 1
@@ -173,10 +174,10 @@ def search_plan(lab: Laboratory, measure: Measure, on_batch: Callable[[Search], 
         strategy.tell([Result(one.genotype, one.reward, one.accuracy, one.cost) for one in tried])
         search = replace(search, tried=(*search.tried, *tried), rejected=search.rejected + rejected)
         idle = 0 if search.networks > before else idle + 1
-        on_batch(search)
+        on_news(search)
     finalists = yield from _finalists(lab, search)
     search = replace(search, finalists=finalists)
-    on_batch(search)
+    on_news(search)
     return search
 
 
