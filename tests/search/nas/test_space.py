@@ -1,4 +1,3 @@
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -21,21 +20,6 @@ from scaling_search.search.nas.space import (
 )
 
 genotypes = st.tuples(*[st.integers(0, size - 1) for size in sizes(MNASNET_SPACE)])
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A user's own space."""
-
-    family: str = "examples.plain_cnn:PlainCNNFamily"
-
-    @property
-    def decisions(self):
-        return {"channels": (4, 8, 16), "resolution": (8, 12)}
-
-    def options(self, genotype):
-        choices = zip(self.decisions.items(), genotype, strict=True)
-        return tuple(f"{name}={offered[index]}" for (name, offered), index in choices)
 
 
 def test_mobilenet_v2_lies_in_the_middle():
@@ -82,7 +66,8 @@ def test_draws_are_uniform_and_within_the_space():
 
 
 def test_a_space_of_one_s_own_is_counted_one_network_at_a_time():
-    counted = counter_of(Plain(), (), 10)(np.array([[0, 0], [2, 1], [2, 0]]))
+    space = load_space("examples.plain_cnn_space:PlainCNNSpace")
+    counted = counter_of(space, (), 10)(np.array([[0, 0], [2, 1], [2, 0]]))
     assert counted[1, 0] == counted[2, 0] > counted[0, 0]
     assert counted[1, 1] > counted[2, 1] > counted[0, 1]
     assert counted[:, 3].tolist() == [8, 12, 8]
