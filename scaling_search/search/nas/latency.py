@@ -82,7 +82,7 @@ def network_latency(network: Network) -> Latency:
 
 
 def measure_apart(networks: Sequence[Network]) -> list[Latency]:
-    """`network_latency` of each, one after the other, in a process of its own. Raises RuntimeError where it fails."""
+    """`network_latency` of each, one after the other, in a process of its own. Raises UserError where it fails."""
     environment = {
         **os.environ,
         **training_environment(),
@@ -93,7 +93,8 @@ def measure_apart(networks: Sequence[Network]) -> list[Latency]:
     command = [sys.executable, "-m", __name__]
     done = subprocess.run(command, input=request, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"latencies could not be measured: {done.stderr.strip()[-500:]}")
+        reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
+        raise UserError(f"latencies could not be measured: {reason}", hint="try another --metric")
     return [Latency(**one) for one in json.loads(done.stdout)]
 
 

@@ -128,7 +128,7 @@ class Search:
         tree = {
             "config": to_dict(lab.nas),
             "target": self.objective.target,
-            "decisions": {name: list(choices) for name, choices in lab.space.decisions.items()},
+            "decisions": {name: list(map(str, choices)) for name, choices in lab.space.decisions.items()},
             "rejected": self.rejected,
             "networks": {one.network.fingerprint: to_dict(one.network) for one in self.tried},
             "tried": [_row(one) for one in self.tried],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import MNASNET_TINY
 from scaling_search.rule import Scale
@@ -43,7 +44,7 @@ def test_a_network_is_measured_here_and_in_a_process_of_its_own():
 
 
 def test_what_cannot_be_measured_says_why():
-    with pytest.raises(RuntimeError, match="no_such_module"):
+    with pytest.raises(UserError, match="no_such_module"):
         measure_apart([Network("no_such_module:Family", (), Scale(), 12, 10, "none", 1, 1, 1)])
 
 
