@@ -109,6 +109,18 @@ SWEEP = {"scaling": "str", **_NETWORK}
 """Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
 "width", "resolution" or "compound"."""
 
+NAS = {
+    "batch": "int64",
+    "architecture": "str",
+    "epochs": "int64",
+    "cost": "float64",
+    "accuracy": "float64",
+    "reward": "float64",
+    **_NETWORK,
+}
+"""Columns of `Run.nas`: the architectures that a search tried, in order. `cost` is by the search's metric, `accuracy`
+and `reward` are from one seed after `epochs`, and missing where training failed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -128,6 +140,8 @@ class Run:
     """One row a model and set of coefficients; empty until STEP 2 is laid out."""
     sweep: "pd.DataFrame"
     """One row a network of `train` or `sweep`; empty in other runs."""
+    nas: "pd.DataFrame"
+    """One row an architecture that `nas` tried; empty in other runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,16 +159,21 @@ class Runs:
 def load_run(path: str | Path) -> Run:
     """The frames of a run. Raises UserError where `path` is no run, or its step files cannot be understood.
 
-    A trial record that cannot be understood is passed over with a warning that names it.
+    A trial record that cannot be understood is passed over with a warning that names it. Left out are trainings of
+    fewer epochs than the run's own, by which a search sorts architectures out.
     """
     directory = open_run(path)
     points = _frame(_rows_of(directory, "step1", _point_rows), POINTS)
     models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
     sweep = _frame(_rows_of(directory, "sweep", _sweep_rows), SWEEP)
+    nas = _frame(_rows_of(directory, "nas", _nas_rows), NAS)
+    manifest = directory.manifest()
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     trials, curves, timings = [], [], []
     for record in directory.records():
         try:
+            if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
+                continue
             row, curve, times = _trial_row(record), _curve_rows(record), _timing_rows(record)
         except (KeyError, TypeError, AttributeError) as error:
             warnings.warn(f"passed over record {record['key']} of {path}: no {error}", stacklevel=2)
@@ -163,7 +182,7 @@ def load_run(path: str | Path) -> Run:
         curves += curve
         timings += times
     frames = _frame(trials, TRIALS), _frame(curves, CURVES), _frame(timings, TIMINGS)
-    return Run(directory.path, directory.manifest(), *frames, points, models, sweep)
+    return Run(directory.path, manifest, *frames, points, models, sweep, nas)
 
 
 def load_runs(pattern: str) -> Runs:
@@ -269,6 +288,13 @@ def _model_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
 def _sweep_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for row in tree["rows"]:
         yield {"scaling": row["scaling"]} | _network_row(row["network"])
+
+
+def _nas_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for row in tree["tried"]:
+        network = tree["networks"][row["network"]]
+        own = {name: row[name] for name in ("batch", "epochs", "cost", "accuracy", "reward")}
+        yield own | {"architecture": " ".join(network["options"]).removeprefix("architecture=")} | _network_row(network)
 
 
 def _rows_of(directory: RunDirectory, name: str, rows: Any) -> list[dict[str, Any]]:

@@ -4,12 +4,15 @@ import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 
+C = TypeVar("C")
 Augmentation = Literal["none", "shift", "shift_flip"]
+Metric = Literal["flops", "params", "memory", "latency"]
+StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,91 @@ QUICK = RunConfig(
 """The same method, small enough for CI and for trying things out (`--quick`)."""
 
 
+@dataclass(frozen=True)
+class NasConfig:
+    """A search for a baseline: the reward ACC * [COST / T]^w of section 4 of the paper, in a space of architectures."""
+
+    strategy: StrategyName = "evolution"
+    """What proposes architectures; tpe and nsga2 are Optuna's (pip install 'scaling-search[nas]')."""
+    metric: Metric = "flops"
+    """The cost in the reward: multiply-adds, parameters, bytes of a training step, or the latency of one image here."""
+    target_flops: str | None = None
+    """T of the reward where the metric is flops, such as 400M. A target for the metric that is not given is the cost of
+    the architecture of all middle choices: no order of rewards depends on it."""
+    target_params: str | None = None
+    """T where the metric is params, such as 4M."""
+    target_memory: str | None = None
+    """T where the metric is memory, such as 64MiB."""
+    target_latency: float | None = None
+    """T where the metric is latency, in milliseconds."""
+    weight: float = -0.07
+    """w of the reward."""
+    max_flops: str | None = None
+    """Multiply-adds beyond which an architecture is rejected before training."""
+    max_params: str | None = None
+    """Parameters beyond which one is rejected."""
+    max_memory: str | None = None
+    """Bytes of a training step beyond which one is rejected."""
+    trials: int = 48
+    """Different networks to train."""
+    batch: int = 8
+    """Architectures proposed, and told of, at a time. Numbers depend on it, but not on the number of workers."""
+    halving: int | None = None
+    """Successive halving: each batch is trained for few epochs, the best 1 in so many for as many times more, and so on
+    up to all epochs."""
+    finalists: int = 3
+    """How many of the best by one seed are trained from all seeds. The best of these by its mean is the result."""
+    space: str = "mnasnet_tiny"
+    """What is searched: mnasnet, mnasnet_tiny, or an import path such as my_package.spaces:MySpace."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the space's family to set, as NAME=VALUE."""
+    name: str | None = None
+    """Name of the run, whose records lie in RUNS/NAME; by default nas- and what its images are called."""
+    data: str = "digits"
+    """Images: digits, idx:DIR (IDX files as Fashion-MNIST's) or folder:DIR (one folder of images a class)."""
+    split: Split = field(default_factory=Split)
+    """How the images are divided."""
+    seeds: int = 3
+    """Trainings of each finalist, each from its own seed."""
+    seed: int = 0
+    """The first seed of training, from which every architecture is tried, and the strategy's."""
+    recipe: Recipe = SHORT_RECIPE
+    """How a network is trained."""
+    runs: str = "runs"
+    """Folder that holds the runs."""
+    reuse: tuple[str, ...] = ()
+    """Other runs whose finished trials count as done here."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "batch", "finalists"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)} given", "it must be at least 1", f"try --{name} 8")
+        if self.halving is not None and self.halving < 2:
+            raise UserError(f"halving {self.halving} given", "it keeps one in 2 or more", "try --halving 3")
+        for metric in get_args(Metric):
+            if metric != self.metric and getattr(self, f"target_{metric}") is not None:
+                raise UserError(
+                    f"target_{metric} given where the metric is {self.metric}",
+                    "the reward has a target for its metric alone",
+                    f"try --metric {metric}, or --max-{metric} to reject what costs more",
+                )
+        if self.target_latency is not None and not self.target_latency > 0:
+            raise UserError(f"target_latency {self.target_latency!r} given", "it must be above 0")
+
+    def run_config(self, family: str) -> RunConfig:
+        """What the run's manifest holds of it; `family` is the space's."""
+        options = {name: getattr(self, name) for name in ("split", "seeds", "seed", "recipe", "runs", "reuse", "data")}
+        named = RunConfig(family=family, family_options=self.family_options, **options)
+        return dataclasses.replace(named, name=self.name or f"nas-{named.run_name}")
+
+    def what_it_computes(self) -> dict[str, Any]:
+        """The config as plain data, less what cannot change a number, and how long to go on."""
+        tree = to_dict(self)
+        for key in ("runs", "reuse", "name", "trials", "finalists"):
+            tree.pop(key)
+        return tree
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass tree as plain data that JSON can hold: tuples become lists."""
 
@@ -211,11 +299,20 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def run_config_from_dict(tree: dict[str, Any]) -> RunConfig:
     """The inverse of `to_dict`, for a manifest read back. Raises UserError where a field is not known."""
+    return _from_dict(RunConfig, tree)
+
+
+def nas_config_from_dict(tree: dict[str, Any]) -> NasConfig:
+    """The inverse of `to_dict`, for a search read back. Raises UserError where a field is not known."""
+    return _from_dict(NasConfig, tree)
+
+
+def _from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     parts = {"split": Split, "grid": Grid, "recipe": Recipe}
     try:
         built = {key: parts[key](**value) if key in parts else value for key, value in tree.items()}
         built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
-        return RunConfig(**built)
+        return kind(**built)
     except TypeError as error:
         raise UserError(
             f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"

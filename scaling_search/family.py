@@ -103,7 +103,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
     An import path may name an instance, or a class that can be made without arguments. Raises UserError where
     there is no such family, it does not follow the protocol, or an option is not one of its fields.
     """
-    family = _import_family(name) if ":" in name else _registered_family(name)
+    family = import_object(name, "family") if ":" in name else _registered_family(name)
     if isinstance(family, type):
         try:
             family = family()
@@ -128,7 +128,8 @@ def _registered_family(name: str) -> Any:
     return registered[name].load()
 
 
-def _import_family(path: str) -> Any:
+def import_object(path: str, what: str) -> Any:
+    """What an import path `package.module:Name` names: a `what`, in the words of the UserError where there is none."""
     module_name, _, attribute = path.partition(":")
     try:
         target: Any = importlib.import_module(module_name)
@@ -136,7 +137,7 @@ def _import_family(path: str) -> Any:
             target = getattr(target, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"family {path!r} cannot be imported: {error}",
+            f"{what} {path!r} cannot be imported: {error}",
             "an import path is package.module:Name, found from the current directory or an installed package",
         ) from None
     return target

@@ -4,6 +4,8 @@
     runs/NAME/trials/KEY.json     one record a trial, written once and never changed
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
+    runs/NAME/nas.json            a search for a baseline: its config, what was tried, the best
+    runs/NAME/latencies.json      what its networks take for one image, where that is its metric
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
 Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed.
@@ -109,7 +111,7 @@ def start_run(config: RunConfig, data: str, workers: Workers | None = None) -> R
         (run.path / "trials").mkdir(parents=True, exist_ok=True)
     if (run.path / "manifest.json").exists():
         manifest = run.manifest()
-        changes = _differences(
+        changes = differences(
             {**run_config_from_dict(manifest["config"]).what_it_computes(), "images": manifest["data"]},
             {**config.what_it_computes(), "images": data},
         )
@@ -148,12 +150,13 @@ def finished_records(runs: Iterable[RunDirectory]) -> dict[str, dict[str, Any]]:
     return records
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed from one config as plain data to another, a sentence each."""
     changes: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            changes += _differences(before, after, f"{prefix}{key}.")
+            changes += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             changes.append(f"{prefix}{key} was {before!r} and is now {after!r}")
     return changes

@@ -64,7 +64,10 @@ def accuracy_against_multiply_adds(run: "Run", judgement: "Judgement | None", st
         if step2 is not None:
             for curve in _CURVES:
                 _draw_curve(axes, step2[step2["coefficients"] == curve.coefficients], curve)
-        _draw_frontier(axes, frontier_frame(run))
+        measured = frontier_frame(run)
+        if judgement is None and step2 is None:
+            bars(axes, measured, DARK_GREY, "s", "networks as they are", size=4.0, layer=3)
+        _draw_frontier(axes, measured)
         _finish(axes, run, _caption(run, judgement, step2))
         lay_out_once(figure)
         if step2 is not None:

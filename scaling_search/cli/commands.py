@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from scaling_search.config import QUICK, SHORT_RECIPE, Recipe, RunConfig, Split, Workers
+from scaling_search.config import QUICK, SHORT_RECIPE, NasConfig, Recipe, RunConfig, Split, Workers
 from scaling_search.errors import UserError
 
 Format = Literal["table", "json", "csv"]
@@ -39,6 +39,8 @@ class Run(Command):
     """What is computed."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
     """Where trials run. It changes how long a run takes, never its numbers."""
+    baseline: str | None = None
+    """Folder of a search by `scaling-search nas`, whose best architecture is the family to scale."""
     quick: bool = False
     """The same, smaller: under 90 seconds on two cores."""
     format: Format = "table"
@@ -50,7 +52,15 @@ class Run(Command):
         """Runs the whole method."""
         from scaling_search.cli.method import run
 
-        run(self.config, self.workers, self.format, steps=(1, 2), timings=self.timings)
+        run(self.chosen(), self.workers, self.format, steps=(1, 2), timings=self.timings)
+
+    def chosen(self) -> RunConfig:
+        """The config, with the baseline's family where one is given."""
+        if self.baseline is None:
+            return self.config
+        from scaling_search.cli.nas import with_baseline
+
+        return with_baseline(self.config, self.baseline)
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
@@ -69,7 +79,7 @@ class Step1(Run):
         """Runs STEP 1."""
         from scaling_search.cli.method import run
 
-        run(self.config, self.workers, self.format, steps=(1,), timings=self.timings)
+        run(self.chosen(), self.workers, self.format, steps=(1,), timings=self.timings)
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class Step2(Run):
         from scaling_search.rule import CompoundRule
 
         rule = None if self.coefficients is None else CompoundRule(*self.coefficients)
-        run(self.config, self.workers, self.format, steps=(2,), rule=rule, timings=self.timings)
+        run(self.chosen(), self.workers, self.format, steps=(2,), rule=rule, timings=self.timings)
 
 
 @dataclass(frozen=True)
@@ -282,6 +292,56 @@ class Sweep(Trainings):
 
 
 @dataclass(frozen=True)
+class Nas(Command):
+    """Searches for a baseline in MnasNet's space, or your own, by the reward ACC * [FLOPS / T]^-0.07 of the paper.
+
+    Example: scaling-search nas --target-flops 1M --strategy evolution --trials 48
+    """
+
+    config: Annotated[NasConfig, tyro.conf.arg(name="")] = field(default_factory=NasConfig)
+    """What is searched, and how."""
+    workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
+    """Where trials run. It changes how long a search takes, never its numbers."""
+    format: Format = "table"
+    """How the tables are printed."""
+    timings: bool = False
+    """Say where the time went."""
+
+    def execute(self) -> None:
+        """Searches."""
+        from scaling_search.cli.nas import search
+
+        search(self.config, self.workers, self.format, timings=self.timings)
+
+
+@dataclass(frozen=True)
+class Latency(Command):
+    """How well a table of what layers take here predicts what whole networks take, on random architectures.
+
+    Example: scaling-search latency --space mnasnet --networks 5
+    """
+
+    space: str = "mnasnet_tiny"
+    """What the architectures are drawn from: mnasnet or mnasnet_tiny."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the space's family to set, as NAME=VALUE, such as resolution=32."""
+    networks: int = 10
+    """How many architectures to measure."""
+    seed: int = 0
+    """Seed of the draw."""
+    num_classes: int = 10
+    """Classes of the head."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints a row a network."""
+        from scaling_search.cli.nas import print_latencies
+
+        print_latencies(self)
+
+
+@dataclass(frozen=True)
 class Weights(Command):
     """Reads weights of other implementations into a network and writes them back: import, export or convert.
 
@@ -420,6 +480,8 @@ COMMANDS: dict[str, type[Command]] = {
     "step2": Step2,
     "cost": Cost,
     "fit": Fit,
+    "nas": Nas,
+    "latency": Latency,
     "train": Train,
     "resume": Resume,
     "table": Table,

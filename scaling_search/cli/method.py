@@ -58,7 +58,11 @@ def run(
 def resume(path: str, workers: Workers, format: str, *, timings: bool = False) -> None:
     """Goes on with a run by the config in its manifest, in the folder where it lies now."""
     directory = open_run(path)
-    if directory.document("sweep") is None:
+    if directory.document("nas") is not None:
+        from scaling_search.cli.nas import go_on as search_on
+
+        search_on(directory, workers, format, timings=timings)
+    elif directory.document("sweep") is None:
         run(directory.config(), workers, format, steps=(1, 2), timings=timings)
     else:
         from scaling_search.cli.training import go_on

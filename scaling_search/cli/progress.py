@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from scaling_search.trial import Outcome, Spec
+from scaling_search.rule import Scale
+from scaling_search.trial import Network, Outcome, Spec
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -88,9 +89,7 @@ class ProgressDisplay:
                 self._failed += 1
                 self.note(f"trial {spec.key} {outcome.status}: {outcome.reason}")
             elif spec.evaluate == "validation" and outcome.accuracy is not None:
-                scale = spec.network.scale
-                found = f"d {scale.depth:.2f}, w {scale.width:.2f}, r {scale.resolution:.2f}"
-                self._best = max(self._best or (-1.0, ""), (outcome.accuracy, found))
+                self._best = max(self._best or (-1.0, ""), (outcome.accuracy, _named(spec.network)))
         self._show()
 
     def _line(self) -> str:
@@ -128,6 +127,14 @@ class ProgressDisplay:
                 self._show()
             else:
                 self.note(self._line())
+
+
+def _named(network: Network) -> str:
+    """What tells a network from the others of its run."""
+    scale = network.scale
+    if scale == Scale() and network.options:
+        return network.options[0]
+    return f"d {scale.depth:.2f}, w {scale.width:.2f}, r {scale.resolution:.2f}"
 
 
 def _work(spec: Spec) -> float:

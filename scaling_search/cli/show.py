@@ -29,6 +29,8 @@ class Results:
     """B0..B7, where STEP 2 was laid out."""
     sweep: "pd.DataFrame | None"
     """Networks that were trained as they are, where the run is of such."""
+    nas: "pd.DataFrame | None"
+    """Architectures by their rewards, where the run is a search for a baseline."""
     frontier: "pd.DataFrame | None"
     """Every measured network, with those on the frontier marked."""
 
@@ -37,6 +39,7 @@ def results_of(directory: RunDirectory) -> Results:
     """Judges STEP 1, fits the law and extrapolates STEP 2 by the records of a run."""
     from analysis.comparison import judge
     from analysis.frames import load_run
+    from analysis.nas import nas_table
     from analysis.run_outputs import frontier_frame
     from analysis.scale_up import step2_table
     from analysis.sweep import sweep_table
@@ -45,7 +48,9 @@ def results_of(directory: RunDirectory) -> Results:
     judgement = None if run.points.empty else judge(run.points, run.trials)
     step2 = None if run.models.empty else step2_table(run.models, run.trials)
     frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
-    return Results(run, judgement, step2, None if run.sweep.empty else sweep_table(run), frontier)
+    sweep = None if run.sweep.empty else sweep_table(run)
+    nas = None if run.nas.empty else nas_table(run, directory.document("nas") or {})
+    return Results(run, judgement, step2, sweep, nas, frontier)
 
 
 def judgement_of(directory: RunDirectory) -> "Judgement":
@@ -73,6 +78,8 @@ def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
         files.append(directory.write_file("step2.csv", to_csv_bytes(results.step2)))
     if results.sweep is not None:
         files.append(directory.write_file("sweep.csv", to_csv_bytes(results.sweep)))
+    if results.nas is not None:
+        files.append(directory.write_file("nas.csv", to_csv_bytes(results.nas)))
     if results.frontier is not None:
         files.append(directory.write_file("frontier.parquet", to_parquet_bytes(results.frontier)))
         files.append(directory.write_file("frontier.csv", to_csv_bytes(results.frontier)))
@@ -86,12 +93,14 @@ def _write_pictures(directory: RunDirectory, results: Results) -> list[Path]:
 
 def print_results(results: Results, files: list[Path], format: str) -> None:
     """Prints the tables of a run on stdout, and where its files lie on stderr."""
+    from analysis.nas import nas_text
     from analysis.tables import render, step1_text, step2_text, test_text
 
     tables = {
         "step1": results.judgement.table if results.judgement is not None else None,
         "step2": results.step2,
         "sweep": results.sweep,
+        "nas": results.nas,
         "frontier": results.frontier,
     }
     if format == "json":
@@ -107,6 +116,8 @@ def print_results(results: Results, files: list[Path], format: str) -> None:
             print(step2_text(results.step2), end="\n\n")
         if results.sweep is not None:
             print(render(results.sweep), end="\n\n")
+        if results.nas is not None:
+            print(nas_text(results.nas), end="\n\n")
         if (tested := test_text(results.run)) is not None:
             print(tested, end="\n\n")
     for file in files:
@@ -135,7 +146,7 @@ def print_tables(what: str, format: str) -> None:
         print(render(published_table(), format))
         return
     results = results_of(open_run(what))
-    if results.judgement is None and results.step2 is None and results.sweep is None:
+    if results.judgement is None and results.step2 is None and results.sweep is None and results.nas is None:
         raise UserError(f"{what} has no tables yet", hint=f"try scaling-search resume {what}")
     print_results(results, [], format)
 

@@ -45,13 +45,14 @@ B0_STEM = 32
 B0_HEAD = 1280
 
 
-def _conv_cost(side: int, kernel_size: int, in_channels: int, out_channels: int, groups: int = 1) -> Cost:
+def conv_cost(side: int, kernel_size: int, in_channels: int, out_channels: int, groups: int = 1) -> Cost:
     """A convolution without bias and the scale and offset of its batch norm, on an output of `side` pixels."""
     weights = kernel_size**2 * in_channels * out_channels // groups
     return Cost(weights + 2 * out_channels, weights * side**2, out_channels * side**2)
 
 
-def _dense_cost(inputs: int, outputs: int) -> Cost:
+def dense_cost(inputs: int, outputs: int) -> Cost:
+    """A dense layer with bias."""
     return Cost((inputs + 1) * outputs, inputs * outputs, outputs)
 
 
@@ -100,12 +101,12 @@ class MBConvPlan:
     def cost(self, side: int) -> tuple[Cost, int]:
         """The block's cost on an input of `side` pixels, and the side of its output."""
         after = -(-side // self.stride)
-        total = _conv_cost(after, self.kernel_size, self.expanded, self.expanded, groups=self.expanded)
+        total = conv_cost(after, self.kernel_size, self.expanded, self.expanded, groups=self.expanded)
         if self.style.squeeze_excite:
-            total += _dense_cost(self.expanded, self.squeezed) + _dense_cost(self.squeezed, self.expanded)
-        total += _conv_cost(after, 1, self.expanded, self.out_channels)
+            total += dense_cost(self.expanded, self.squeezed) + dense_cost(self.squeezed, self.expanded)
+        total += conv_cost(after, 1, self.expanded, self.out_channels)
         if self.expansion > 1:
-            total += _conv_cost(side, 1, self.in_channels, self.expanded)
+            total += conv_cost(side, 1, self.in_channels, self.expanded)
         return total, after
 
 
@@ -131,8 +132,8 @@ class MBConv(nnx.Module):
         self.has_skip = plan.has_skip
         self.drop = drop_connect(plan.drop_connect, rngs) if plan.has_skip and plan.drop_connect > 0 else None
 
-    def __call__(self, x: Array) -> Array:
-        """Applies the block."""
+    def branch(self, x: Array) -> Array:
+        """What is added to the block's input where it has a skip."""
         y = x
         if self.expand is not None and self.expand_norm is not None:
             y = self.expand_norm(self.expand(y))
@@ -140,8 +141,11 @@ class MBConv(nnx.Module):
         if self.gate is not None:
             y = self.gate(y)
         y = self.project_norm(self.project(y))
-        if self.drop is not None:
-            y = self.drop(y)
+        return y if self.drop is None else self.drop(y)
+
+    def __call__(self, x: Array) -> Array:
+        """Applies the block."""
+        y = self.branch(x)
         return x + y if self.has_skip else y
 
 
@@ -204,12 +208,12 @@ class EfficientNetPlan:
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
         side = -(-resolution // self.stem_stride)
-        total = _conv_cost(side, 3, 3, self.stem)
+        total = conv_cost(side, 3, 3, self.stem)
         for stage in self.stages:
             added, side = stage.cost(side)
             total += added
-        total += _conv_cost(side, 1, self.stages[-1].out_channels, self.head)
-        return total + _dense_cost(self.head, self.num_classes)
+        total += conv_cost(side, 1, self.stages[-1].out_channels, self.head)
+        return total + dense_cost(self.head, self.num_classes)
 
 
 class EfficientNet(nnx.Module):

@@ -219,8 +219,8 @@ batch_norm_train.defvjp(_batch_norm_forward, _batch_norm_backward)
 
 
 def _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
-    wide = jax.ShapeDtypeStruct((x.shape[0], x.shape[3]), jnp.float32)
-    hidden = jax.ShapeDtypeStruct((x.shape[0], squeeze.shape[1]), jnp.float32)
+    wide = jax.ShapeDtypeStruct((x.shape[0], x.shape[3]), shifts.wide(x))
+    hidden = jax.ShapeDtypeStruct((x.shape[0], squeeze.shape[1]), shifts.wide(x))
     y, *kept = by_platform(
         *(x, squeeze, squeeze_bias, excite, excite_bias),
         out=[x, wide, hidden, wide],
@@ -231,7 +231,7 @@ def _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activ
 
 
 def _gate(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
-    mean = x.mean((1, 2), dtype=jnp.float32)
+    mean = x.mean((1, 2), dtype=shifts.wide(x))
     hidden = mean @ squeeze + squeeze_bias
     gate = lax.logistic(activate(hidden, activation) @ excite + excite_bias)
     return x * gate[:, None, None].astype(x.dtype), mean, hidden, gate
@@ -251,7 +251,7 @@ def _squeeze_excite_backward(activation, kept, dy):  # type: ignore[no-untyped-d
 
 def _gate_gradient(x, squeeze, excite, mean, hidden, gate, dy, activation):  # type: ignore[no-untyped-def]
     pixels = x.shape[1] * x.shape[2]
-    dgate = (dy * x).sum((1, 2), dtype=jnp.float32) * gate * (1 - gate)
+    dgate = (dy * x).sum((1, 2), dtype=shifts.wide(x)) * gate * (1 - gate)
     dhidden = dgate @ excite.T
     slope = _activation_gradient(hidden, activation)
     if slope is not None:

@@ -9,6 +9,11 @@ from jax import Array
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
+def wide(x: Array) -> jnp.dtype:
+    """What sums over x are taken in: float32, or float64 where x is that."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) -> (N, H', W', C)."""
     parts = shifted(x, kernel.shape[:2], stride, pads)
@@ -18,7 +23,7 @@ def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
 def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
     """The gradients of x and kernel."""
     parts = shifted(x, kernel.shape[:2], stride, pads)
-    products = [(part * dy).reshape(-1, x.shape[3]).astype(jnp.float32).sum(0) for part in parts]
+    products = [(part * dy).reshape(-1, x.shape[3]).astype(wide(x)).sum(0) for part in parts]
     dkernel = jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
     return _input_gradient(x, kernel, dy, stride, pads), dkernel
 
