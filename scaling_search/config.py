@@ -96,12 +96,13 @@ SHORT_RECIPE = Recipe(learning_rate=1.0)
 
 @dataclass(frozen=True)
 class Workers:
-    """Where trials run. It changes how long a run takes, never its numbers."""
+    """Where trials run. How many run at once changes how long a run takes, never its numbers."""
 
     address: str | None = None
     """Address of a running Ray cluster ("auto" or HOST:PORT). Without it Ray runs here, and ends with the command."""
     cpus_per_trial: int = 1
-    """CPU cores a trial gets; its process is kept on them."""
+    """CPU cores a trial gets; its process is kept on them. XLA divides sums among cores: with another number of them,
+    accuracies differ a little, as they do on another machine."""
     gpus_per_trial: float | None = None
     """GPUs a trial gets: one by default where there are any. A fraction shares one, and JAX's share of its memory."""
     tpus_per_trial: int | None = None

@@ -38,7 +38,7 @@ class Run(Command):
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
     """What is computed."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
-    """Where trials run. It changes how long a run takes, never its numbers."""
+    """Where trials run."""
     baseline: str | None = None
     """Folder of a search by `scaling-search nas`, whose best architecture is the family to scale."""
     quick: bool = False
@@ -171,7 +171,7 @@ class Resume(Command):
     run: Folder
     """Folder of the run."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
-    """Where trials run. It changes how long a run takes, never its numbers."""
+    """Where trials run."""
     format: Format = "table"
     """How the tables are printed."""
     timings: bool = False
@@ -226,7 +226,7 @@ class Trainings(Command):
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
-    """Where trials run. It changes how long a run takes, never its numbers."""
+    """Where trials run."""
     format: Format = "table"
     """How the table is printed."""
     timings: bool = False
@@ -301,7 +301,7 @@ class Nas(Command):
     config: Annotated[NasConfig, tyro.conf.arg(name="")] = field(default_factory=NasConfig)
     """What is searched, and how."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
-    """Where trials run. It changes how long a search takes, never its numbers."""
+    """Where trials run."""
     format: Format = "table"
     """How the tables are printed."""
     timings: bool = False
