@@ -25,6 +25,8 @@ class Split:
     """Share of the images kept for one look at the winner. Data with a test split of its own keeps that instead."""
     seed: int = 0
     """Seed of the stratified split."""
+    train: float | None = None
+    """Share of the images that trains, the rest being left out; by default all that validation and test leave."""
 
     def __post_init__(self) -> None:
         if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
@@ -32,6 +34,10 @@ class Split:
                 f"split of {self.validation:g} validation and {self.test:g} test given",
                 "both lie between 0 and 1 and leave something to train on",
                 "try --split.validation 0.2 --split.test 0.2",
+            )
+        if self.train is not None and not 0 < self.train < 1:
+            raise UserError(
+                f"split of {self.train:g} training given", "it lies between 0 and 1", "try --split.train 0.1"
             )
 
 

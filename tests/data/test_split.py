@@ -88,3 +88,29 @@ def test_the_class_with_the_larger_remainder_is_rounded_up() -> None:
     assert division.test is not None
     assert np.bincount(data.labels[division.validation]).tolist() == [1, 2]  # of 1.3 and 1.7
     assert np.bincount(data.labels[division.test]).tolist() == [3, 3]  # of 2.6 and 3.4
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=SIZES, share=st.floats(0.1, 0.35), larger=st.floats(1.0, 1.5))
+def test_a_share_for_training_leaves_the_rest_out_and_is_part_of_every_larger_one(sizes, share, larger) -> None:
+    data = of_sizes(sizes)
+    everything, small, large = (
+        divide(data, Split(0.25, 0.2, train=train)) for train in (None, share, min(share * larger, 0.55))
+    )
+    assert abs(len(small.train) - share * sum(sizes)) <= 0.5 + len(sizes)
+    assert set(small.train) <= set(large.train) <= set(everything.train)
+    assert np.array_equal(small.validation, everything.validation)
+
+
+@pytest.mark.parametrize(("own_test", "left"), [(False, "0.25"), (True, "0.45")])
+def test_a_share_for_training_that_others_have_is_refused(own_test, left) -> None:
+    data = of_sizes([100, 100], own_test=own_test)
+    with pytest.raises(UserError, match=f"leave {left}"):
+        divide(data, Split(0.55, 0.2, train=0.5))
+    assert len(divide(data, Split(0.55, 0.2, train=float(left))).train) == round(200 * float(left))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_for_training_lies_between_0_and_1(share) -> None:
+    with pytest.raises(UserError, match="lies between 0 and 1"):
+        Split(train=share)
