@@ -1,13 +1,14 @@
 """Run directories as data frames. Works on runs that are finished, cut short or still going."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.errors import UserError
+from scaling_search.recorded import RecordedTable
 from scaling_search.rule import CompoundRule
 from scaling_search.store import RunDirectory, open_run
 
@@ -107,7 +108,7 @@ alpha, beta, gamma; `training_cost` is in multiply-adds, and `trained` says whet
 
 SWEEP = {"scaling": "str", **_NETWORK}
 """Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
-"width", "resolution" or "compound"."""
+"width", "resolution", "compound" or "given"."""
 
 NAS = {
     "batch": "int64",
@@ -157,11 +158,15 @@ class Runs:
 
 
 def load_run(path: str | Path) -> Run:
-    """The frames of a run. Raises UserError where `path` is no run, or its step files cannot be understood.
+    """The frames of a run, or of a recorded table, which has trials, curves and timings alone.
+
+    Raises UserError where `path` is neither, or step files cannot be understood.
 
     A trial record that cannot be understood is passed over with a warning that names it. Left out are trainings of
     fewer epochs than the run's own, by which a search sorts architectures out.
     """
+    if Path(path).is_file():
+        return _load_table(RecordedTable(Path(path)))
     directory = open_run(path)
     points = _frame(_rows_of(directory, "step1", _point_rows), POINTS)
     models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
@@ -169,20 +174,34 @@ def load_run(path: str | Path) -> Run:
     nas = _frame(_rows_of(directory, "nas", _nas_rows), NAS)
     manifest = directory.manifest()
     allowed = set(points["fingerprint"][points["rejected"].isna()])
+    elsewhere = 0 if points.empty and models.empty else 2
+    frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
+    return Run(directory.path, manifest, *frames, points, models, sweep, nas)
+
+
+def _load_table(table: RecordedTable) -> Run:
+    empty = (_frame([], columns) for columns in (POINTS, MODELS, SWEEP, NAS))
+    return Run(table.path, table.manifest(), *_trial_frames(table, lambda fingerprint: 0), *empty)
+
+
+def _trial_frames(
+    source: RunDirectory | RecordedTable, step_of: Callable[[str], int]
+) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
+    """Trials, curves and timings; `step_of` is told a network's fingerprint."""
     trials, curves, timings = [], [], []
-    for record in directory.records():
+    epochs = source.manifest()["config"]["recipe"]["epochs"]
+    for record in source.records():
         try:
-            if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
+            if record["spec"]["recipe"]["epochs"] < epochs:
                 continue
             row, curve, times = _trial_row(record), _curve_rows(record), _timing_rows(record)
         except (KeyError, TypeError, AttributeError) as error:
-            warnings.warn(f"passed over record {record['key']} of {path}: no {error}", stacklevel=2)
+            warnings.warn(f"passed over record {record['key']} of {source.path}: no {error}", stacklevel=3)
             continue
-        trials.append(row | {"step": 1 if row["fingerprint"] in allowed else 0 if points.empty and models.empty else 2})
+        trials.append(row | {"step": step_of(row["fingerprint"])})
         curves += curve
         timings += times
-    frames = _frame(trials, TRIALS), _frame(curves, CURVES), _frame(timings, TIMINGS)
-    return Run(directory.path, manifest, *frames, points, models, sweep, nas)
+    return _frame(trials, TRIALS), _frame(curves, CURVES), _frame(timings, TIMINGS)
 
 
 def load_runs(pattern: str) -> Runs:

@@ -159,6 +159,8 @@ class RunConfig:
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
+    replay: str | None = None
+    """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -181,7 +183,8 @@ class RunConfig:
     @property
     def run_name(self) -> str:
         """The run's name, or one made of what its images are called."""
-        source = self.data.partition(":")[2] or self.data
+        replayed = f"{Path(self.replay).stem}-replayed" if self.replay else ""
+        source = replayed or self.data.partition(":")[2] or self.data
         return self.name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).expanduser().name).strip("-._") or "run"
 
     @property
@@ -261,6 +264,8 @@ class NasConfig:
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
+    replay: str | None = None
+    """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "batch", "finalists"):
@@ -280,7 +285,10 @@ class NasConfig:
 
     def run_config(self, family: str) -> RunConfig:
         """What the run's manifest holds of it; `family` is the space's."""
-        options = {name: getattr(self, name) for name in ("split", "seeds", "seed", "recipe", "runs", "reuse", "data")}
+        options = {
+            name: getattr(self, name)
+            for name in ("split", "seeds", "seed", "recipe", "runs", "reuse", "replay", "data")
+        }
         named = RunConfig(family=family, family_options=self.family_options, **options)
         return dataclasses.replace(named, name=self.name or f"nas-{named.run_name}")
 

@@ -24,13 +24,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
 from scaling_search.config import RunConfig, Workers, run_config_from_dict, to_dict
 from scaling_search.errors import UserError
 
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
+
+
+class Recorded(Protocol):
+    """What has records of trials."""
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every finished trial."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def start_run(config: RunConfig, data: str, workers: Workers | None = None) -> R
     return run
 
 
-def finished_records(runs: Iterable[RunDirectory]) -> dict[str, dict[str, Any]]:
+def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
     """Records by trial key over several runs, the first run's where a trial is in more than one.
 
     A trial whose process died is not among them: it is worth another try.

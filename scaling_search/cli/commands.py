@@ -1,14 +1,17 @@
 """The commands and their options, as dataclasses that tyro reads. Each calls one function."""
 
+import dataclasses
 import inspect
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
 from scaling_search.config import QUICK, SHORT_RECIPE, NasConfig, Recipe, RunConfig, Split, Workers
 from scaling_search.errors import UserError
 
+C = TypeVar("C", bound="Trainings | NasConfig")
 Format = Literal["table", "json", "csv"]
 FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "edf"]
 Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -64,7 +67,9 @@ class Run(Command):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--quick` brings another config to start from."""
+        """`--quick` and `--replay TABLE` bring another config to start from."""
+        if (replayed := _replayed(options)) is not None:
+            return {"default": cls(config=replayed)}
         return {"default": cls(config=QUICK)} if "--quick" in options else {}
 
 
@@ -185,6 +190,25 @@ class Resume(Command):
 
 
 @dataclass(frozen=True)
+class Record(Command):
+    """Writes the finished trials of runs into one file, which --replay then takes trainings from in no time.
+
+    Example: scaling-search record runs/digits runs/digits-sweep -o digits.parquet
+    """
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    """Folders of runs on the same images. The first brings the config that a replay starts from."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
+    """The .parquet file to write."""
+
+    def execute(self) -> None:
+        """Writes the table and says what is in it."""
+        from scaling_search.cli.record import record
+
+        record(self.runs, self.output)
+
+
+@dataclass(frozen=True)
 class Table(Command):
     """The tables of a run as they stand, the published models beside equation 3, or the paper's Table 2.
 
@@ -225,12 +249,20 @@ class Trainings(Command):
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
     """Other runs whose finished trials count as done here."""
+    replay: str | None = None
+    """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
     """Where trials run."""
     format: Format = "table"
     """How the table is printed."""
     timings: bool = False
     """Say where the time went."""
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """`--replay TABLE` brings its config to start from."""
+        replayed = _replayed(options)
+        return {} if replayed is None else {"default": _taking(cls, replayed)}
 
 
 @dataclass(frozen=True)
@@ -281,6 +313,8 @@ class Sweep(Trainings):
     """All three together as well."""
     compound_scale: tuple[float, float, float] = (1.4, 1.2, 1.3)
     """Depth, width and resolution of the compound row; the paper's for MobileNetV1 and EfficientNet-B0."""
+    scales: tuple[str, ...] = ()
+    """Further networks, each as DEPTH,WIDTH,RESOLUTION, such as 2,1,1.3."""
     num_classes: int = 1000
     """Classes of the head, where nothing is trained."""
 
@@ -306,6 +340,14 @@ class Nas(Command):
     """How the tables are printed."""
     timings: bool = False
     """Say where the time went."""
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """`--replay TABLE` brings its images, split and recipe to start from."""
+        replayed = _replayed(options)
+        return (
+            {} if replayed is None else {"default": cls(config=_taking(NasConfig, replayed, but=("family_options",)))}
+        )
 
     def execute(self) -> None:
         """Searches."""
@@ -484,6 +526,7 @@ COMMANDS: dict[str, type[Command]] = {
     "latency": Latency,
     "train": Train,
     "resume": Resume,
+    "record": Record,
     "table": Table,
     "sweep": Sweep,
     "plot": Plot,
@@ -492,6 +535,23 @@ COMMANDS: dict[str, type[Command]] = {
     "cam": Cam,
     "doctor": Doctor,
 }
+
+
+def _replayed(options: list[str]) -> RunConfig | None:
+    """The config of the recorded table that options name, or None."""
+    from scaling_search.recorded import RecordedTable
+
+    for option, value in zip(options, [*options[1:], ""], strict=True):
+        name, equals, given = option.partition("=")
+        if name == "--replay" and (equals or value):
+            return RecordedTable(Path(given if equals else value).expanduser()).config()
+    return None
+
+
+def _taking(kind: type[C], config: RunConfig, but: tuple[str, ...] = ()) -> C:
+    """An object of a dataclass that has fields in common with a config, but for some, with these from the config."""
+    shared = {one.name for one in dataclasses.fields(kind)} & {one.name for one in dataclasses.fields(config)}
+    return kind(**{name: getattr(config, name) for name in shared.difference(but)})
 
 
 def overview() -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling_search.cli import BEGAN
-from scaling_search.cli.execution import execute
+from scaling_search.cli.execution import Images, execute, open_images
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.cli.timings import Timings
@@ -15,7 +15,6 @@ from scaling_search.store import RunDirectory, open_run, start_run
 from scaling_search.trial import Spec
 
 if TYPE_CHECKING:
-    from scaling_search.data import ImageData
     from scaling_search.family import Family
     from scaling_search.search.grid import Step1
     from scaling_search.search.plan import Plan
@@ -28,8 +27,7 @@ class _Setting:
 
     config: RunConfig
     family: "Family"
-    data: "ImageData"
-    training_images: int
+    images: Images
     layout: "Step1 | None"
 
 
@@ -46,7 +44,7 @@ def run(
     times = Timings(BEGAN)
     setting = _check(config, steps)
     reused = [open_run(path) for path in config.reuse]
-    directory = start_run(config, setting.data.identity, workers)
+    directory = start_run(config, setting.images.identity, workers)
     with directory.locked():
         _train(setting, directory, reused, workers, steps, rule, times)
         results, files = write_outputs(directory)
@@ -71,7 +69,6 @@ def resume(path: str, workers: Workers, format: str, *, timings: bool = False) -
 
 
 def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
-    from scaling_search.data import check_batch_size, divide, load
     from scaling_search.search.candidates import family_of, parse_bytes
     from scaling_search.search.grid import lay_out
 
@@ -80,11 +77,9 @@ def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
     if 1 in steps:
         config.grid.rules()
     family = family_of(config)
-    data = load(config.data)
-    training_images = len(divide(data, config.split).train)
-    check_batch_size(config.recipe.batch_size, training_images)
-    layout = lay_out(family, config, data.num_classes) if 1 in steps else None
-    return _Setting(config, family, data, training_images, layout)
+    images = open_images(config)
+    layout = lay_out(family, config, images.num_classes) if 1 in steps else None
+    return _Setting(config, family, images, layout)
 
 
 def _train(
@@ -100,7 +95,7 @@ def _train(
         _announce(setting, directory, display)
         execute(
             _method(setting, directory, display, steps, rule),
-            setting.data,
+            setting.images,
             directory,
             reused=reused,
             workers=workers,
@@ -115,7 +110,7 @@ def _announce(setting: _Setting, directory: RunDirectory, display: ProgressDispl
         networks = len({point.network.fingerprint for point in layout.points})
         display.note(
             f"STEP 1 at phi {config.phi:g}: {len(layout.points)} points of the grid round to {networks} networks; "
-            f"{config.seeds} seeds each on {setting.data.name}, {setting.training_images} training images"
+            f"{config.seeds} seeds each on {setting.images.name}, {setting.images.training} training images"
         )
         for reason, count in _refusals(layout).items():
             display.note(f"equation 2 refuses {count} of them, {reason}")
@@ -144,8 +139,9 @@ def _method(
     from scaling_search.search.grid import step1_specs
     from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 
-    config, data = setting.config, setting.data.identity
-    sizes = (setting.family, config, setting.data.num_classes, setting.training_images)
+    config, images = setting.config, setting.images
+    data = images.identity
+    sizes = (setting.family, config, images.num_classes, images.training, images.can_train)
     published = published_models(*sizes) if 2 in steps else ()
     tested: list[Spec] = []
     if setting.layout is not None:

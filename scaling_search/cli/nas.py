@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.cli import BEGAN
-from scaling_search.cli.execution import execute
+from scaling_search.cli.execution import execute, open_images
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, print_rows, write_outputs
 from scaling_search.cli.timings import Timings
@@ -29,20 +29,17 @@ UNITS = {"flops": "multiply-adds", "params": "parameters", "memory": "bytes", "l
 
 def search(config: NasConfig, workers: Workers, format: str, *, timings: bool) -> None:
     """Searches, writes and prints what was found, and says how to scale it."""
-    from scaling_search.data import check_batch_size, divide, load
     from scaling_search.search.nas.search import search_plan, set_up
     from scaling_search.search.nas.space import load_space, sizes
     from scaling_search.search.nas.strategy import make_strategy
 
     space = load_space(config.space)
-    data = load(config.data)
-    training_images = len(divide(data, config.split).train)
-    check_batch_size(config.recipe.batch_size, training_images)
-    lab = set_up(space, config, data.num_classes, data.identity)
+    images = open_images(config)
+    lab = set_up(space, config, images.num_classes, images.identity)
     lab.middle()
     make_strategy(config.strategy, sizes(space), config.seed)
     reused = [open_run(path) for path in config.reuse]
-    directory = start_run(lab.config, data.identity, workers)
+    directory = start_run(lab.config, images.identity, workers)
     _check_same(directory, config)
     times = Timings(BEGAN)
 
@@ -50,7 +47,7 @@ def search(config: NasConfig, workers: Workers, format: str, *, timings: bool) -
         with ProgressDisplay() as display:
             display.note(
                 f"{config.strategy} among {_count(sizes(space))} architectures of {config.space}, {config.trials} to "
-                f"be trained on {data.name}, {training_images} training images; records go to {directory.path}"
+                f"be trained on {images.name}, {images.training} training images; records go to {directory.path}"
             )
 
             def on_news(found: "Search") -> None:
@@ -60,7 +57,7 @@ def search(config: NasConfig, workers: Workers, format: str, *, timings: bool) -
             def plan() -> "Plan[None]":
                 yield from search_plan(lab, _measuring(directory), on_news)
 
-            execute(plan(), data, directory, reused=reused, workers=workers, display=display, times=times)
+            execute(plan(), images, directory, reused=reused, workers=workers, display=display, times=times)
         results, files = write_outputs(directory)
     print_results(results, files, format)
     _say_what_next(directory, config)

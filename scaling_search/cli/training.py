@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.cli import BEGAN
-from scaling_search.cli.execution import execute
+from scaling_search.cli.execution import execute, open_images
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, write_outputs
 from scaling_search.cli.timings import Timings
@@ -51,16 +51,16 @@ def train(options: "Train") -> None:
 
 def sweep(options: "Sweep") -> None:
     """Prints what each network of a sweep costs, and trains them where images are given."""
-    from scaling_search.search.sweep import DIMENSIONS, scales
+    from scaling_search.search.sweep import DIMENSIONS, parse_scale, scales
 
     unknown = [dim for dim in options.dims if dim not in DIMENSIONS]
     if unknown:
         raise UserError(f"dimension {unknown[0]!r} given", "dimensions are d, w and r", "try --dims d w r")
-    if not options.dims and not options.compound:
+    if not options.dims and not options.compound and not options.scales:
         raise UserError("nothing to scale given", "--dims d w r, --compound or both", "try --dims d w r --compound")
     factors = {"d": options.depths, "w": options.widths, "r": options.resolutions}
     compound = Scale(*options.compound_scale) if options.compound else None
-    named = scales(options.dims, factors, compound)
+    named = scales(options.dims, factors, compound) + [("given", parse_scale(text)) for text in options.scales]
     if options.data is None:
         _print_costs(options, named)
     else:
@@ -108,7 +108,6 @@ def _init_of(weights: str | None, trained: Trained) -> Init | None:
 
 
 def _train_anew(options: "Trainings", data: str, named: list[tuple[str, Scale]], init: Init | None) -> None:
-    from scaling_search.data import load
     from scaling_search.family import load_family
     from scaling_search.search.sweep import lay_out_sweep
 
@@ -123,8 +122,9 @@ def _train_anew(options: "Trainings", data: str, named: list[tuple[str, Scale]],
         recipe=options.recipe,
         runs=options.runs,
         reuse=options.reuse,
+        replay=options.replay,
     )
-    images = load(config.data)
+    images = open_images(config)
     family = load_family(config.family, config.family_options)
     laid_out = lay_out_sweep(family, named, config, images.num_classes, init)
     if init is not None:
@@ -161,28 +161,25 @@ def _train(
     *,
     timings: bool,
 ) -> None:
-    from scaling_search.data import check_batch_size, divide, load
     from scaling_search.search.sweep import sweep_specs
 
-    data = load(config.data)
-    training_images = len(divide(data, config.split).train)
-    check_batch_size(config.recipe.batch_size, training_images)
+    images = open_images(config)
     times = Timings(BEGAN)
 
     def plan() -> "Plan[None]":
         display.phase("training")
-        yield sweep_specs(laid_out, config, data.identity)
+        yield sweep_specs(laid_out, config, images.identity)
 
     with directory.locked():
         with ProgressDisplay() as display:
             networks: Any = {row.network.fingerprint for row in laid_out.rows}
             display.note(
-                f"{len(networks)} network{'s' * (len(networks) > 1)}, {config.seeds} seeds each, on {data.name}, "
-                f"{training_images} training images; records go to {directory.path}"
+                f"{len(networks)} network{'s' * (len(networks) > 1)}, {config.seeds} seeds each, on {images.name}, "
+                f"{images.training} training images; records go to {directory.path}"
             )
             execute(
                 plan(),
-                data,
+                images,
                 directory,
                 reused=[open_run(path) for path in config.reuse],
                 workers=workers,

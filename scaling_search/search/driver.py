@@ -15,7 +15,7 @@ from scaling_search.search.session import ray_session
 
 def run_on_ray(
     plan: Plan[T],
-    train: Train,
+    train: Train[ImageData],
     data: ImageData,
     *,
     workers: Workers,
@@ -64,7 +64,7 @@ def _bytes_shared(data: ImageData) -> int:
     return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)
 
 
-def _tune(agenda: Agenda[Any], train: Train, data: ImageData, workers: Workers, folder: Path) -> None:
+def _tune(agenda: Agenda[Any], train: Train[ImageData], data: ImageData, workers: Workers, folder: Path) -> None:
     import ray
     from ray import tune
 

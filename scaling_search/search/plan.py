@@ -18,17 +18,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
-from scaling_search.data import ImageData
 from scaling_search.errors import UserError
 from scaling_search.trial import Outcome, Spec, outcome_from_dict
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 Plan: TypeAlias = Generator[Sequence[Spec], Mapping[str, Outcome], T]
 Group: TypeAlias = tuple[Spec, ...]
 """Specs that differ in their seeds alone, so that one compiled program trains them all."""
-Train: TypeAlias = Callable[[Sequence[Spec], ImageData], Iterator[Outcome]]
-"""Trains a group and yields the outcome of each of its specs in order, as `training.fit.train_group` does."""
+Train: TypeAlias = Callable[[Sequence[Spec], D], Iterator[Outcome]]
+"""Trains a group on data and yields the outcome of each of its specs in order, as `training.fit.train_group` does."""
 Records: TypeAlias = Mapping[str, dict[str, Any]]
 OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
 
@@ -48,8 +48,8 @@ class Watcher(Protocol):
 
 def run_here(
     plan: Plan[T],
-    train: Train,
-    data: ImageData,
+    train: Train[D],
+    data: D,
     *,
     finished: Records,
     on_outcome: OnOutcome,
@@ -69,7 +69,7 @@ def run_here(
         return agenda.result
 
 
-def outcomes_of(train: Train, group: Group, data: ImageData) -> Generator[Outcome, None, None]:
+def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
     """One outcome for each spec of a group, in order, whatever `train` raises: its spec has failed then.
 
     The specs after it are trained by another call, so that no seed depends on what befell the one before.

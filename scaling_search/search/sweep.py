@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.config import RunConfig, to_dict
+from scaling_search.errors import UserError
 from scaling_search.family import Family
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
@@ -22,7 +23,7 @@ class Row:
     """One network of a sweep."""
 
     scaling: str
-    """Baseline, depth, width, resolution or compound."""
+    """Baseline, depth, width, resolution, compound or given."""
     network: Network
 
 
@@ -57,6 +58,15 @@ def scales(
         dimension = DIMENSIONS[dim]
         named += [(dimension, Scale(**{dimension: factor})) for factor in factors[dim]]
     return named + ([("compound", compound)] if compound else [])
+
+
+def parse_scale(text: str) -> Scale:
+    """A scale written as DEPTH,WIDTH,RESOLUTION. Raises UserError."""
+    try:
+        depth, width, resolution = map(float, text.split(","))
+    except ValueError:
+        raise UserError(f"scale {text!r} given", "write DEPTH,WIDTH,RESOLUTION", "try 2,1,1.3") from None
+    return Scale(depth, width, resolution)
 
 
 def lay_out_sweep(

@@ -22,7 +22,7 @@ class Worker(Trainable):
         self._cores = keep_to_own_cores(config[CORES])
         super().__init__(config, **options)
 
-    def setup(self, config: dict[str, Any], train: Train, data: ImageData) -> None:  # type: ignore[override]
+    def setup(self, config: dict[str, Any], train: Train[ImageData], data: ImageData) -> None:  # type: ignore[override]
         """Once a process."""
         self._train, self._data = train, data
         self.reset_config(config)

@@ -1,13 +1,15 @@
 import json
 
+import pandas as pd
 import pytest
 from made_up import outcome_of, spec_of, write_step1, write_step2
 
 from analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, load_run, load_runs
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
+from scaling_search.recorded import table_bytes
 from scaling_search.rule import Grid
-from scaling_search.store import start_run
+from scaling_search.store import open_run, start_run
 from scaling_search.trial import Outcome, to_record
 
 
@@ -166,3 +168,14 @@ def test_a_run_that_cannot_be_read_is_passed_over_and_named(two_runs):
 def test_a_pattern_without_runs_is_refused(two_runs):
     with pytest.raises(UserError, match=r"no run matches '.*/f\*'"):
         load_runs(f"{two_runs}/f*")
+
+
+def test_a_recorded_table_has_the_frames_of_its_run(whole_run, whole, tmp_path):
+    (tmp_path / "made_up.parquet").write_bytes(
+        table_bytes([open_run(whole_run.path)], {"classes": 10, "training": 450})
+    )
+    table = load_run(tmp_path / "made_up.parquet")
+    pd.testing.assert_frame_equal(table.trials.drop(columns="step"), whole.trials.drop(columns="step"))
+    pd.testing.assert_frame_equal(table.curves, whole.curves)
+    assert table.points.empty and table.models.empty
+    assert table.manifest["data"] == whole.manifest["data"]

@@ -121,6 +121,20 @@ def test_another_run_may_reuse_its_trials_and_one_worker_gives_the_same_numbers(
     assert json.loads(reused.stdout)["step1"] == json.loads(quick[0].stdout)["step1"]
 
 
+def test_a_recorded_table_replays_the_run_to_the_same_tables(quick, folder):
+    recorded = command(folder, "record", "runs/quick", "-o", "quick.parquet")
+    assert recorded.returncode == 0, recorded.stderr
+    done = command(folder, "run", "--replay", "quick.parquet", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == quick[0].stdout
+    # A finer grid asks for networks that the table does not have.
+    finer = command(folder, "step1", "--replay", "quick.parquet", "--grid.step", "0.1", "--name", "finer")
+    assert "quick.parquet has no training of it from seed 0" in finer.stdout
+    other = command(folder, "run", "--replay", "quick.parquet", "--recipe.epochs", "9", "--name", "other")
+    assert other.returncode == 2
+    assert "leave --recipe.* out" in other.stderr
+
+
 def test_another_config_in_the_same_run_is_refused(quick, folder):
     before = sorted((folder / "runs/quick/trials").iterdir())
     refused = command(folder, "run", "--quick", "--recipe.epochs", "5")

@@ -1,9 +1,12 @@
 import json
 
+import pytest
+
 from scaling_search.config import RunConfig
+from scaling_search.errors import UserError
 from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
 from scaling_search.rule import Scale
-from scaling_search.search.sweep import lay_out_sweep, scales, sweep_from_document, sweep_specs
+from scaling_search.search.sweep import lay_out_sweep, parse_scale, scales, sweep_from_document, sweep_specs
 from scaling_search.trial import Init
 
 FACTORS = {"d": (2.0, 4.0), "w": (2.0,), "r": (2.0,)}
@@ -50,3 +53,10 @@ def test_given_weights_decide_a_trial_s_key_by_their_content():
 
     assert key(Init("here", "abc")) == key(Init("there", "abc"))
     assert len({key(None), key(Init("here", "abc")), key(Init("here", "abd")), key(Init("here", "abc", "head"))}) == 4
+
+
+def test_a_scale_is_written_as_three_numbers():
+    assert parse_scale("2,1,1.3") == Scale(2.0, 1.0, 1.3)
+    for text in ("2,1", "2,1,1,1", "d=2", ""):
+        with pytest.raises(UserError, match="write DEPTH,WIDTH,RESOLUTION"):
+            parse_scale(text)

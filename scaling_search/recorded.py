@@ -1,0 +1,110 @@
+"""Recorded tables: the trials of runs in one Parquet file, to be replayed where training them would take hours."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scaling_search.config import RunConfig, run_config_from_dict
+from scaling_search.errors import UserError
+from scaling_search.store import RunDirectory, finished_records
+from scaling_search.trial import Network, Outcome, Spec
+
+_MANIFEST = b"scaling-search"
+"""Where the manifest lies in the file's metadata."""
+
+
+@dataclass(frozen=True)
+class RecordedTable:
+    """A recorded table on disk: one row a trial, of the columns `key`, `version`, `spec` and `outcome`."""
+
+    path: Path
+
+    @cached_property
+    def _content(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """The manifest, and the records by key."""
+        import pyarrow
+        import pyarrow.parquet
+
+        hint = "it is a file that scaling-search record wrote"
+        try:
+            table = pyarrow.parquet.read_table(self.path)
+            manifest = json.loads((table.schema.metadata or {})[_MANIFEST])
+            return manifest, {row["key"]: _without_gaps(row) for row in table.to_pylist()}
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror or error}", hint=hint) from None
+        except (pyarrow.ArrowException, KeyError, ValueError) as error:
+            raise UserError(f"{self.path} is no recorded table: {error}", hint=hint) from None
+
+    def manifest(self) -> dict[str, Any]:
+        """That of the first run that was recorded, with `images` (what it was trained on) and `runs` (all of them).
+
+        Raises UserError where there is none that can be read.
+        """
+        return self._content[0]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every trial, as a run keeps it."""
+        yield from self._content[1].values()
+
+    def config(self) -> RunConfig:
+        """The config that its trials were trained by, to be replayed."""
+        tree = self.manifest()["config"] | {"name": None, "runs": RunConfig().runs, "reuse": []}
+        return run_config_from_dict(tree | {"replay": str(self.path)})
+
+    def has(self, network: Network) -> bool:
+        """Whether there are trainings of a network."""
+        return network.fingerprint in self._networks
+
+    @cached_property
+    def _networks(self) -> frozenset[str]:
+        return frozenset(record["spec"]["network"]["fingerprint"] for record in self.records())
+
+
+def lacking(specs: Sequence[Spec], table: RecordedTable) -> Iterator[Outcome]:
+    """What comes of trainings that a table does not have."""
+    for spec in specs:
+        yield Outcome("failed", reason=f"{table.path.name} has no training of it from seed {spec.seed}")
+
+
+def table_bytes(runs: Sequence[RunDirectory], images: dict[str, Any]) -> bytes:
+    """The finished trials of runs as a recorded table; each trial once, in the order of keys.
+
+    `images` says what they were trained on: `classes` and `training`, how many of either there are. Raises UserError
+    where the runs were trained on different images, or none has a trial.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    manifests = [run.manifest() for run in runs]
+    first = manifests[0]
+    for run, manifest in zip(runs, manifests, strict=True):
+        if manifest["data"] != first["data"]:
+            raise UserError(
+                f"{run.path} was trained on {manifest['data']}, {runs[0].path} on {first['data']}",
+                "a table holds trials on the same images",
+            )
+    records = finished_records(runs)
+    if not records:
+        raise UserError(f"no trial is finished in {', '.join(str(run.path) for run in runs)}")
+    manifest = {
+        **first,
+        "images": images,
+        "runs": [{name: one.get(name) for name in ("started", "machine", "packages", "git")} for one in manifests],
+    }
+    table = pyarrow.Table.from_pylist([records[key] for key in sorted(records)])
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata({_MANIFEST: json.dumps(manifest)}), buffer, compression="zstd"
+    )
+    return buffer.getvalue()
+
+
+def _without_gaps(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it was: Parquet gives every row the phases that any has."""
+    outcome = record["outcome"]
+    seconds = {phase: value for phase, value in outcome["seconds"].items() if value is not None}
+    return {**record, "outcome": {**outcome, "seconds": seconds}}
