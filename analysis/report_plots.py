@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 CURVE_POINTS = 12
 """Points that can be pointed at on one learning curve; longer ones are drawn in full."""
 
-TRACE_POINTS = 9
-"""Places that can be pointed at on one response trace."""
+TRACE_STEP = 0.06
+"""Share of the growth between places that can be pointed at on a response trace, about."""
 
 _EXTRAPOLATED = (
     "Hollow markers on dashed lines were not trained but extrapolated by the law of scaling; "
@@ -65,12 +65,13 @@ _TRACED = {"depth": "depth (alpha)", "width": "width (beta)", "resolution": "res
 
 
 def _trace(trace: "pd.DataFrame", look: tuple[str, str, str]) -> Series:
-    """One dimension's line and shade in full, with a point at some places of it."""
-    some = np.unique(np.linspace(0, len(trace) - 1, TRACE_POINTS).round().astype(int))
+    """One dimension's line and shade in full, with a point at some places of it other than the optimum."""
+    places = round(float(np.ptp(trace["share"])) / TRACE_STEP) + 1
+    some = np.linspace(0, len(trace) - 1, places).round().astype(int)
     corners = trace[["share", "accuracy", "low", "high"]].to_numpy() * 100
     return Series(
         *look,
-        points=_places(trace.iloc[some]),
+        points=_places(trace.iloc[some].query("not optimum")),
         lines=(Line(tuple((float(x), float(y)) for x, y, *_ in corners)),),
         band=tuple((float(x), float(low), float(high)) for x, _, low, high in corners),
     )

@@ -127,7 +127,8 @@ def _draw_surface(
     inside = np.all([(part >= 1) & (part <= most) for part, most in pairs], axis=0)
     heights = np.ma.masked_where(~inside, 100 * surface.predict(alpha, beta, gamma))
     lines = axes.contour(beta, gamma, heights, levels=6, colors=DARK_GREY, linewidths=0.7, linestyles=":", zorder=2)
-    labels = _clear_places(axes, [path.vertices for path in lines.get_paths() if len(path.vertices)], points)
+    corners = [np.asarray(path.vertices) for path in lines.get_paths()]
+    labels = _clear_places(axes, [line for line in corners if len(line)], points)
     for label in axes.clabel(lines, fontsize=7, fmt="%.1f", manual=labels, zorder=3):
         label.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
