@@ -189,10 +189,10 @@ def _trial_frames(
 ) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
     """Trials, curves and timings; `step_of` is told a network's fingerprint."""
     trials, curves, timings = [], [], []
-    epochs = source.manifest()["config"]["recipe"]["epochs"]
+    manifest = source.manifest()
     for record in source.records():
         try:
-            if record["spec"]["recipe"]["epochs"] < epochs:
+            if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
                 continue
             row, curve, times = _trial_row(record), _curve_rows(record), _timing_rows(record)
         except (KeyError, TypeError, AttributeError) as error:
