@@ -541,10 +541,10 @@ def _replayed(options: list[str]) -> RunConfig | None:
     """The config of the recorded table that options name, or None."""
     from scaling_search.recorded import RecordedTable
 
-    for option, value in zip(options, [*options[1:], ""], strict=True):
+    for index, option in enumerate(options):
         name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or value):
-            return RecordedTable(Path(given if equals else value).expanduser()).config()
+        if name == "--replay" and (equals or index + 1 < len(options)):
+            return RecordedTable(Path(given if equals else options[index + 1]).expanduser()).config()
     return None
 
 
