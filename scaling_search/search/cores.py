@@ -22,10 +22,11 @@ def cores_available() -> int:
 
 
 def keep_to_own_cores(count: int, folder: Path | None = None) -> ExitStack:
-    """Keeps this thread, and those it starts, to `count` cores that no other process has claimed.
+    """Keeps this thread, and those it starts, to `count` cores, if it can to such as no other process has claimed.
 
-    They are claimed until the result is closed or the process dies. Where fewer are free, or the system has no such
-    thing, all stays as it was. `folder` holds the lock files; by default it is one of the user's own.
+    Those are claimed until the result is closed or the process dies. Where fewer are free, the rest is shared with
+    others: slower, but numbers depend on how many cores a process has. Where there are fewer at all, or the system has
+    no such thing, all stays as it was. `folder` holds the lock files; by default it is one of the user's own.
     """
     claims = ExitStack()
     if sys.platform == "linux":
@@ -38,12 +39,15 @@ def keep_to_own_cores(count: int, folder: Path | None = None) -> ExitStack:
 
 
 def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
-    """The cores claimed. Raises BlockingIOError where fewer than `count` are free."""
+    """The cores to keep to. Raises BlockingIOError where there are fewer than `count`."""
     cores: set[int] = set()
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < count:
+        raise BlockingIOError(f"there are {len(allowed)} cores")
     # One process chooses at a time, as two could each end up with half of what both need.
     with open(folder / "choosing.lock", "wb") as choosing:
         fcntl.flock(choosing, fcntl.LOCK_EX)
-        for core in sorted(os.sched_getaffinity(0)):
+        for core in allowed:
             with ExitStack() as attempt:
                 file = attempt.enter_context(open(folder / f"core{core}.lock", "wb"))
                 try:
@@ -54,7 +58,10 @@ def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
             cores.add(core)
             if len(cores) == count:
                 return cores
-    raise BlockingIOError(f"{len(cores)} cores are free")
+    # Processes have different numbers, so that not all share the same core.
+    first = os.getpid() % len(allowed)
+    shared = [core for core in allowed[first:] + allowed[:first] if core not in cores]
+    return cores | set(shared[: count - len(cores)])
 
 
 def _folder_of_user() -> Path:

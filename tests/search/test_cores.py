@@ -63,10 +63,19 @@ def test_two_processes_keep_to_different_cores(tmp_path, other_process):
         assert os.sched_getaffinity(0) == ALLOWED - others
 
 
-def test_where_others_have_claimed_all_cores_the_affinity_stays(tmp_path, other_process):
+def test_where_others_have_claimed_all_cores_as_many_are_shared_with_them(tmp_path, other_process):
     other_process(len(ALLOWED))
     with keep_to_own_cores(1, tmp_path):
+        assert len(os.sched_getaffinity(0)) == 1
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="it takes two cores")
+def test_where_too_few_are_free_those_are_among_the_cores(tmp_path, other_process):
+    _, others = other_process(1)
+    with keep_to_own_cores(len(ALLOWED), tmp_path):
         assert os.sched_getaffinity(0) == ALLOWED
+    with keep_to_own_cores(len(ALLOWED) - 1, tmp_path):
+        assert os.sched_getaffinity(0) == ALLOWED - others
 
 
 def test_a_claim_that_failed_holds_nothing(tmp_path, other_process):
