@@ -1,8 +1,8 @@
 """What searches had found after so many trainings."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style import SERIES, drawing, plain_axes
+from analysis.figures.style import BLACK, GREY, SERIES, drawing, plain_axes
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,12 +18,16 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
     greatest search, against the mean of random search where there is one. Searches that went on for longer than others
     of their strategy are cut to the same length. Raises UserError without searches.
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     if searches.empty:
         raise UserError("no search here has trained a network", hint="go on by scaling-search resume RUN")
     curves = {}
     for strategy, rows in searches.groupby("strategy", sort=False):
         table = rows.pivot(index="networks", columns="seed", values="reward").cummax().dropna()
         curves[str(strategy)] = table
+    dotted: Any = {"color": BLACK, "linewidth": 0.8, "linestyle": (0, (1, 1))}
     count = max(table.shape[1] for table in curves.values())
     low = min(table.to_numpy()[min(3, len(table) - 1) :].min() for table in curves.values())
     high = max(table.to_numpy().max() for table in curves.values())
@@ -51,7 +55,7 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
             panel.fill_between(table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.22, linewidth=0)
             if "random" in curves and name != "random":
                 mean = curves["random"].mean(axis=1)
-                panel.plot(mean.index, mean, color="black", linewidth=0.8, linestyle=(0, (1, 1)))
+                panel.plot(mean.index, mean, **dotted)
             panel.plot(table.index, table.mean(axis=1), color=colour, linestyle=line, linewidth=1.4)
             panel.set_title(name, fontsize=9)
         for axes in (whole, *panels):
@@ -59,7 +63,11 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
             axes.set_xlim(0, 1 + max(len(table) for table in curves.values()))
             axes.tick_params(labelsize=8)
             axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xlabel("networks trained", fontsize=9 if axes is whole else 8)
             plain_axes(axes)
-        figure.supxlabel("networks trained", fontsize=9)
-        whole.legend(fontsize=8, frameon=False, loc="lower right")
+        whole.legend(fontsize=8, frameon=False, loc="lower right", handlelength=3.6)
+        keys = [Patch(facecolor=GREY, alpha=0.35, label="from the least to the greatest search")]
+        if "random" in curves and len(panels) > 1:
+            keys.append(Line2D([], [], **dotted, label="mean of random"))
+        figure.legend(handles=keys, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
     return figure

@@ -192,3 +192,7 @@ def test_the_comparison_of_strategies_works(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "nas.json").read_text())
     assert found["strategies"].keys() == {"random", "evolution"} and "synflow" in found["scores"]
+    peer = found["peers"]["mobilenet_v2"]
+    target = json.loads((tmp_path / "runs" / "random-0" / "nas.json").read_text())["target"]
+    assert peer["multiply_adds"] == pytest.approx(target, rel=0.2) and 0 < peer["mean"][0] < 1
+    assert (tmp_path / "nas_strategies.png").read_bytes().startswith(b"\x89PNG")
