@@ -20,6 +20,7 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
 
     if searches.empty:
         raise UserError("no search here has trained a network", hint="go on by scaling-search resume RUN")
@@ -62,11 +63,11 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
             axes.set_ylim(below, above)
             axes.set_xlim(0, 1 + max(len(table) for table in curves.values()))
             axes.tick_params(labelsize=8)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("networks trained", fontsize=9 if axes is whole else 8)
             plain_axes(axes)
         whole.legend(fontsize=8, frameon=False, loc="lower right", handlelength=3.6)
-        keys = [Patch(facecolor=GREY, alpha=0.35, label="from the least to the greatest search")]
+        keys: list[Any] = [Patch(facecolor=GREY, alpha=0.35, label="from the least to the greatest search")]
         if "random" in curves and len(panels) > 1:
             keys.append(Line2D([], [], **dotted, label="mean of random"))
         figure.legend(handles=keys, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
