@@ -42,12 +42,19 @@ class Standing:
 class Separation:
     """What it would take to tell the two most accurate networks of a tie apart."""
 
+    fingerprints: tuple[str, str]
+    """The most accurate network and the next."""
     gap: float
     """Difference of their accuracies, 0..1."""
+    low: float
+    high: float
+    """The interval of the gap, Student's t for this pair by itself."""
     seeds: int | None
     """How many seeds each network of STEP 1 would need, see `pairs.seeds_to_separate`; None where too many."""
     more: int | None
     """How many more than it has."""
+    fewest: int | None
+    """As `seeds`, were the gap as wide as `high`."""
     power: float
     """How probable it is that so many do, were the gap the true one."""
 
@@ -165,13 +172,29 @@ def preferred_rules(points: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence: float) -> Separation | None:
+    from scipy import stats
+
     if tied < 2 or np.isnan(means.variance):
         return None
-    first, second = rivals.sort_values("val_accuracy", ascending=False, kind="stable").iloc[:2].to_dict("records")
+    ranked = rivals.sort_values("val_accuracy", ascending=False, kind="stable")
+    first, second = ranked.iloc[:2].reset_index().to_dict("records")
     gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
-    seeds = seeds_to_separate(gap, means.variance, len(rivals), confidence, power)
+    error = np.sqrt(means.variance * (1 / first["seeds"] + 1 / second["seeds"]))
+    half = float(stats.t.ppf((1 + confidence) / 2, means.df) * error)
+    seeds, fewest = (
+        seeds_to_separate(width, means.variance, len(rivals), confidence, power) for width in (gap, gap + half)
+    )
     has = int(min(first["seeds"], second["seeds"]))
-    return Separation(gap, seeds, None if seeds is None else max(seeds - has, 0), power)
+    return Separation(
+        fingerprints=(first["fingerprint"], second["fingerprint"]),
+        gap=gap,
+        low=gap - half,
+        high=gap + half,
+        seeds=seeds,
+        more=None if seeds is None else max(seeds - has, 0),
+        fewest=fewest,
+        power=power,
+    )
 
 
 def _surface(table: "pd.DataFrame", confidence: float) -> Surface | None:

@@ -10,9 +10,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from analysis.findings import findings_of
-from analysis.report_plots import plots_of
+from analysis.report_plots import plots_of, surface_plot
 from analysis.report_tables import settings_of, tables_of
-from analysis.report_words import answer, question, status, tested
+from analysis.report_words import answer, certainty, question, status, tested
 from analysis.svg_plots import draw
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     findings = findings_of(run)
+    surface = surface_plot(findings)
     style, script = _asset("report.css"), _asset("report.js")
     environment = Environment(
         loader=PackageLoader("analysis", "page"),
@@ -51,6 +52,8 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
         missing=findings.missing,
         networks=findings.names,
         drawings=[draw(plot) for plot in plots_of(findings)],
+        certainty=certainty(findings),
+        surface=None if surface is None else draw(surface),
         tables=tables_of(findings),
         command=command,
         settings=settings_of(findings),

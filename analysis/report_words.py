@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.findings import Findings
-from analysis.tables import rule_in_words, short
+from analysis.tables import rule_in_words, separation_text, short, surface_text
 
 if TYPE_CHECKING:
     from analysis.comparison import Judgement
@@ -47,6 +47,12 @@ def tested(findings: Findings) -> str | None:
     from analysis.tables import test_text
 
     return test_text(findings.run)
+
+
+def certainty(findings: Findings) -> list[str]:
+    """How sure STEP 1 is, a paragraph each: seeds that would tell its leaders apart, and how sharp its optimum is."""
+    judgement = findings.judgement
+    return [] if judgement is None else [separation_text(judgement), surface_text(judgement)]
 
 
 def interval(row: Mapping[Any, Any]) -> str:

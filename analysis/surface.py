@@ -20,6 +20,9 @@ MOVED = 0.25
 FEWEST = 9
 """Networks that a surface needs: seven coefficients, and two degrees of freedom to judge them by."""
 
+DIMENSIONS = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
+"""The coefficient of each dimension, in the order of shares."""
+
 _DRAWS = 400
 _STEP = 0.01
 # Orthonormal directions in the plane of shares that sum to one.
@@ -38,6 +41,8 @@ class Surface:
     optimum: "pd.DataFrame"
     """By coefficient, `alpha`, `beta` and `gamma`: `value`, `low`, `high`. Sought among the shares that the grid
     tried; at the edge of these where the surface still rises there."""
+    at_edge: bool
+    """Whether it lies at that edge, so that there may be more beyond."""
     sharpness: float
     """Accuracy (0..1) lost on average by moving a quarter of the growth from one dimension to another, at the optimum
     of a surface that has one: its mean curvature. Negative where the surface is a bowl or falls to no peak."""
@@ -50,6 +55,11 @@ class Surface:
     confidence: float
     coefficients: Floats
     """Of 1, t1, t2, t1^2, t1 t2, t2^2 and log2(multiply-adds / their geometric mean)."""
+    traces: "pd.DataFrame"
+    """The surface along the response traces through its optimum (Cox, 1971): the share of one dimension changes, and
+    the other two divide the rest as they do at the optimum. By rising share for each `dimension` ("depth", "width",
+    "resolution"), as far as the grid tried: `share` (0..1), `alpha`, `beta`, `gamma`, `accuracy` (0..1, at the mean
+    multiply-adds), `low`, `high` (of the surface, at each place by itself) and `optimum` (true once for each)."""
 
     def predict(self, alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floats:
         """Accuracy of rules (arrays of one shape) at the grid's mean multiply-adds."""
@@ -100,13 +110,19 @@ def fit_surface(table: "pd.DataFrame", confidence: float = 0.95, seed: int = 0) 
     growth = np.log(_cost_factor(table["alpha"], table["beta"], table["gamma"])).mean()
     rules = np.exp(lattice * growth / [1, 2, 2])
     heights = _features(lattice) @ np.vstack([best, draws])[:, :-1].T
-    peaks = rules[heights.argmax(0)]
+    peaks, top = rules[heights.argmax(0)], lattice[heights[:, 0].argmax()]
+    traces, along = _traces(top, shares)
+    features = _features(along)
+    heights_along = features @ best[:-1]
+    error = scatter * np.sqrt(np.einsum("ij,jk,ik->i", features, spread[:-1, :-1], features))
+    half_along = stats.t.ppf((1 + confidence) / 2, df) * error
     low, high = np.quantile(peaks[1:], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return Surface(
         optimum=pd.DataFrame(
             {"value": peaks[0], "low": np.minimum(low, peaks[0]), "high": np.maximum(high, peaks[0])},
-            index=["alpha", "beta", "gamma"],
+            index=list(DIMENSIONS.values()),
         ),
+        at_edge=bool(((top < shares.min(0) + _STEP) | (top > shares.max(0) - _STEP)).any()),
         sharpness=sharpness,
         low=sharpness - half,
         high=sharpness + half,
@@ -114,6 +130,12 @@ def fit_surface(table: "pd.DataFrame", confidence: float = 0.95, seed: int = 0) 
         networks=len(table),
         confidence=confidence,
         coefficients=best,
+        traces=traces.assign(
+            **dict(zip(DIMENSIONS.values(), np.exp(along * growth / [1, 2, 2]).T, strict=True)),
+            accuracy=heights_along,
+            low=heights_along - half_along,
+            high=heights_along + half_along,
+        ),
     )
 
 
@@ -139,3 +161,22 @@ def _lattice(shares: Floats) -> Floats:
     points = np.stack([depth, width, 1 - depth - width], axis=1)
     inside = (points >= shares.min(0) - 1e-9) & (points <= shares.max(0) + 1e-9)
     return np.asarray(points[inside.all(1)])
+
+
+def _traces(top: Floats, shares: Floats) -> tuple["pd.DataFrame", Floats]:
+    """Places in steps of _STEP along the traces through `top`: `dimension`, `share`, `optimum`; and their shares."""
+    import pandas as pd
+
+    low, high = shares.min(0) - 1e-9, shares.max(0) + 1e-9
+    frames, along = [], []
+    for index, dimension in enumerate(DIMENSIONS):
+        others = np.delete(top, index)
+        # Of nothing, both others take a half.
+        parts = others / others.sum() if others.sum() > 0 else np.full(2, 0.5)
+        steps = np.arange(-round(1 / _STEP), round(1 / _STEP) + 1)
+        share = top[index] + _STEP * steps
+        points = np.insert((1 - share)[:, None] * parts, index, share, axis=1)
+        inside = ((points >= low) & (points <= high)).all(1)
+        along.append(points[inside])
+        frames.append(pd.DataFrame({"dimension": dimension, "share": share[inside], "optimum": steps[inside] == 0}))
+    return pd.concat(frames, ignore_index=True), np.concatenate(along)

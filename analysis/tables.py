@@ -172,10 +172,7 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
     ]
     if len(judgement.ties) > 1:
         rules = preferred_rules(judgement.table).set_index("fingerprint").loc[list(judgement.ties[1:])]
-        others = [
-            f"({', '.join(_coefficient(rule[name]) for name in ('alpha', 'beta', 'gamma'))})"
-            for rule in rules.to_dict("records")
-        ]
+        others = [_rule_in_brackets(rule) for rule in rules.to_dict("records")]
         lines.append(
             f"A tie of {len(judgement.ties)} networks at {100 * judgement.confidence:g} %, of which the cheapest "
             f"leads: the others are those of {', '.join(others)}"
@@ -184,47 +181,81 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
         lines.append(
             f"Baseline (phi 0): {_interval(vars(baseline))} % top-1, {short(baseline.multiply_adds)} multiply-adds"
         )
-    lines += _separation_lines(judgement) + _surface_lines(judgement)
+    lines += [separation_text(judgement), surface_text(judgement)]
     lines.append(judgement.note[0].upper() + judgement.note[1:])
     return [fill(line, 110, subsequent_indent="  ") for line in lines]
 
 
-def _separation_lines(judgement: "Judgement") -> list[str]:
+def separation_text(judgement: "Judgement") -> str:
+    """How many more seeds would tell the most accurate network of STEP 1 from the next, in words."""
+    from analysis.comparison import preferred_rules
     from analysis.pairs import MOST_SEEDS
 
-    apart = judgement.separation
+    apart, level = judgement.separation, f"{100 * judgement.confidence:g} %"
+    if apart is None and judgement.winner.low != judgement.winner.low:
+        return "One seed a network does not say how many would tell the leaders apart."
+    if apart is None and judgement.table["fingerprint"][judgement.table["seeds"] > 0].nunique() < 2:
+        return "The winner has no rival yet to be told from."
     if apart is None:
-        return []
-    gap = f"The two most accurate networks differ by {100 * apart.gap:.2f} points"
+        return f"The winner is told from every other network of the grid at {level}: that takes no more seeds."
+    rules = preferred_rules(judgement.table).set_index("fingerprint").loc[list(apart.fingerprints)]
+    first, second = (_rule_in_brackets(rule) for rule in rules.to_dict("records"))
+    gap, low, high = (100 * value for value in (apart.gap, apart.low, apart.high))
+    text = (
+        f"The two most accurate networks, those of {first} and {second}, differ by {gap:.2f} points "
+        f"({level} interval {low:.2f} to {high:.2f})."
+    )
     if apart.seeds is None:
-        return [f"{gap}: more than {MOST_SEEDS:,} seeds each could not tell them apart"]
-    return [
-        f"{gap}: were that so, {apart.seeds:,} seeds each, {apart.more:,} more, would tell them apart with a "
-        f"probability of {100 * apart.power:g} %"
-    ]
+        text += f" Were that the truth, and trainings to scatter as these do, {MOST_SEEDS:,} seeds each would not do"
+    else:
+        text += (
+            f" Were that the truth, and trainings to scatter as these do, {apart.seeds:,} seeds each, {apart.more:,} "
+            f"more, would tell them apart with a probability of {100 * apart.power:g} %"
+        )
+    if apart.fewest is None:
+        return f"{text}."
+    return f"{text}; were it the interval's upper end, {apart.fewest:,} each; were they equal, no number would."
 
 
-def _surface_lines(judgement: "Judgement") -> list[str]:
-    from analysis.surface import MOVED
+def surface_text(judgement: "Judgement") -> str:
+    """How sharp the optimum of STEP 1 is, in words."""
+    from analysis.surface import FEWEST, MOVED
 
     surface = judgement.surface
     if surface is None:
-        return []
+        return (
+            f"How sharp the optimum is cannot be said: it takes {FEWEST} networks that have finished and differ in two "
+            "dimensions and in cost."
+        )
     at = ", ".join(
         f"{name} {row['value']:.2f} ({row['low']:.2f}-{row['high']:.2f})"
         for name, row in surface.optimum.to_dict("index").items()
     )
+    edge = ", at the edge of what the grid tried, so that there may be more beyond" if surface.at_edge else ""
     loss, low, high = (100 * value for value in (surface.sharpness, surface.low, surface.high))
-    told = "" if low > 0 else ": there is no peak" if high < 0 else ", which may be nothing: it may be flat"
-    return [
-        f"A quadratic surface through the {surface.networks} networks is highest at {at}; {100 * MOVED:g} % of the "
-        f"growth moved from one dimension to another costs {loss:.2f} ({low:.2f} to {high:.2f}) points{told}"
-    ]
+    level, p = f"{100 * surface.confidence:g} %", f"p = {surface.p_value:.2g} by the F test"
+    if low > 0:
+        told = "so the optimum is sharper than chance would have it"
+    elif high < 0:
+        told = "so it has no peak"
+    elif surface.p_value < 1 - surface.confidence:
+        told = f"so a peak cannot be told from none, though how growth is shared does matter ({p})"
+    else:
+        told = f"so the surface cannot be told from flat ({p})"
+    return (
+        f"A quadratic surface through the {surface.networks} networks is highest at {at}{edge}. By its "
+        f"curvature, {100 * MOVED:g} % of the growth moved from one dimension to another costs {loss:.2f} points "
+        f"({level} interval {low:.2f} to {high:.2f}), {told}."
+    )
 
 
 def rule_in_words(rule: Any) -> str:
     """The coefficients of what has `alpha`, `beta` and `gamma` under these keys."""
     return ", ".join(f"{name} {_coefficient(rule[name])}" for name in ("alpha", "beta", "gamma"))
+
+
+def _rule_in_brackets(rule: Any) -> str:
+    return f"({', '.join(_coefficient(rule[name]) for name in ('alpha', 'beta', 'gamma'))})"
 
 
 def _coefficient(value: float) -> str:

@@ -29,12 +29,17 @@ def cost(network: Any, resolution: int) -> Cost:
     The network may be abstract (`networks.initialise.abstract_network`). Raises UserError where it does not take
     such an image or its work depends on values.
     """
+    return _count(network, _forward(network, resolution, training=False))
+
+
+def _count(network: Any, program: Any) -> Cost:
+    """What the traced program of a network on one image costs."""
     import jax
     from flax import nnx
 
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
     multiply_adds = activations = 0
-    for equation, repeats in _equations(_forward(network, resolution, training=False).jaxpr, 1):
+    for equation, repeats in _equations(program.jaxpr, 1):
         count = _multiply_adds(equation)
         if count is not None:
             multiply_adds += repeats * count
@@ -54,7 +59,8 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
     from scaling_search.networks.initialise import abstract_network
 
     network = abstract_network(family, scale, num_classes)
-    logits = _forward(network, resolution, training=False).out_avals[0].shape
+    evaluation = _forward(network, resolution, training=False)
+    logits = evaluation.out_avals[0].shape
     if logits != (1, num_classes):
         raise UserError(
             f"family {family.name!r} answers one image of {num_classes} classes with logits of shape {logits}",
@@ -63,7 +69,7 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
     # The program in training is the network: it shows dropout, which costs nothing, as well.
     program = str(_forward(network, resolution, training=True))
     # A printed program names Python functions by their addresses, which say nothing of the network.
-    return cost(network, resolution), fingerprint(family.name, re.sub(r"0x[0-9a-f]+", "", program))
+    return _count(network, evaluation), fingerprint(family.name, re.sub(r"0x[0-9a-f]+", "", program))
 
 
 def memory(cost: Cost, resolution: int, batch_size: int) -> int:

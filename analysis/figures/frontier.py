@@ -135,6 +135,8 @@ def _draw_curve(axes: "Axes", models: "pd.DataFrame", curve: _Curve) -> None:
 
 def _draw_frontier(axes: "Axes", measured: "pd.DataFrame") -> None:
     best = measured[measured["on_frontier"]]
+    if len(best) < 2:
+        return
     axes.step(
         best["multiply_adds"],
         100 * best["val_accuracy"],

@@ -67,7 +67,8 @@ def step1_grid(judgement: "Judgement") -> "Figure":
         axes.margins(0.12)
         _draw_alphas(axes, growth, float(table["alpha"].max()))
         if judgement.surface is not None:
-            _draw_surface(axes, growth, judgement.surface, (float(table["alpha"].max()), x.max(), y.max()))
+            largest = (float(table["alpha"].max()), x.max(), y.max())
+            _draw_surface(axes, growth, judgement.surface, largest, np.column_stack([x, y]))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MultipleLocator(0.05))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2f}"))
@@ -114,8 +115,10 @@ def _draw_alphas(axes: "Axes", growth: float, largest: float) -> None:
     axes.set_ylim(bottom, top)
 
 
-def _draw_surface(axes: "Axes", growth: float, surface: "Surface", largest: tuple[float, float, float]) -> None:
-    """Heights of the surface in per cent, up to the largest alpha, beta and gamma of the grid."""
+def _draw_surface(
+    axes: "Axes", growth: float, surface: "Surface", largest: tuple[float, float, float], points: Any
+) -> None:
+    """Heights of the surface in per cent, up to the largest alpha, beta and gamma; labels away from the `points`."""
     from matplotlib.patheffects import withStroke
 
     beta, gamma = np.meshgrid(np.geomspace(*axes.get_xlim(), 120), np.geomspace(*axes.get_ylim(), 120))
@@ -124,5 +127,21 @@ def _draw_surface(axes: "Axes", growth: float, surface: "Surface", largest: tupl
     inside = np.all([(part >= 1) & (part <= most) for part, most in pairs], axis=0)
     heights = np.ma.masked_where(~inside, 100 * surface.predict(alpha, beta, gamma))
     lines = axes.contour(beta, gamma, heights, levels=6, colors=DARK_GREY, linewidths=0.7, linestyles=":", zorder=2)
-    for label in axes.clabel(lines, fontsize=7, fmt="%.1f", zorder=8):
+    corners = [np.asarray(path.vertices) for path in lines.get_paths()]
+    labels = _clear_places(axes, [line for line in corners if len(line)], points)
+    for label in axes.clabel(lines, fontsize=7, fmt="%.1f", manual=labels, zorder=3):
         label.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
+def _clear_places(axes: "Axes", lines: list[Any], points: Any) -> list[tuple[float, float]]:
+    """For each line the place along its middle part that is furthest from the points and from the places before."""
+    taken = axes.transData.transform(points)
+    places = []
+    for corners in lines:
+        middle = corners[len(corners) // 8 : len(corners) - len(corners) // 8]
+        seen = axes.transData.transform(middle)
+        distances = np.linalg.norm(seen[:, None] - taken, axis=-1).min(1)
+        best = int(distances.argmax())
+        taken = np.vstack([taken, seen[best]])
+        places.append((float(middle[best][0]), float(middle[best][1])))
+    return places

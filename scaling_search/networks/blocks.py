@@ -69,7 +69,9 @@ class BatchNorm(nnx.Module):
             )
         y, mean, variance = ops.batch_norm_train(x, scale, bias, self.epsilon, self.activation)
         averages = ops.moving_average([self.mean[...], self.var[...]], [mean, variance], self.momentum)
-        self.mean[...], self.var[...] = averages
+        # mean[...] = would ask a traced value for its sharding, which takes JAX longer the larger the network is.
+        for statistic, average in zip((self.mean, self.var), averages, strict=True):
+            statistic.set_value(average)
         return y
 
 

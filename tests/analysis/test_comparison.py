@@ -192,7 +192,9 @@ def test_the_leaders_are_set_apart_by_the_seeds_that_are_missing(judgement):
     accuracies = judgement.table.drop_duplicates("fingerprint")["val_accuracy"]
     apart = judgement.separation
     assert apart.gap == pytest.approx(accuracies.iloc[0] - accuracies.iloc[1])
+    assert apart.fingerprints == tuple(judgement.table["fingerprint"].drop_duplicates()[:2])
     assert apart.seeds > 3 and apart.more == apart.seeds - 3
+    assert apart.low < apart.gap < apart.high and 1 < apart.fewest < apart.seeds
 
 
 def test_a_small_grid_has_no_surface_and_one_seed_no_separation(new_run):

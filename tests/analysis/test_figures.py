@@ -1,9 +1,10 @@
 import pytest
-from made_up import write_step1
+from made_up import network_at, outcome_of, spec_of, write_step1
 
 from analysis import accuracy_against_multiply_adds, judge, load_run
 from analysis.figures import render
 from scaling_search.rule import Grid
+from scaling_search.trial import to_record
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,15 @@ def test_step_1_alone_and_a_single_seed_can_be_drawn(new_run):
     run = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
     figure = accuracy_against_multiply_adds(run, judge(run.points, run.trials), None)
     assert "winner of STEP 1" in legend_of(figure) and render(figure, "svg")
+
+
+def test_a_frontier_of_one_network_is_no_line_and_has_no_key(new_run):
+    network = network_at(Grid(step=0.1).rules()[0].at(1.0))
+    run = write_step1(new_run, grid=Grid(step=0.1), seeds=())
+    new_run.write_record(to_record(spec_of(network, 0), outcome_of(network, 0)))
+    assert "frontier of what was measured" not in legend_of(
+        accuracy_against_multiply_adds(load_run(run.path), None, None)
+    )
 
 
 def test_step_2_alone_can_be_drawn(whole, step2):

@@ -11,6 +11,7 @@ from made_up import network_at, outcome_of, spec_of, step2_document, write_step1
 
 from analysis.frames import load_run
 from analysis.report import report_page
+from analysis.tables import separation_text, surface_text
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.rule import PAPER_RULE, Grid
@@ -129,7 +130,28 @@ def test_every_network_with_an_accuracy_is_a_point_that_says_all_about_it(page, 
 
 def test_learning_curves_are_there_where_networks_were_looked_at_more_than_once(page):
     figures = [figure["id"] for figure in page.all("figure")]
-    assert figures == ["accuracy", "step1-plot", "curves-train-loss"]
+    assert figures == ["accuracy", "step1-plot", "curves-train-loss", "surface"]
+
+
+def test_it_says_how_sure_step_1_is_and_shows_the_surface(content, page, judgement):
+    text = page.text_of("p")
+    assert separation_text(judgement) in text and surface_text(judgement) in text
+    drawn = content.decode().split('<figure class="figure" id="surface">')[1].split("</figure>")[0]
+    shown = [*re.findall(r'aria-label="([^"]*)"', drawn)]
+    assert drawn.count('class="band"') == 3 and drawn.count('class="line solid"') == 3
+    assert sum(label.startswith("optimum, ") for label in shown) == 3
+    beta = judgement.surface.optimum.loc["beta", "value"]
+    assert all(f"beta {beta:.2f}" in label for label in shown if label.startswith("optimum, "))
+
+
+def test_a_run_without_step_1_is_not_said_to_be_sure_of_it(new_run):
+    assert "How sure" not in page_of(new_run.path).text_of("h2")
+
+
+def test_a_grid_too_small_for_a_surface_says_so_and_has_no_plot_of_it(new_run):
+    page = page_of(write_step1(new_run, grid=Grid(step=0.2)).path)
+    assert "How sharp the optimum is cannot be said" in page.text_of("p")
+    assert "surface" not in [figure["id"] for figure in page.all("figure")]
 
 
 def test_every_control_has_a_label(content):

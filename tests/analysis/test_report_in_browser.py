@@ -144,6 +144,34 @@ def test_each_plot_is_one_stop_of_the_tab_key_and_arrows_walk_its_points(page):
     assert page.switch_to.active_element.get_attribute("type") == "checkbox"
 
 
+def test_the_surface_is_walked_by_keys_and_says_coefficients(page):
+    page.execute_script("document.querySelector('#surface .depth .point').focus()")
+    press(page, Keys.END)
+    details = one(page, "#surface .tip").text
+    assert details.startswith("depth with") and "alpha" in details and "by the surface" in details
+    press(page, Keys.ARROW_UP)
+    assert kind_of(page, page.switch_to.active_element) == "width"
+    assert one(page, "#surface .tip").text.startswith("width with")
+
+
+def test_a_series_goes_with_its_shade_and_its_names(page):
+    for kind in ("found", "found-extrapolated"):
+        assert len([each for each in every(page, f"#accuracy .{kind} .name") if each.is_displayed()]) > 0
+        page.execute_script("arguments[0].click()", one(page, f'#accuracy input[data-kind="{kind}"]'))
+        parts = every(page, f"#accuracy .series.{kind} :is(.name, .band, .line, .marker)")
+        assert parts and not any(part.is_displayed() for part in parts)
+
+
+def test_no_column_is_cut_off_on_paper(browser, file):
+    page = opened(browser, file, (700, 900))
+    try:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert page.execute_script("return document.documentElement.scrollWidth") <= 700
+        assert not one(page, "#step1 thead button").value_of_css_property("content").startswith('"')
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def kind_of(page, point):
     return page.execute_script("return arguments[0].closest('.series').dataset.kind", point)
 

@@ -62,6 +62,18 @@ def test_the_grid_marks_ties_winner_and_the_papers_rule(judgement):
     assert len(star.get_offsets()) == 1
 
 
+def test_labels_of_the_surface_keep_off_the_points(judgement):
+    axes = step1_grid(judgement).axes[0]
+    axes.get_figure().draw_without_rendering()
+    labels = [text for text in axes.texts if text.get_text().replace(".", "").isdigit()]
+    places = axes.transData.transform(axes.collections[0].get_offsets())
+    middles = [axes.transData.transform(label.get_position()) for label in labels]
+    assert len(labels) > 3
+    # A marker is 8 points across; the label is written over none.
+    pixels = axes.get_figure().dpi / 72
+    assert all(np.linalg.norm(places - middle, axis=1).min() > 4 * pixels for middle in middles)
+
+
 def test_distributions_name_their_networks_and_step_from_0_to_1(whole):
     networks = run_means(whole.trials)
     figure = error_distributions({"one": networks, "other": networks[:5], "none": networks[:0]})

@@ -48,7 +48,37 @@ def test_predictions_are_highest_at_the_optimum():
 
 def test_a_peak_beyond_the_grid_is_put_at_its_edge():
     surface = fit_surface(networks(peak=(0.9, 0.05, 0.05)))
-    assert surface.optimum.loc["alpha", "value"] == pytest.approx(1.4, abs=0.03)
+    assert surface.optimum.loc["alpha", "value"] == pytest.approx(1.4, abs=0.03) and surface.at_edge
+    assert not fit_surface(networks()).at_edge
+
+
+def test_traces_run_through_the_optimum_within_what_was_tried_and_are_the_surface():
+    surface = fit_surface(networks(noise=0.01, random=np.random.default_rng(4)))
+    traces = surface.traces
+    shares = shares_of(traces)
+    assert traces["accuracy"].to_numpy() == pytest.approx(
+        surface.predict(*traces[["alpha", "beta", "gamma"]].to_numpy().T)
+    )
+    assert (shares >= shares_of(RULES).min(0) - 1e-6).all() and (shares <= shares_of(RULES).max(0) + 1e-6).all()
+    assert (traces["low"] < traces["accuracy"]).all() and (traces["accuracy"] < traces["high"]).all()
+    for column, (dimension, trace) in enumerate(traces.groupby("dimension", sort=False)):
+        assert dimension == ("depth", "width", "resolution")[column]
+        assert trace["share"].is_monotonic_increasing
+        assert trace["share"].to_numpy() == pytest.approx(shares[trace.index, column])
+        (top,) = trace[trace["optimum"]].to_dict("records")
+        assert [top["alpha"], top["beta"], top["gamma"]] == pytest.approx(surface.optimum["value"].tolist())
+        others = np.delete(shares[trace.index], column, axis=1)
+        assert others[:, 0] / others.sum(1) == pytest.approx(others[0, 0] / others[0].sum())
+
+
+def test_intervals_of_the_traces_cover_the_truth_as_often_as_they_say():
+    random = np.random.default_rng(5)
+    inside = []
+    for _ in range(60):
+        traces = fit_surface(networks(noise=0.004, random=random)).traces
+        truth = 0.9 - 0.4 * ((shares_of(traces) - [0.3, 0.3, 0.4]) ** 2).sum(1) + 0.02 * np.log2(TOTAL).mean()
+        inside.append(((traces["low"] <= truth) & (truth <= traces["high"])).mean())
+    assert 0.9 < np.mean(inside) < 0.99
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from made_up import BASELINE_COST, CONFIG, outcome_of, step2_document, write_step1
 
 from analysis import judge, load_run, published_table, step2_table, tables
-from analysis.tables import render, short, step1_text, step2_text
+from analysis.tables import render, separation_text, short, step1_text, step2_text, surface_text
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 from scaling_search.trial import Outcome
@@ -87,12 +88,39 @@ def test_step_1_names_winner_and_tie_in_words(judgement):
 
 def test_step_1_says_how_many_seeds_more_it_takes_and_how_sharp_the_optimum_is(judgement):
     text, apart = " ".join(step1_text(judgement).split()), judgement.separation
-    assert (
-        f"differ by {100 * apart.gap:.2f} points: were that so, {apart.seeds} seeds each, {apart.seeds - 3} mo" in text
-    )
+    gap, low, high = (f"{100 * value:.2f}" for value in (apart.gap, apart.low, apart.high))
+    assert f"differ by {gap} points (95 % interval {low} to {high})" in text
+    assert f"{apart.seeds} seeds each, {apart.seeds - 3} more, would tell them apart with a probability of 80 %" in text
+    assert f"were it the interval's upper end, {apart.fewest} each; were they equal, no number would" in text
     row = judgement.surface.optimum.loc["beta"]
     assert f"beta {row['value']:.2f} ({row['low']:.2f}-{row['high']:.2f})" in text
-    assert f"costs {100 * judgement.surface.sharpness:.2f} (" in text
+    assert f"costs {100 * judgement.surface.sharpness:.2f} points (95 % interval" in text
+
+
+def test_what_is_known_of_the_surface_is_said_and_no_more(judgement):
+    def said(**values):
+        return surface_text(replace(judgement, surface=replace(judgement.surface, **values)))
+
+    assert "sharper than chance" in said(low=0.01, high=0.03, p_value=0.001)
+    assert "no peak" in said(low=-0.03, high=-0.01, p_value=0.001)
+    assert "cannot be told from none" in said(low=-0.01, high=0.03, p_value=0.001)
+    assert "cannot be told from flat" in said(low=-0.01, high=0.03, p_value=0.3)
+    assert "at the edge" in said(at_edge=True) and "at the edge" not in said(at_edge=False)
+    assert "cannot be said" in surface_text(replace(judgement, surface=None))
+
+
+def test_what_would_tell_the_leaders_apart_is_said_where_seeds_can(judgement):
+    def said(**values):
+        return separation_text(replace(judgement, separation=replace(judgement.separation, **values)))
+
+    assert "10,000 seeds each would not do; were it" in said(seeds=None, more=None)
+    assert said(seeds=None, more=None, fewest=None).endswith("10,000 seeds each would not do.")
+    alone = replace(judgement, separation=None)
+    assert "takes no more seeds" in separation_text(alone)
+    unsure = replace(alone, winner=replace(alone.winner, low=float("nan")))
+    assert "One seed a network" in separation_text(unsure)
+    only = alone.table[alone.table["fingerprint"] == alone.winner.fingerprint]
+    assert "no rival yet" in separation_text(replace(alone, table=only))
 
 
 def test_step_1_has_a_line_a_point_and_the_numbers_of_a_network_once(judgement):
