@@ -14,6 +14,7 @@ _ROOMS = {
     "compound_scaling": "figures",
     "error_distributions": "figures",
     "learning_curves": "figures",
+    "search_progress": "figures",
     "single_dimension_scaling": "figures",
     "step1_grid": "figures",
     "width_scaling": "figures",

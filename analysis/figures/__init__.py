@@ -7,6 +7,7 @@ from analysis.figures.grid import step1_grid
 from analysis.figures.learning_curves import learning_curves
 from analysis.figures.model_size import accuracy_against_size
 from analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
+from analysis.figures.search_progress import search_progress
 from analysis.figures.style import render
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "error_distributions",
     "learning_curves",
     "render",
+    "search_progress",
     "single_dimension_scaling",
     "step1_grid",
     "width_scaling",

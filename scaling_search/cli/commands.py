@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -541,10 +542,10 @@ def _replayed(options: list[str]) -> RunConfig | None:
     """The config of the recorded table that options name, or None."""
     from scaling_search.recorded import RecordedTable
 
-    for index, option in enumerate(options):
+    for option, value in pairwise([*options, ""]):
         name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or index + 1 < len(options)):
-            return RecordedTable(Path(given if equals else options[index + 1]).expanduser()).config()
+        if name == "--replay" and (equals or value):
+            return RecordedTable(Path(given if equals else value).expanduser()).config()
     return None
 
 

@@ -1,6 +1,7 @@
 """`nas`, what it finds as the baseline of `run`, and `latency`."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.cli import BEGAN
 from scaling_search.cli.execution import execute, open_images
+from scaling_search.cli.flags import flags_of
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, print_rows, write_outputs
 from scaling_search.cli.timings import Timings
@@ -171,9 +173,10 @@ def _announce(found: "Search", display: ProgressDisplay) -> None:
 
 def _say_what_next(directory: RunDirectory, config: NasConfig) -> None:
     best = (directory.document(NAME) or {})["best"]
-    given = "" if config.data == NasConfig().data else f" --data {config.data}"
+    # Trained on other images or otherwise, rules would be compared by another yardstick than architectures were.
+    shared = {name: value for name, value in to_dict(config).items() if name in ("data", "split", "recipe")}
+    words = ["run", "--phi", "1", "--baseline", str(directory.path), "--name", f"{directory.path.name}-scaled"]
+    words += flags_of(shared, to_dict(RunConfig()))
     print(
-        f"best architecture: {' '.join(best['options'])}\n"
-        f"scale it: scaling-search run --phi 1 --baseline {directory.path} --name {directory.path.name}-scaled{given}",
-        file=sys.stderr,
+        f"best architecture: {' '.join(best['options'])}\nscale it: scaling-search {shlex.join(words)}", file=sys.stderr
     )

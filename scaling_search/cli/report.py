@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling_search.config import QUICK, RunConfig, run_config_from_dict, to_dict
+from scaling_search.cli.flags import flags_of
+from scaling_search.config import QUICK, NasConfig, RunConfig, nas_config_from_dict, run_config_from_dict, to_dict
 from scaling_search.errors import UserError
 from scaling_search.store import RunDirectory, open_run
 
@@ -155,12 +156,17 @@ def _rendered(directory: RunDirectory, *, watch: bool = False) -> bytes:
 
 def command_of(directory: RunDirectory, run: "Run") -> str:
     """What to type to have the same run again, as a POSIX shell reads it: only what differs from the defaults."""
+    search = (directory.document("nas") or {}).get("config")
     try:
         config = run_config_from_dict(run.manifest["config"])
+        nas = None if search is None else nas_config_from_dict(search)
     except UserError:
         # A run of another version: what its options were called is not known here.
         return shlex.join(["scaling-search", "resume", str(directory.path)])
-    words = _method_words(run, config) if run.sweep.empty else _sweep_words(directory, run, config)
+    if nas is not None:
+        words = ["nas", *flags_of(to_dict(nas), to_dict(NasConfig()))]
+    else:
+        words = _method_words(run, config) if run.sweep.empty else _sweep_words(directory, run, config)
     return shlex.join(["scaling-search", *words])
 
 
@@ -172,8 +178,8 @@ def _method_words(run: "Run", config: RunConfig) -> list[str]:
     if run.points.empty and not run.models.empty:
         rule = run.models[run.models["coefficients"] == "found"].iloc[0]
         words = ["step2", "--coefficients", *(str(rule[name]) for name in ("alpha", "beta", "gamma"))]
-    flags, quick = (_flags(to_dict(config), to_dict(default)) for default in (RunConfig(), QUICK))
-    return [*words, *min(flags, ["--quick", *quick], key=len)]
+    given, quick = (flags_of(to_dict(config), to_dict(default)) for default in (RunConfig(), QUICK))
+    return [*words, *min(given, ["--quick", *quick], key=len)]
 
 
 def _sweep_words(directory: RunDirectory, run: "Run", config: RunConfig) -> list[str]:
@@ -189,7 +195,7 @@ def _sweep_words(directory: RunDirectory, run: "Run", config: RunConfig) -> list
             "init": init.get("weights"),
             "trained": init.get("trained", "all"),
         }
-        return ["train", *_flags(given, to_dict(Train()))]
+        return ["train", *flags_of(given, to_dict(Train()))]
     factors = {
         name: run.sweep[name][run.sweep["scaling"] == name].tolist() for name in ("depth", "width", "resolution")
     }
@@ -201,16 +207,4 @@ def _sweep_words(directory: RunDirectory, run: "Run", config: RunConfig) -> list
         **{f"{name}s": values or usual[f"{name}s"] for name, values in factors.items()},
         "compound_scale": compound[0] if compound else usual["compound_scale"],
     }
-    return ["sweep", *_flags(given, usual), *["--compound"] * bool(compound)]
-
-
-def _flags(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> list[str]:
-    """The options of which `usual` has the defaults and whose values in `given` are others."""
-    flags: list[str] = []
-    for key in (key for key in usual if key in given):
-        name, value = f"{prefix}{key.replace('_', '-')}", given[key]
-        if isinstance(value, dict):
-            flags += _flags(value, usual[key], f"{name}.")
-        elif value != usual[key]:
-            flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return flags
+    return ["sweep", *flags_of(given, usual), *["--compound"] * bool(compound)]

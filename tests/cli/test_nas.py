@@ -2,16 +2,20 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+import tyro
 
 from scaling_search.cli import main
+from scaling_search.cli.commands import Run
 from scaling_search.cli.nas import with_baseline
-from scaling_search.config import NasConfig, RunConfig, to_dict
+from scaling_search.config import SHORT_RECIPE, NasConfig, RunConfig, Split, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import EFFICIENTNET_B0
@@ -49,6 +53,19 @@ def test_bad_input_is_one_line(words, complaint, capsys, tmp_path, monkeypatch):
     (line,) = capsys.readouterr().err.splitlines()
     assert stop.value.code == 2 and complaint in line
     assert not list(tmp_path.iterdir())
+
+
+def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path, capsys):
+    from scaling_search.cli.nas import _say_what_next
+
+    directory = finished(tmp_path, family="mnasnet_tiny", options=["architecture=a"])
+    config = NasConfig(data="idx:some where", split=Split(train=0.1), recipe=replace(SHORT_RECIPE, epochs=4))
+    _say_what_next(directory, config)
+    program, name, *words = shlex.split(capsys.readouterr().err.splitlines()[-1].removeprefix("scale it: "))
+    options = tyro.cli(Run, args=words, **Run.defaults(words), config=(tyro.conf.FlagCreatePairsOff,))
+    assert (program, name, options.baseline) == ("scaling-search", "run", str(directory.path))
+    asked = options.config
+    assert (asked.data, asked.split, asked.recipe) == (config.data, config.split, config.recipe)
 
 
 def finished(place, name="nas-digits", **best):
@@ -192,3 +209,7 @@ def test_the_comparison_of_strategies_works(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "nas.json").read_text())
     assert found["strategies"].keys() == {"random", "evolution"} and "synflow" in found["scores"]
+    peer = found["peers"]["mobilenet_v2"]
+    target = json.loads((tmp_path / "runs" / "random-0" / "nas.json").read_text())["target"]
+    assert peer["multiply_adds"] == pytest.approx(target, rel=0.2) and 0 < peer["mean"][0] < 1
+    assert (tmp_path / "nas_strategies.png").read_bytes().startswith(b"\x89PNG")

@@ -13,9 +13,9 @@ import tyro
 
 from analysis.frames import load_run
 from scaling_search.cli import main
-from scaling_search.cli.commands import Run, Step2, Sweep, Train
+from scaling_search.cli.commands import Nas, Run, Step2, Sweep, Train
 from scaling_search.cli.report import ReportServer, command_of
-from scaling_search.config import QUICK, Recipe, RunConfig, to_dict
+from scaling_search.config import QUICK, NasConfig, Recipe, RunConfig, Split, to_dict
 from scaling_search.rule import Grid, Scale
 from scaling_search.store import RunDirectory, start_run
 from scaling_search.trial import Network
@@ -87,6 +87,21 @@ def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):
     run.write_document("manifest", {"config": to_dict(config)})
     name, options = options_of(command_of(run, load_run(run.path)), Run)
     assert name == "run" and options.config == config
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NasConfig(),
+        NasConfig(strategy="tpe", metric="params", target_params="4M", split=Split(train=0.1), recipe=Recipe(epochs=3)),
+        NasConfig(name="mine", family_options=("depth=0.33", "width=0.5"), reuse=("runs/other",), halving=3),
+    ],
+)
+def test_the_command_of_a_search_asks_for_the_same_config(tmp_path, config):
+    run = start_run(replace(config.run_config("mnasnet_tiny"), runs=str(tmp_path)), "made-up:0")
+    run.write_document("nas", {"config": to_dict(config), "networks": {}, "tried": []})
+    name, options = options_of(command_of(run, load_run(run.path)), Nas)
+    assert name == "nas" and options.config == config
 
 
 def network(scale):

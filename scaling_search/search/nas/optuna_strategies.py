@@ -8,15 +8,23 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from scaling_search.errors import UserError
 from scaling_search.search.nas.result import Result
-from scaling_search.search.nas.space import Genotype
+from scaling_search.search.nas.space import Genotype, draw
 
 
 class _Study:
-    """Genotypes as trials of an Optuna study, each decision a categorical parameter."""
+    """Genotypes as trials of an Optuna study, each decision a categorical parameter.
 
-    def __init__(self, sizes: Sequence[int], sampler: Any, directions: Sequence[str]) -> None:
+    What comes before a sampler has anything to go by, `FIRST` proposals, is drawn as random search draws from the same
+    seed: so strategies are compared by what they learn, and share those trials.
+    """
+
+    FIRST: int
+
+    def __init__(self, sizes: Sequence[int], seed: int, sampler: Any, directions: Sequence[str]) -> None:
         optuna = _optuna()
         logging.getLogger("optuna").setLevel(logging.WARNING)
         self._failed = optuna.trial.TrialState.FAIL
@@ -25,6 +33,9 @@ class _Study:
             str(number): optuna.distributions.CategoricalDistribution(range(size)) for number, size in enumerate(sizes)
         }
         self._asked: dict[Genotype, deque[Any]] = defaultdict(deque)
+        rng = np.random.default_rng(seed)
+        for _ in range(self.FIRST):
+            self._study.enqueue_trial(dict(zip(self._decisions, draw(sizes, rng), strict=True)))
 
     def ask(self, count: int) -> list[Genotype]:
         """Starts so many trials."""
@@ -52,8 +63,11 @@ class _Study:
 class TPE(_Study):
     """The tree-structured Parzen estimator (Bergstra et al., 2011), on the reward; its first ten are random."""
 
+    FIRST = 10
+
     def __init__(self, sizes: Sequence[int], seed: int) -> None:
-        super().__init__(sizes, _optuna().samplers.TPESampler(seed=seed), ["maximize"])
+        sampler = _optuna().samplers.TPESampler(n_startup_trials=self.FIRST, seed=seed)
+        super().__init__(sizes, seed, sampler, ["maximize"])
 
     def _values(self, result: Result) -> list[float]:
         assert result.reward is not None
@@ -66,11 +80,11 @@ class NSGA2(_Study):
     It needs no reward, but seeks the frontier of accuracy against cost.
     """
 
-    POPULATION = 20
+    FIRST = 20
 
     def __init__(self, sizes: Sequence[int], seed: int) -> None:
-        sampler = _optuna().samplers.NSGAIISampler(population_size=self.POPULATION, seed=seed)
-        super().__init__(sizes, sampler, ["maximize", "minimize"])
+        sampler = _optuna().samplers.NSGAIISampler(population_size=self.FIRST, seed=seed)
+        super().__init__(sizes, seed, sampler, ["maximize", "minimize"])
 
     def _values(self, result: Result) -> list[float]:
         assert result.accuracy is not None

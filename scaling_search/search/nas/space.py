@@ -73,6 +73,11 @@ def sizes(space: Space) -> tuple[int, ...]:
     return tuple(len(choices) for choices in space.decisions.values())
 
 
+def draw(sizes: Sequence[int], rng: np.random.Generator) -> Genotype:
+    """One uniform draw from decisions of so many choices."""
+    return tuple(rng.integers(0, sizes).tolist())
+
+
 def random_genotypes(space: Space, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Uniform draws, (count, decisions)."""
     every = sizes(space)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scaling_search.errors import UserError
 from scaling_search.search.nas.optuna_strategies import NSGA2, TPE
 from scaling_search.search.nas.result import Result
-from scaling_search.search.nas.space import Genotype
+from scaling_search.search.nas.space import Genotype, draw
 
 
 class Strategy(Protocol):
@@ -40,7 +40,7 @@ class RandomSearch:
 
     def ask(self, count: int) -> list[Genotype]:
         """Draws each decision."""
-        return [_draw(self._sizes, self._rng) for _ in range(count)]
+        return [draw(self._sizes, self._rng) for _ in range(count)]
 
     def tell(self, results: Sequence[Result]) -> None:
         """Takes no notice."""
@@ -65,7 +65,7 @@ class RegularisedEvolution:
     def ask(self, count: int) -> list[Genotype]:
         """Draws until the population is full, then mutates."""
         if len(self._population) < self.POPULATION:
-            return [_draw(self._sizes, self._rng) for _ in range(count)]
+            return [draw(self._sizes, self._rng) for _ in range(count)]
         return [self._mutated(self._parent()) for _ in range(count)]
 
     def tell(self, results: Sequence[Result]) -> None:
@@ -138,10 +138,6 @@ class PolicyGradient:
             surprise = np.log(policy) - (policy * np.log(policy)).sum()
             logits = logits + self.RATE * (gradient - self.ENTROPY * policy * surprise)
         return logits
-
-
-def _draw(sizes: Sequence[int], rng: np.random.Generator) -> Genotype:
-    return tuple(rng.integers(0, sizes).tolist())
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,6 +61,15 @@ def test_first_questions_are_spread_over_the_space(name):
         assert set(column) == set(range(size))
 
 
+@pytest.mark.parametrize(("other", "count"), [("evolution", 20), ("tpe", 10), ("nsga2", 20)])
+def test_strategies_share_their_first_draws_with_random_search(other, count):
+    if other in ("tpe", "nsga2"):
+        pytest.importorskip("optuna")
+    asked = [[one for batch in followed(name, 5, 5) for one in batch] for name in ("random", other)]
+    assert asked[0][:count] == asked[1][:count]
+    assert asked[0] != asked[1]
+
+
 def test_what_was_rejected_or_failed_ends_nothing(name):
     def judge(genotype):
         return Result(genotype, None) if genotype[0] == 0 else made_up(genotype)
