@@ -16,6 +16,7 @@ DIMENSIONS = ("depth", "width", "resolution")
 NEEDED = (*DIMENSIONS, "multiply_adds", "val_accuracy")
 """Columns that a frame of networks by their scales has."""
 BEST = "best of the three"
+_BETTER, _WORSE, _NEITHER = "compound is better", "compound is worse", "not told apart"
 
 Contrast = dict[str, float]
 """A sum of mean accuracies: the weight of each network by its fingerprint."""
@@ -32,8 +33,22 @@ class AgainstSingle:
     `high`, `fingerprint`. A network beyond the ends of a curve has no row for it."""
     means: "pd.DataFrame"
     """One row a dimension: `dimension`, `networks` (how many are compared), `difference` (their mean), `low`, `high`,
-    `verdict` ("compound is better", "compound is worse" or "not told apart")."""
+    `verdict` ("compound is better", "compound is worse" or "not told apart") by the interval."""
     confidence: float
+
+    @property
+    def answer(self) -> str:
+        """Whether compound scaling beats depth, width and resolution alone, in words.
+
+        To beat all three each verdict must hold, so that there is no need to adjust for their number.
+        """
+        verdicts = self.means[self.means["dimension"] != BEST].groupby("verdict", sort=False)["dimension"].agg(list)
+        said = [
+            f"{words} {_listed(verdicts[verdict])} alone"
+            for verdict, words in ((_BETTER, "beats"), (_WORSE, "loses to"), (_NEITHER, "is not told apart from"))
+            if verdict in verdicts
+        ]
+        return f"compound scaling {', '.join(said)}"
 
 
 def measured(trials: "pd.DataFrame") -> "pd.DataFrame":
@@ -173,7 +188,11 @@ def _interval(contrast: Contrast, seeds: SeedMeans, confidence: float) -> dict[s
     return {"difference": difference, "low": difference - half, "high": difference + half}
 
 
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+
+
 def _verdict(row: dict[str, Any]) -> str:
     if row["low"] > 0:
-        return "compound is better"
-    return "compound is worse" if row["high"] < 0 else "not told apart"
+        return _BETTER
+    return _WORSE if row["high"] < 0 else _NEITHER

@@ -60,6 +60,24 @@ def test_the_verdict_falls_as_the_truth_does(points, verdict):
     assert set(found.means["verdict"].iloc[:3]) == {verdict}
 
 
+@pytest.mark.parametrize(
+    ("gains", "answer"),
+    [
+        ((-0.03, -0.03, -0.03), "beats depth, width and resolution alone"),
+        ((-0.03, 0.0, 0.03), "beats depth alone, loses to resolution alone, is not told apart from width alone"),
+    ],
+)
+def test_the_answer_names_what_compound_scaling_beats(gains, answer):
+    def accuracy(scale):
+        grown = [index for index, factor in enumerate(scale) if factor > 1]
+        return in_log(scale) + (gains[grown[0]] if len(grown) == 1 else 0.0)
+
+    # Curves that begin away from the baseline, which has no gain.
+    near = [(1.1, 1, 1), (1, 1.1, 1), (1, 1, 1.1)]
+    found = compound_against_single(trials(accuracy, (*ALONE, *near, *COMPOUND), noise=0.001))
+    assert found.answer == f"compound scaling {answer}"
+
+
 def test_what_seeds_do_to_all_networks_alike_cancels():
     calm, shaken = (
         compound_against_single(trials(bonus(0.01), seeds=seeds, noise=0.004)) for seeds in ((0, 0, 0), (0, 0.1, -0.2))
