@@ -214,6 +214,6 @@ def _finish(axes: "Axes", networks: "pd.DataFrame", *, narrow: bool = False) -> 
     spread = networks["multiply_adds"].max() / networks["multiply_adds"].min()
     subs = (1.0, 3.0) if narrow and spread > 8 else (1.0, 2.0, 5.0)
     log_size(axes, (1.0,) if spread > (60 if narrow else 300) else subs)
-    axes.margins(x=0.18 if narrow else 0.06, y=0.14)
+    axes.margins(x=0.23 if narrow else 0.06, y=0.14)
     axes.tick_params(labelsize=8)
     plain_axes(axes)
