@@ -9,6 +9,8 @@ from typing import Any
 _ROOMS = {
     "Judgement": "comparison",
     "judge": "comparison",
+    "AgainstSingle": "dimensions",
+    "compound_against_single": "dimensions",
     "accuracy_against_multiply_adds": "figures",
     "accuracy_against_size": "figures",
     "compound_scaling": "figures",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.dimensions import DIMENSIONS, NEEDED, alone, compounds, measured
 from analysis.figures.style import (
     ACCURACY,
     DARK_GREY,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LETTERS = {"width": "w", "depth": "d", "resolution": "r"}
-_NEEDED = ("depth", "width", "resolution", "multiply_adds", "val_accuracy")
 _COST = "multiply-adds for one image (log scale)"
 
 
@@ -101,7 +101,7 @@ def compound_scaling(trials: "pd.DataFrame", accuracy: str = ACCURACY) -> "Figur
     """
     networks = _networks(trials)
     curves = {dimension: _alone(networks, dimension) for dimension in _LETTERS}
-    compound = networks[(networks[list(_LETTERS)] > 1 + 1e-9).all(axis=1)]
+    compound = compounds(networks)
     missing = [] if len(compound) else ["networks with depth, width and resolution all scaled"]
     if all(curve is None for curve in curves.values()):
         missing.insert(0, "the baseline and networks with one of depth, width, resolution scaled")
@@ -141,22 +141,18 @@ def _networks(trials: "pd.DataFrame") -> "pd.DataFrame":
     """One row a network that has an accuracy and factors, with `low` and `high`: NaN where nothing tells them."""
     from analysis.means import run_means
 
-    missing = [name for name in _NEEDED if name not in trials.columns]
-    if missing:
-        raise UserError(f"a frame without {', '.join(missing)} given", f"it has {', '.join(_NEEDED)}")
-    measured = trials[trials[list(_NEEDED)].notna().all(axis=1)]
-    if "seed" not in measured.columns:
-        return measured.assign(low=float("nan"), high=float("nan"))
+    rows = measured(trials)
+    if "seed" not in rows.columns:
+        return rows.assign(low=float("nan"), high=float("nan"))
     # A trial that several runs share counts once.
-    measured = measured.drop_duplicates("key")
-    networks = measured.drop_duplicates("fingerprint").set_index("fingerprint")[list(_NEEDED[:-1])]
-    return networks if networks.empty else networks.join(run_means(measured), how="inner")
+    rows = rows.drop_duplicates("key")
+    networks = rows.drop_duplicates("fingerprint").set_index("fingerprint")[list(NEEDED[:-1])]
+    return networks if networks.empty else networks.join(run_means(rows), how="inner")
 
 
 def _alone(networks: "pd.DataFrame", dimension: str) -> "pd.DataFrame | None":
     """The baseline and the networks that differ from it in `dimension` alone; None where there are none."""
-    others = [name for name in _LETTERS if name != dimension]
-    curve = networks[((networks[others] - 1).abs() < 1e-9).all(axis=1)].sort_values(dimension, kind="stable")
+    curve = alone(networks, dimension)
     return curve if curve[dimension].nunique() > 1 else None
 
 
@@ -181,7 +177,7 @@ def _draw_compound(axes: "Axes", networks: "pd.DataFrame", compound: "pd.DataFra
 
     from analysis.pareto import frontier
 
-    baseline = networks[((networks[list(_LETTERS)] - 1).abs() < 1e-9).all(axis=1)]
+    baseline = networks[((networks[list(DIMENSIONS)] - 1).abs() < 1e-9).all(axis=1)]
     best = frontier(pd.concat([baseline, compound]))
     all_joined = len(best) == len(baseline) + len(compound)
     axes.plot(
@@ -218,6 +214,6 @@ def _finish(axes: "Axes", networks: "pd.DataFrame", *, narrow: bool = False) -> 
     spread = networks["multiply_adds"].max() / networks["multiply_adds"].min()
     subs = (1.0, 3.0) if narrow and spread > 8 else (1.0, 2.0, 5.0)
     log_size(axes, (1.0,) if spread > (60 if narrow else 300) else subs)
-    axes.margins(x=0.18 if narrow else 0.06, y=0.14)
+    axes.margins(x=0.23 if narrow else 0.06, y=0.14)
     axes.tick_params(labelsize=8)
     plain_axes(axes)

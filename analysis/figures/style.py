@@ -44,13 +44,17 @@ _NO_DATES: dict[str, dict[str, None]] = {
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator["Figure"]:
-    """An empty figure of this size in inches, in the house's style. No global state of matplotlib is touched."""
+    """An empty figure of this size in inches, in the house's style. No global state of matplotlib is touched.
+
+    A notebook shows it where it is the value of a cell.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+
+    from analysis.figures.inline import InlineFigure
 
     with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = InlineFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         lay_out_once(figure)

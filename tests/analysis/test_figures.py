@@ -22,6 +22,12 @@ def test_the_same_figure_gives_the_same_bytes(figure, format, start):
     assert picture.startswith(start) and picture == render(figure, format)
 
 
+def test_a_notebook_shows_a_figure_at_its_size(figure):
+    picture, size = figure._repr_png_()
+    assert picture == render(figure, "png")
+    assert [size["width"], size["height"]] == pytest.approx(100 * figure.get_size_inches())
+
+
 def test_a_picture_has_no_date_and_embeds_its_letters(figure):
     svg = render(figure, "svg")
     assert b"<dc:date>" not in svg and b"<text" not in svg
