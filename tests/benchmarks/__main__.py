@@ -93,7 +93,8 @@ def _programs(folder: Path, options: argparse.Namespace) -> Any:
     counts = programs.counting(2 if options.smoke else 200)
     print(f"counted from the plan as traced: {counts['equal']} of {counts['scales']} random scales", flush=True)
     yield "counting", counts
-    found = programs.compiling(folder, 1 if options.smoke else 3)
+    smallest = {"setting": steps.Setting("efficientnet_b0", 32, 4), "rounds": 1, "sides": ["ours"]}
+    found = programs.compiling(folder, **(smallest if options.smoke else {}))
     print("\nbefore the first step of B0 at 224 px, batch 16, seconds")
     for name, seconds in found.items():
         print(f"  {name:<17}" + "  ".join(f"{phase} {value:5.2f}" for phase, value in seconds.items()), flush=True)

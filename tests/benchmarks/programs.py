@@ -5,11 +5,14 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.search import PROGRAM
 from tests.benchmarks.steps import Setting, Side
+
+B0 = Setting("efficientnet_b0", 224, 16)
 
 
 def costing(count: int = 2000) -> dict[str, float]:
@@ -42,10 +45,15 @@ def counting(count: int = 200) -> dict[str, int]:
     return {"scales": count, "equal": equal}
 
 
-def compiling(folder: Path, rounds: int = 3) -> dict[str, dict[str, float]]:
-    """Seconds to build B0 at 224 px, trace and compile its programs, cold and from the cache; the least of each."""
-    setting, found = Setting("efficientnet_b0", 224, 16), {}
-    for name in ("ours", "ours pure"):
+def compiling(
+    folder: Path,
+    setting: Setting = B0,
+    rounds: int = 3,
+    sides: Sequence[str] = ("ours", "ours pure"),
+) -> dict[str, dict[str, float]]:
+    """Seconds to build a network, trace and compile its programs, cold and from the cache; the least of each."""
+    found = {}
+    for name in sides:
         starts: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
         for number in range(rounds):
             for kind in starts:

@@ -162,7 +162,8 @@ def test_one_worker_gives_the_same_numbers(killed, folder):
 
 @pytest.mark.slow
 def test_step_1_runs_on_what_was_found(killed, folder):
-    done = command(folder, "step1", "--quick", "--baseline", "runs/nas-digits", "--name", "scaled", "--format", "json")
+    small = ("--grid.step", "0.2", "--grid.alpha-max", "1", "--recipe.epochs", "1", "--seeds", "2", "--format", "json")
+    done = command(folder, "step1", "--baseline", "runs/nas-digits", "--name", "scaled", *small)
     assert done.returncode == 0, done.stderr
     assert {row["network"] for row in json.loads(done.stdout)["step1"]} == {"mnasnet_tiny"}
 
@@ -170,12 +171,13 @@ def test_step_1_runs_on_what_was_found(killed, folder):
 @pytest.mark.slow
 def test_latency_as_the_metric_is_measured_once_and_kept(folder):
     pytest.importorskip("optuna")
-    words = (*FAST, "--metric", "latency", "--strategy", "tpe", "--halving", "2", "--name", "quick", "--format", "json")
+    words = ("nas", "--trials", "2", "--batch", "1", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "2")
+    words += ("--metric", "latency", "--strategy", "tpe", "--halving", "2", "--name", "quick", "--format", "json")
     done = command(folder, *words)
     assert done.returncode == 0, done.stderr
     file = folder / "runs" / "quick" / "latencies.json"
     measured = json.loads(file.read_text())
-    assert len(measured) == 5 and all(one["median"] > 0 for one in measured.values())
+    assert len(measured) == 3 and all(one["median"] > 0 for one in measured.values())
     rows = {row["fingerprint"]: row for row in json.loads(done.stdout)["nas"]}
     assert all(rows[name]["cost"] == measured[name]["median"] for name in rows)
     again = command(folder, *words)
