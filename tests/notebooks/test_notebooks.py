@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,13 @@ import nbclient
 import nbformat
 import pytest
 
+from scaling_search.cli import commands, main
+from scaling_search.recorded import RecordedTable
+from scaling_search.search.candidates import family_of, network_at
+from scaling_search.search.sweep import parse_scale, scales
+
 ROOT = Path(__file__).parents[2]
+TABLE = RecordedTable(ROOT / "tables" / "fashion_mnist.parquet")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -32,6 +39,35 @@ def test_it_begins_by_saying_what_it_shows_and_its_links_lead_somewhere(path):
     assert words[0].startswith("# ")
     for link in re.findall(r"\]\(([^)#:]+)\)", "\n".join(words)):
         assert (path.parent / link).exists(), link
+
+
+def commands_of(path):
+    """The commands in a notebook's first cell that train, as lists of words, their variables filled in."""
+    text = "".join(cells_of(path, "markdown")[0]["source"]).replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    same = next((shlex.split(line)[0].partition("=")[2] for line in lines if line.startswith("SAME=")), "")
+    return [shlex.split(line.replace("$SAME", same))[1:] for line in lines if "$SAME" in line]
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if commands_of(path)], ids=lambda path: path.stem)
+def test_its_commands_are_those_that_made_the_table(path, monkeypatch):
+    parsed = []
+    for kind in (commands.Run, commands.Sweep):
+        monkeypatch.setattr(kind, "execute", lambda command: parsed.append(command))
+    for words in commands_of(path):
+        main(words)
+    config = TABLE.config()
+    run, *sweeps = parsed
+    theirs, ours = run.config.what_it_computes(), config.what_it_computes()
+    assert theirs | {"replay": None} == ours | {"replay": None}
+    for sweep in sweeps:
+        assert [getattr(sweep, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")] == [
+            getattr(config, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")
+        ]
+        factors = {"d": sweep.depths, "w": sweep.widths, "r": sweep.resolutions}
+        asked = [scale for _, scale in scales(sweep.dims, factors, None)] + [parse_scale(text) for text in sweep.scales]
+        classes = TABLE.manifest()["images"]["classes"]
+        assert all(TABLE.has(network_at(family_of(config), config, scale, classes)) for scale in asked)
 
 
 @pytest.mark.slow
