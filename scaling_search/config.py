@@ -158,7 +158,7 @@ class RunConfig:
     runs: str = "runs"
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
-    """Other runs whose finished trials count as done here."""
+    """Other runs, or recorded tables, whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
 
@@ -263,7 +263,7 @@ class NasConfig:
     runs: str = "runs"
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
-    """Other runs whose finished trials count as done here."""
+    """Other runs, or recorded tables, whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from scaling_search.config import RunConfig, run_config_from_dict
 from scaling_search.errors import UserError
-from scaling_search.store import RunDirectory, finished_records
+from scaling_search.store import RunDirectory, finished_records, open_run
 from scaling_search.trial import Network, Outcome, Spec
 
 _MANIFEST = b"scaling-search"
 """Where the manifest lies in the file's metadata."""
+_MADE_BY = ("started", "machine", "packages", "git")
+"""What the manifest keeps of each run."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,24 @@ class RecordedTable:
         return frozenset(record["spec"]["network"]["fingerprint"] for record in self.records())
 
 
+def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
+    """An existing run, or a recorded table. Raises UserError where there is neither."""
+    place = Path(path).expanduser()
+    if not place.is_file():
+        return open_run(place)
+    table = RecordedTable(place)
+    table.manifest()
+    return table
+
+
 def lacking(specs: Sequence[Spec], table: RecordedTable) -> Iterator[Outcome]:
     """What comes of trainings that a table does not have."""
     for spec in specs:
         yield Outcome("failed", reason=f"{table.path.name} has no training of it from seed {spec.seed}")
 
 
-def table_bytes(runs: Sequence[RunDirectory], images: dict[str, Any]) -> bytes:
-    """The finished trials of runs as a recorded table; each trial once, in the order of keys.
+def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, Any]) -> bytes:
+    """The finished trials of runs, or of other tables, as a recorded table; each trial once, in the order of keys.
 
     `images` says what they were trained on: `classes` and `training`, how many of either there are. Raises UserError
     where the runs were trained on different images, or none has a trial.
@@ -93,7 +105,7 @@ def table_bytes(runs: Sequence[RunDirectory], images: dict[str, Any]) -> bytes:
     manifest = {
         **first,
         "images": images,
-        "runs": [{name: one.get(name) for name in ("started", "machine", "packages", "git")} for one in manifests],
+        "runs": [made for one in manifests for made in one.get("runs", [{name: one.get(name) for name in _MADE_BY}])],
     }
     table = pyarrow.Table.from_pylist([records[key] for key in sorted(records)])
     buffer = io.BytesIO()

@@ -7,7 +7,7 @@ import pytest
 
 from scaling_search.config import Recipe, RunConfig
 from scaling_search.errors import UserError
-from scaling_search.recorded import RecordedTable, lacking, table_bytes
+from scaling_search.recorded import RecordedTable, lacking, open_trials, table_bytes
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
 from scaling_search.trial import Epoch, Network, Outcome, Spec, outcome_from_dict, to_record
@@ -79,6 +79,18 @@ def test_what_it_does_not_have_fails_with_its_name(table):
     (outcome,) = lacking([spec(9)], table)
     assert outcome.status == "failed"
     assert outcome.reason == "table.parquet has no training of it from seed 9"
+
+
+def test_a_table_and_a_run_make_a_larger_table(run, table, tmp_path):
+    more = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path), name="more"), "images:0")
+    more.write_record(to_record(spec(6), Outcome("ok", 0.6, 1.0)))
+    (tmp_path / "larger.parquet").write_bytes(table_bytes([open_trials(table.path), more], IMAGES))
+    larger = open_trials(tmp_path / "larger.parquet")
+    assert {record["key"] for record in larger.records()} == {one.key for one in (*OUTCOMES, spec(6))}
+    assert [one["started"] for one in larger.manifest()["runs"]] == [
+        run.manifest()["started"],
+        more.manifest()["started"],
+    ]
 
 
 def test_runs_on_different_images_are_refused(run, tmp_path):

@@ -198,7 +198,7 @@ class Record(Command):
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
-    """Folders of runs on the same images. The first brings the config that a replay starts from."""
+    """Folders of runs on the same images, or recorded tables. The first brings the config that a replay starts from."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
     """The .parquet file to write."""
 
@@ -249,7 +249,7 @@ class Trainings(Command):
     runs: str = "runs"
     """Folder that holds the runs."""
     reuse: tuple[str, ...] = ()
-    """Other runs whose finished trials count as done here."""
+    """Other runs, or recorded tables, whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, its config too where none is given here; nothing is trained."""
     workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)

@@ -72,7 +72,7 @@ def execute(
     images: Images,
     directory: RunDirectory,
     *,
-    reused: Sequence[RunDirectory],
+    reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
     display: ProgressDisplay,
     times: Timings,

@@ -10,6 +10,7 @@ from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
+from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.rule import CompoundRule
 from scaling_search.store import RunDirectory, open_run, start_run
 from scaling_search.trial import Spec
@@ -43,7 +44,7 @@ def run(
     """Runs STEP 1, STEP 2 or both, writes and prints what comes of them, and with `timings` where the time went."""
     times = Timings(BEGAN)
     setting = _check(config, steps)
-    reused = [open_run(path) for path in config.reuse]
+    reused = [open_trials(path) for path in config.reuse]
     directory = start_run(config, setting.images.identity, workers)
     with directory.locked():
         _train(setting, directory, reused, workers, steps, rule, times)
@@ -85,7 +86,7 @@ def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
 def _train(
     setting: _Setting,
     directory: RunDirectory,
-    reused: Sequence[RunDirectory],
+    reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
     steps: tuple[int, ...],
     rule: CompoundRule | None,

@@ -16,6 +16,7 @@ from scaling_search.cli.show import print_results, print_rows, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import NasConfig, RunConfig, Workers, nas_config_from_dict, to_dict
 from scaling_search.errors import UserError
+from scaling_search.recorded import open_trials
 from scaling_search.store import RunDirectory, differences, open_run, start_run
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def search(config: NasConfig, workers: Workers, format: str, *, timings: bool) -
     lab = set_up(space, config, images.num_classes, images.identity)
     lab.middle()
     make_strategy(config.strategy, sizes(space), config.seed)
-    reused = [open_run(path) for path in config.reuse]
+    reused = [open_trials(path) for path in config.reuse]
     directory = start_run(lab.config, images.identity, workers)
     _check_same(directory, config)
     times = Timings(BEGAN)

@@ -7,8 +7,7 @@ from pathlib import Path
 from scaling_search.atomic import write_atomically
 from scaling_search.cli.execution import open_images
 from scaling_search.errors import UserError
-from scaling_search.recorded import RecordedTable, table_bytes
-from scaling_search.store import open_run
+from scaling_search.recorded import RecordedTable, open_trials, table_bytes
 
 
 def record(paths: Sequence[str], output: str) -> None:
@@ -16,7 +15,7 @@ def record(paths: Sequence[str], output: str) -> None:
     file = Path(output).expanduser()
     if not paths:
         raise UserError("no run given", "name folders of runs on the same images", "try runs/digits")
-    runs = [open_run(path) for path in paths]
+    runs = [open_trials(path) for path in paths]
     images = open_images(runs[0].config())
     if images.identity != runs[0].manifest()["data"]:
         raise UserError(

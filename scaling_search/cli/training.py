@@ -11,8 +11,9 @@ from scaling_search.cli.show import print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
+from scaling_search.recorded import open_trials
 from scaling_search.rule import Scale
-from scaling_search.store import RunDirectory, open_run, start_run
+from scaling_search.store import RunDirectory, start_run
 from scaling_search.trial import Init, Trained
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _train(
                 plan(),
                 images,
                 directory,
-                reused=[open_run(path) for path in config.reuse],
+                reused=[open_trials(path) for path in config.reuse],
                 workers=workers,
                 display=display,
                 times=times,
