@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.cli import BEGAN
-from scaling_search.cli.execution import execute, open_images
+from scaling_search.cli.execution import Images, execute, open_images
 from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, write_outputs
 from scaling_search.cli.timings import Timings
@@ -76,7 +76,8 @@ def go_on(directory: RunDirectory, workers: Workers, format: str, *, timings: bo
         laid_out = sweep_from_document(directory.document("sweep") or {})
     except (KeyError, TypeError) as error:
         raise UserError(f"{directory.path / 'sweep.json'} cannot be understood: no {error}") from None
-    _train(directory, directory.config(), laid_out, workers, format, timings=timings)
+    config = directory.config()
+    _train(directory, config, open_images(config), laid_out, workers, format, timings=timings)
 
 
 def _print_costs(options: "Sweep", named: list[tuple[str, Scale]]) -> None:
@@ -137,7 +138,7 @@ def _train_anew(options: "Trainings", data: str, named: list[tuple[str, Scale]],
             hint=f"give another --name, or go on with the old one by scaling-search resume {directory.path}",
         )
     directory.write_document("sweep", laid_out.document())
-    _train(directory, config, laid_out, options.workers, options.format, timings=options.timings)
+    _train(directory, config, images, laid_out, options.workers, options.format, timings=options.timings)
 
 
 def _check_weights(config: RunConfig, laid_out: "sweeps.Sweep", init: Init) -> None:
@@ -156,6 +157,7 @@ def _check_weights(config: RunConfig, laid_out: "sweeps.Sweep", init: Init) -> N
 def _train(
     directory: RunDirectory,
     config: RunConfig,
+    images: Images,
     laid_out: "sweeps.Sweep",
     workers: Workers,
     format: str,
@@ -164,7 +166,6 @@ def _train(
 ) -> None:
     from scaling_search.search.sweep import sweep_specs
 
-    images = open_images(config)
     times = Timings(BEGAN)
 
     def plan() -> "Plan[None]":
