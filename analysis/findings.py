@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import judge, preferred_rules
+from analysis.nas import nas_table
 from analysis.run_outputs import frontier_frame
 from analysis.scale_up import step2_table
 from analysis.sweep import sweep_table
@@ -41,6 +42,8 @@ class Findings:
     """B0..B7, where STEP 2 is laid out."""
     sweep: "pd.DataFrame | None"
     """Networks that were trained as they are, in a run of `train` or `sweep`; with their `fingerprint`."""
+    nas: "pd.DataFrame | None"
+    """Architectures by their rewards, where the run is a search that has tried some."""
     measured: "pd.DataFrame"
     """Every measured network as `frontier_frame` gives it; empty where none is."""
     missing: tuple[str, ...]
@@ -52,7 +55,8 @@ class Findings:
     @property
     def complete(self) -> bool:
         """Whether all that the run set out to train is trained."""
-        is_last = self.step2 is not None or self.sweep is not None or only_step1(self.run)
+        is_searched = bool(self.run.nas["finalist"].any())
+        is_last = self.step2 is not None or self.sweep is not None or is_searched or only_step1(self.run)
         return self.progress.complete and is_last
 
 
@@ -74,9 +78,14 @@ def findings_of(run: "Run") -> Findings:
     """Judges what there is of a run, which may be nothing but the manifest. Raises UserError by `check_manifest`."""
     check_manifest(run)
     missing = []
-    judgement = step2 = sweep = None
+    judgement = step2 = sweep = nas = None
+    if not run.nas.empty:
+        nas = nas_table(run)
     if not run.sweep.empty:
         sweep = sweep_table(run).assign(fingerprint=run.sweep["fingerprint"])
+    elif run.is_search:
+        if not run.nas["finalist"].any():
+            missing.append("The search goes on: its best have not been trained from all seeds yet.")
     elif run.points.empty:
         missing.append("The grid of STEP 1 is not laid out, so there is no winner.")
     else:
@@ -86,12 +95,12 @@ def findings_of(run: "Run") -> Findings:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     if not run.models.empty:
         step2 = step2_table(run.models, run.trials)
-    elif sweep is None and not only_step1(run):
+    elif sweep is None and not run.is_search and not only_step1(run):
         missing.append("STEP 2 is not laid out: it begins when STEP 1 has a winner.")
     measured = frontier_frame(run)
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
-    return Findings(run, judgement, step2, sweep, measured, tuple(missing), _progress(run), _names(run, measured))
+    return Findings(run, judgement, step2, sweep, nas, measured, tuple(missing), _progress(run), _names(run, measured))
 
 
 def only_step1(run: "Run") -> bool:
@@ -102,9 +111,13 @@ def only_step1(run: "Run") -> bool:
 def _progress(run: "Run") -> Progress:
     allowed = run.points["fingerprint"][run.points["rejected"].isna()]
     networks = {*allowed, *run.models["fingerprint"][run.models["trained"]], *run.sweep["fingerprint"]}
-    mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks)]
+    # A search tries each architecture from one seed, and those that it sorted out in fewer epochs have no trial here.
+    whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
+    tried, finalists = set(whole["fingerprint"]), set(run.nas["fingerprint"][run.nas["finalist"]])
+    mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
     finished = int((mine["status"] == "ok").sum())
-    return Progress(len(networks) * int(run.manifest["config"]["seeds"]), finished, len(mine) - finished)
+    planned = len(networks | finalists) * int(run.manifest["config"]["seeds"]) + len(tried - networks - finalists)
+    return Progress(planned, finished, len(mine) - finished)
 
 
 def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:
@@ -112,6 +125,8 @@ def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:
     parts: dict[str, list[str]] = {name: [] for name in measured["fingerprint"]}
     for name in baseline["fingerprint"]:
         parts.setdefault(name, []).append("baseline")
+    for architecture, name in zip(run.nas["architecture"], run.nas["fingerprint"], strict=True):
+        parts[name] = [architecture]
     for row in run.sweep.to_dict("records"):
         factor = f" {row[row['scaling']]:.4g}" if row["scaling"] in row else ""
         parts.setdefault(str(row["fingerprint"]), []).append(f"{row['scaling']}{factor}")

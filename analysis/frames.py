@@ -117,10 +117,12 @@ NAS = {
     "cost": "float64",
     "accuracy": "float64",
     "reward": "float64",
+    "finalist": "bool",
     **_NETWORK,
 }
 """Columns of `Run.nas`: the architectures that a search tried, in order. `cost` is by the search's metric, `accuracy`
-and `reward` are from one seed after `epochs`, and missing where training failed."""
+and `reward` are from one seed after `epochs`, and missing where training failed. Finalists were trained from all seeds
+in the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +145,8 @@ class Run:
     """One row a network of `train` or `sweep`; empty in other runs."""
     nas: "pd.DataFrame"
     """One row an architecture that `nas` tried; empty in other runs."""
+    is_search: bool
+    """Whether the run is one of `nas`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,12 +180,14 @@ def load_run(path: str | Path) -> Run:
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     elsewhere = 0 if points.empty and models.empty else 2
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
-    return Run(directory.path, manifest, *frames, points, models, sweep, nas)
+    is_search = directory.document("nas") is not None
+    return Run(directory.path, manifest, *frames, points, models, sweep, nas, is_search)
 
 
 def _load_table(table: RecordedTable) -> Run:
-    empty = (_frame([], columns) for columns in (POINTS, MODELS, SWEEP, NAS))
-    return Run(table.path, table.manifest(), *_trial_frames(table, lambda fingerprint: 0), *empty)
+    points, models, sweep, nas = (_frame([], columns) for columns in (POINTS, MODELS, SWEEP, NAS))
+    trials, curves, timings = _trial_frames(table, lambda fingerprint: 0)
+    return Run(table.path, table.manifest(), trials, curves, timings, points, models, sweep, nas, is_search=False)
 
 
 def _trial_frames(
@@ -310,9 +316,11 @@ def _sweep_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def _nas_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    finalists = {row["network"] for row in tree["finalists"]}
     for row in tree["tried"]:
         network = tree["networks"][row["network"]]
         own = {name: row[name] for name in ("batch", "epochs", "cost", "accuracy", "reward")}
+        own["finalist"] = row["network"] in finalists
         yield own | {"architecture": " ".join(network["options"]).removeprefix("architecture=")} | _network_row(network)
 
 

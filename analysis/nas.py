@@ -1,6 +1,6 @@
 """A search for a baseline as a table: its architectures by their rewards."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.means import run_means
 from analysis.tables import render
@@ -14,31 +14,31 @@ SHOWN = 10
 """Architectures that a person is shown."""
 
 
-def nas_table(run: "Run", document: dict[str, Any]) -> "pd.DataFrame":
+def nas_table(run: "Run") -> "pd.DataFrame":
     """One row a network of `Run.nas`, the finalists first, then by falling reward; what failed or was sorted out last.
 
-    `document` is the search's own. Columns: `rank`, `architecture`, `parameters`, `multiply_adds`, `activations`,
-    `cost` (by the search's metric), `epochs`, `val_accuracy` (mean over seeds, 0..1; of a training of fewer epochs
-    where the search sorted it out), `low`, `high` (see `means.run_means`), `seeds`, `reward` (of that accuracy),
-    `batch` in which it was first proposed, `finalist` and `fingerprint`. Only finalists have more than one seed: of
-    the others, the best by one seed are lucky ones as well.
+    Columns: `rank`, `architecture`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `cost` (by the
+    search's metric), `epochs`, `val_accuracy` (mean over seeds, 0..1; of a training of fewer epochs where the search
+    sorted it out), `low`, `high` (see `means.run_means`), `seeds`, `reward` (of that accuracy), `batch` in which it was
+    first proposed, `finalist` and `fingerprint`. Only finalists have more than one seed: of the others, the best by one
+    seed are lucky ones as well.
     """
     import numpy as np
 
     table = run.nas.drop_duplicates("fingerprint").set_index("fingerprint")
-    rewards = {row["network"]: row["reward"] for row in document["finalists"]}
+    # What the cost makes of an accuracy: accuracy * (cost / T)^w.
+    factor = table["reward"] / table["accuracy"]
     if run.trials["val_accuracy"].notna().any():
         table = table.join(run_means(run.trials)).fillna({"val_accuracy": table["accuracy"], "seeds": 1})
     else:
         table = table.assign(val_accuracy=table["accuracy"], low=np.nan, high=np.nan, seeds=1)
     table["seeds"] = table["seeds"].where(table["val_accuracy"].notna(), 0).astype("int64")
-    table["finalist"] = table.index.isin(list(rewards))
-    table["reward"] = [rewards.get(name, reward) for name, reward in table["reward"].items()]
+    table["reward"] = (table["val_accuracy"] * factor).where(table["finalist"], table["reward"])
     order = ["finalist", "epochs", "reward", "batch"]
     table = table.sort_values(order, ascending=[False, False, False, True], na_position="last", kind="stable")
     table = table.reset_index()
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    costs = ["parameters", "multiply_adds", "activations", "cost", "epochs"]
+    costs = ["input_resolution", "parameters", "multiply_adds", "activations", "cost", "epochs"]
     means = ["val_accuracy", "low", "high", "seeds", "reward"]
     return table[["rank", "architecture", *costs, *means, "batch", "finalist", "fingerprint"]]
 

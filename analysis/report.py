@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from analysis.findings import findings_of
 from analysis.report_plots import plots_of, surface_plot
 from analysis.report_tables import settings_of, tables_of
-from analysis.report_words import answer, certainty, question, status, tested
+from analysis.report_words import answer, certainty, question, status, subject, tested
 from analysis.svg_plots import draw
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
     )
     page = environment.get_template("report.html").render(
         name=run.path.resolve().name,
+        subject=subject(findings),
         watch=watch,
         policy=_policy(style, script, watch),
         style=style,

@@ -1,7 +1,7 @@
 """The plots of a report: accuracy against multiply-adds, STEP 1 close up, learning curves, and STEP 1's surface."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,11 +33,14 @@ _WINNER = ("winner", "winner of STEP 1", "star")
 _BASELINE = ("baseline", "baseline (phi 0)", "diamond")
 _FOUND = ("found", "found coefficients", "circle")
 _PUBLISHED = ("published", "published coefficients", "triangle")
+_GIVEN = ("network", "networks as they were given", "circle")
+_TRIED = ("tried", "tried from one seed", "circle")
+_FINALIST = ("finalist", "finalists, from all seeds", "star")
 
 
 def plots_of(findings: Findings) -> list[Plot]:
     """The plots that have something to show, in the order in which they are read."""
-    plots = [_accuracy(findings), _step1(findings), *_curves(findings)]
+    plots = [_accuracy(findings), _step1(findings), _rewards(findings), *_curves(findings)]
     return [plot for plot in plots if any(series.points for series in plot.series)]
 
 
@@ -102,6 +105,10 @@ def _accuracy(findings: Findings) -> Plot:
     if findings.judgement is not None:
         series += _winner_and_baseline(findings.judgement, details)
     series += _sweep_series(findings, details)
+    if findings.nas is not None:
+        nas = findings.nas[findings.nas["fingerprint"].isin(findings.measured["fingerprint"])]
+        parts = ((_TRIED, nas[~nas["finalist"]]), (_FINALIST, nas[nas["finalist"]]))
+        series += [Series(*look, points=_points(part, details)) for look, part in parts]
     series = [_others(findings, series, details), *series]
     return Plot(
         "accuracy",
@@ -137,6 +144,40 @@ def _step1(findings: Findings) -> Plot:
         tuple(series),
         x_ticks=lambda value: short(value) if value > 0 else "0",
     )
+
+
+def _rewards(findings: Findings) -> Plot:
+    """The reward of each architecture by its first training, in the order of trying, and the best so far."""
+    rows = findings.run.nas.drop_duplicates("fingerprint").reset_index(drop=True)
+    known = rows[rows["reward"].notna()]
+    details = details_of(findings) if len(known) else {}
+    points = tuple(
+        Point(
+            x=float(row["Index"] + 1),
+            y=float(row["reward"]),
+            network=str(row["fingerprint"]),
+            details=f"{row['architecture']}\nnumber {row['Index'] + 1}, batch {row['batch']}\n"
+            f"reward {row['reward']:.4f} by one training",
+        )
+        for row in known.reset_index(names="Index").to_dict("records")
+        if str(row["fingerprint"]) in details
+    )
+    return Plot(
+        "rewards",
+        "Reward in the order of trying",
+        "Each architecture by one training from the first seed; the line is the best so far.",
+        "architectures tried",
+        "reward",
+        (Series(*_TRIED, points=points), _best_so_far(points)),
+        whole_x=True,
+    )
+
+
+def _best_so_far(points: tuple[Point, ...]) -> Series:
+    best = accumulate((point.y for point in points), max)
+    corners = [(point.x, height) for point, height in zip(points, best, strict=True)]
+    steps = [corner for (_, y), (x, higher) in pairwise(corners) for corner in ((x, y), (x, higher))]
+    return Series("best", "best so far", lines=(Line((corners[0], *steps), "dotted"),) if steps else ())
 
 
 def _grid_series(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
@@ -277,14 +318,16 @@ def _curves(findings: Findings) -> list[Plot]:
     return plots
 
 
-_LAYERS = [_GRID, _TIED, _PUBLISHED, _FOUND, _BASELINE, _WINNER]
+_LAYERS = [_GIVEN, _TRIED, _GRID, _TIED, _PUBLISHED, _FOUND, _BASELINE, _WINNER, _FINALIST]
 """From the back to the front."""
 
 
 def _looks(findings: Findings) -> dict[str, tuple[str, str, str]]:
     """How the curve of each measured network looks."""
-    looks = dict.fromkeys(findings.measured["fingerprint"], _GRID)
-    models = findings.run.models
+    usual = _TRIED if findings.run.is_search else _GRID if findings.sweep is None else _GIVEN
+    looks = dict.fromkeys(findings.measured["fingerprint"], usual)
+    models, nas = findings.run.models, findings.run.nas
+    looks |= dict.fromkeys(nas["fingerprint"][nas["finalist"]], _FINALIST)
     for look in (_PUBLISHED, _FOUND):
         looks |= dict.fromkeys(models["fingerprint"][models["coefficients"] == look[0]], look)
     if findings.judgement is not None:

@@ -42,7 +42,8 @@ class Table:
 
 def tables_of(findings: Findings) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    tables = [_step1(findings), _step2(findings), _sweep(findings), _measured(findings), _failures(findings)]
+    makers = (_step1, _step2, _sweep, _nas if findings.run.is_search else _measured, _failures)
+    tables = [make(findings) for make in makers]
     return [table for table in tables if table.rows]
 
 
@@ -148,6 +149,53 @@ def _sweep(findings: Findings) -> Table:
                     Cell(row["note"]),
                 ),
                 network=str(row["fingerprint"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _nas(findings: Findings) -> Table:
+    nas = findings.nas
+    rows = [] if nas is None else nas.to_dict("records")
+    best = set(findings.measured["fingerprint"][findings.measured["on_frontier"]])
+    # By the usual metric it is what another column says.
+    own_cost = nas is not None and not (nas["cost"] == nas["multiply_adds"]).all()
+    columns = (
+        ("rank", True),
+        *_COSTS,
+        *[("cost", True)] * own_cost,
+        ("epochs", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("reward", True),
+        ("batch", True),
+        ("frontier", False),
+        ("architecture", False),
+    )
+    return Table(
+        "nas",
+        "Architectures by reward",
+        "The reward is accuracy * (cost / T)^w, by the metric, T and w of the search. The best by one training were "
+        "trained from all seeds and lead; the others, with one seed, are there by luck as well. An architecture with "
+        "fewer epochs was sorted out.",
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["rank"], str(row["rank"])),
+                    *_costs(row),
+                    *[_number(row["cost"], short(row["cost"]))] * own_cost,
+                    _number(row["epochs"], str(row["epochs"])),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    _number(row["reward"], f"{row['reward']:.4f}"),
+                    _number(row["batch"], str(row["batch"])),
+                    Cell("on it" if row["fingerprint"] in best else ""),
+                    Cell(row["architecture"]),
+                ),
+                network=str(row["fingerprint"]),
+                leads=bool(row["finalist"] and row["rank"] == 1),
             )
             for row in rows
         ),

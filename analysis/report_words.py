@@ -7,6 +7,8 @@ from analysis.findings import Findings
 from analysis.tables import rule_in_words, separation_text, short, surface_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.comparison import Judgement
 
 
@@ -15,6 +17,8 @@ def question(findings: Findings) -> str:
     config = findings.run.manifest["config"]
     if findings.sweep is not None:
         return f"What does {config['family']} reach on {config['data']}?"
+    if findings.run.is_search:
+        return f"Which architecture of {config['family']} makes the best baseline on {config['data']}?"
     return f"In which ratios should depth, width and resolution of {config['family']} grow on {config['data']}?"
 
 
@@ -23,6 +27,8 @@ def answer(findings: Findings) -> str:
     clauses = []
     if findings.judgement is not None:
         clauses.append(_winner(findings.judgement, float(findings.run.manifest["config"]["phi"])))
+    if findings.nas is not None and findings.nas["reward"].notna().any():
+        clauses.append(_best_architecture(findings.nas))
     if not findings.measured.empty:
         clauses.append(_frontier(findings))
     if findings.step2 is not None:
@@ -40,6 +46,11 @@ def status(findings: Findings) -> str:
         return "Nothing is laid out to be trained yet."
     failed = f"; {progress.failed} failed" if progress.failed else ""
     return f"{progress.finished} of the {progress.planned} trainings laid out have finished{failed}."
+
+
+def subject(findings: Findings) -> str:
+    """What the page is about, in a word or two."""
+    return "search for a baseline" if findings.run.is_search else "compound scaling"
 
 
 def tested(findings: Findings) -> str | None:
@@ -79,11 +90,21 @@ def details_of(findings: Findings) -> dict[str, str]:
 
 def _details(findings: Findings, name: str, row: Mapping[Any, Any]) -> list[str]:
     judgement = findings.judgement
-    verdicts = []
+    verdicts, nas = [], findings.nas
     if judgement is not None and name == judgement.winner.fingerprint:
         verdicts.append("winner of STEP 1")
     elif judgement is not None and name in judgement.ties:
         verdicts.append("tied with the best of STEP 1")
+    if nas is not None:
+        own = nas[nas["fingerprint"] == name].iloc[0]
+        verdicts.append(f"reward {own['reward']:.4f}, rank {own['rank']} of {len(nas)}")
+        verdicts += ["trained from all seeds"] * bool(own["finalist"])
+        scale = f"input {row['input_resolution']} px"
+    else:
+        scale = (
+            f"depth {row['depth']:.2f}, width {row['width']:.2f}, resolution {row['resolution']:.2f}, "
+            f"input {row['input_resolution']} px"
+        )
     if row.get("on_frontier") is True:
         verdicts.append("on the frontier")
     if row.get("source") == "extrapolated":
@@ -95,8 +116,7 @@ def _details(findings: Findings, name: str, row: Mapping[Any, Any]) -> list[str]
         f"top-1 {interval(row)} %, {source}",
         f"multiply-adds {short(row['multiply_adds'])}, parameters {short(row['parameters'])}, "
         f"activations {short(row['activations'])}",
-        f"depth {row['depth']:.2f}, width {row['width']:.2f}, resolution {row['resolution']:.2f}, "
-        f"input {row['input_resolution']} px",
+        scale,
         *([", ".join(verdicts)] if verdicts else []),
     ]
 
@@ -113,6 +133,15 @@ def _winner(judgement: "Judgement", phi: float) -> str:
     return (
         f"at phi {phi:g} {rule_in_words(vars(winner))} lead STEP 1 with {100 * winner.val_accuracy:.1f} % top-1 "
         f"({sure}) at {short(winner.multiply_adds)} multiply-adds, {rank}"
+    )
+
+
+def _best_architecture(nas: "pd.DataFrame") -> str:
+    best = nas.iloc[0].to_dict()
+    sure = "" if best["finalist"] and best["seeds"] > 1 else ", chosen by one training each"
+    return (
+        f"of {len(nas)} architectures {best['architecture']} has the best reward, {best['reward']:.4f}{sure}, with "
+        f"{interval(best)} % top-1 from {seeds(int(best['seeds']))} at {short(best['multiply_adds'])} multiply-adds"
     )
 
 

@@ -49,7 +49,7 @@ def results_of(directory: RunDirectory) -> Results:
     step2 = None if run.models.empty else step2_table(run.models, run.trials)
     frontier = frontier_frame(run) if run.trials["val_accuracy"].notna().any() else None
     sweep = None if run.sweep.empty else sweep_table(run)
-    nas = None if run.nas.empty else nas_table(run, directory.document("nas") or {})
+    nas = None if run.nas.empty else nas_table(run)
     return Results(run, judgement, step2, sweep, nas, frontier)
 
 

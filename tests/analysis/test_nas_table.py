@@ -4,11 +4,12 @@ import pytest
 
 from analysis.frames import load_run
 from analysis.nas import nas_table, nas_text
+from analysis.report import report_page
 from analysis.run_outputs import frontier_frame
 from scaling_search.config import to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
-from scaling_search.trial import Spec, to_record
+from scaling_search.trial import Outcome, Spec, to_record
 from tests.analysis.made_up import CONFIG, network_at, outcome_of, spec_of
 
 NETWORKS = [
@@ -28,36 +29,33 @@ def run(tmp_path):
         | {"accuracy": accuracy, "reward": reward}
         for network, (epochs, accuracy, reward) in zip([*NETWORKS, NETWORKS[0]], results, strict=True)
     ]
-    document = {
-        "networks": {network.fingerprint: to_dict(network) for network in NETWORKS},
-        "tried": tried,
-        "finalists": [{**tried[1], "reward": 0.6}],
-    }
-    directory.write_document("nas", document)
+    networks = {network.fingerprint: to_dict(network) for network in NETWORKS}
+    directory.write_document("nas", {"networks": networks, "tried": tried, "finalists": [tried[1]]})
     short = dataclasses.replace(CONFIG.recipe, epochs=1)
     for network, seeds in zip(NETWORKS[:2], ((0,), (0, 1, 2)), strict=True):
         for seed in seeds:
             directory.write_record(to_record(spec_of(network, seed), outcome_of(network, seed)))
+    directory.write_record(to_record(spec_of(NETWORKS[2], 0), Outcome("failed", reason="the training loss was nan")))
     for network in NETWORKS:
         spec = Spec(network, short, "made-up:0", CONFIG.split, 0)
         directory.write_record(to_record(spec, outcome_of(network, 0)))
-    return load_run(directory.path), document
+    return load_run(directory.path)
 
 
 def test_finalists_lead_then_rewards_then_what_was_sorted_out(run):
-    table = nas_table(*run)
+    table = nas_table(run)
     assert list(table["architecture"]) == ["made-up-1", "made-up-0", "made-up-2", "made-up-3"]
     assert list(table["rank"]) == [1, 2, 3, 4] and list(table["finalist"]) == [True, False, False, False]
     assert list(table["seeds"]) == [3, 1, 0, 1]
-    assert table["reward"].iloc[0] == 0.6 and table["reward"].iloc[3] == 0.9
+    assert table["reward"].iloc[0] == pytest.approx(table["val_accuracy"].iloc[0] * 0.75 / 0.9)
+    assert table["reward"].iloc[3] == 0.9
     assert table["val_accuracy"].iloc[3] == 0.95 and table["low"].isna().iloc[3]
     assert table["val_accuracy"].iloc[0] < table["high"].iloc[0]
 
 
 def test_shorter_trainings_are_in_no_mean(run):
-    frames, _ = run
-    assert len(frames.trials) == 4
-    frontier = frontier_frame(frames).set_index("fingerprint")
+    assert len(run.trials) == 5
+    frontier = frontier_frame(run).set_index("fingerprint")
     assert len(frontier) == 2 and frontier["seeds"].sum() == 4
     assert frontier.loc[NETWORKS[1].fingerprint, "label"] == "made-up-1"
 
@@ -65,18 +63,36 @@ def test_shorter_trainings_are_in_no_mean(run):
 def test_the_picture_shows_each_network(run):
     from analysis.figures import accuracy_against_multiply_adds
 
-    (axes,) = accuracy_against_multiply_adds(run[0], None, None).axes
+    (axes,) = accuracy_against_multiply_adds(run, None, None).axes
     (bars,) = axes.containers
     assert len(bars[0].get_xdata()) == 2
 
 
 def test_a_person_is_shown_the_best(run):
-    text = nas_text(nas_table(*run))
+    text = nas_text(nas_table(run))
     assert text.index("made-up-1") < text.index("made-up-0")
 
 
 def test_a_search_that_has_trained_nothing_has_a_table_too(run):
-    frames, document = run
-    empty = dataclasses.replace(frames, trials=frames.trials.iloc[:0])
-    table = nas_table(empty, {**document, "finalists": []})
+    nothing = run.nas.assign(finalist=False)
+    table = nas_table(dataclasses.replace(run, trials=run.trials.iloc[:0], nas=nothing))
     assert len(table) == 4 and not table["finalist"].any()
+
+
+def test_the_report_speaks_of_the_search_and_not_of_ratios(run):
+    page = report_page(run, "scaling-search nas").decode()
+    best = nas_table(run).iloc[0]
+    assert "Which architecture of efficientnet_tiny makes the best baseline on digits?" in page
+    assert f"Of 4 architectures made-up-1 has the best reward, {best['reward']:.4f}, with " in page
+    assert "STEP" not in page and "depth 1.00" not in page and "search for a baseline" in page
+    # One seed of the first, three of the finalist, one that failed; the fourth was sorted out.
+    assert "4 of the 5 trainings laid out have finished; 1 failed." in page
+    assert page.count('data-network="' + NETWORKS[1].fingerprint) >= 3
+
+
+def test_the_report_of_a_search_that_has_just_begun_says_so(run, tmp_path):
+    begun = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path), name="begun"), "made-up:0")
+    begun.write_document("nas", {"networks": {}, "tried": [], "finalists": []})
+    page = report_page(load_run(begun.path), "scaling-search nas").decode()
+    assert "There is no answer yet." in page and "its best have not been trained from all seeds yet" in page
+    assert "STEP" not in page
