@@ -3,16 +3,14 @@
 import dataclasses
 import inspect
 from dataclasses import dataclass, field
-from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from scaling_search.cli.flags import replayed_config, taking
 from scaling_search.config import QUICK, SHORT_RECIPE, NasConfig, Recipe, RunConfig, Split, Workers
 from scaling_search.errors import UserError
 
-C = TypeVar("C", bound="Trainings | NasConfig")
 Format = Literal["table", "json", "csv"]
 FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "edf"]
 Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -69,7 +67,10 @@ class Run(Command):
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
         """`--quick` and `--replay TABLE` bring another config to start from."""
-        if (replayed := _replayed(options)) is not None:
+        if (replayed := replayed_config(options)) is not None:
+            if any(option.partition("=")[0] == "--baseline" for option in options):
+                # The baseline brings all options of its family itself.
+                replayed = dataclasses.replace(replayed, family_options=())
             return {"default": cls(config=replayed)}
         return {"default": cls(config=QUICK)} if "--quick" in options else {}
 
@@ -262,8 +263,8 @@ class Trainings(Command):
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
         """`--replay TABLE` brings its config to start from."""
-        replayed = _replayed(options)
-        return {} if replayed is None else {"default": _taking(cls, replayed)}
+        replayed = replayed_config(options)
+        return {} if replayed is None else {"default": taking(cls, replayed)}
 
 
 @dataclass(frozen=True)
@@ -345,10 +346,8 @@ class Nas(Command):
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
         """`--replay TABLE` brings its images, split and recipe to start from."""
-        replayed = _replayed(options)
-        return (
-            {} if replayed is None else {"default": cls(config=_taking(NasConfig, replayed, but=("family_options",)))}
-        )
+        replayed = replayed_config(options)
+        return {} if replayed is None else {"default": cls(config=taking(NasConfig, replayed, but=("family_options",)))}
 
     def execute(self) -> None:
         """Searches."""
@@ -536,23 +535,6 @@ COMMANDS: dict[str, type[Command]] = {
     "cam": Cam,
     "doctor": Doctor,
 }
-
-
-def _replayed(options: list[str]) -> RunConfig | None:
-    """The config of the recorded table that options name, or None."""
-    from scaling_search.recorded import RecordedTable
-
-    for option, value in pairwise([*options, ""]):
-        name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or value):
-            return RecordedTable(Path(given if equals else value).expanduser()).config()
-    return None
-
-
-def _taking(kind: type[C], config: RunConfig, but: tuple[str, ...] = ()) -> C:
-    """An object of a dataclass that has fields in common with a config, but for some, with these from the config."""
-    shared = {one.name for one in dataclasses.fields(kind)} & {one.name for one in dataclasses.fields(config)}
-    return kind(**{name: getattr(config, name) for name in shared.difference(but)})
 
 
 def overview() -> str:

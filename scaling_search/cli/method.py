@@ -1,7 +1,7 @@
 """`run`, `step1`, `step2` and `resume`: the method from images to a frontier, on Ray, into a run directory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scaling_search.cli import BEGAN
@@ -142,8 +142,8 @@ def _method(
 
     config, images = setting.config, setting.images
     data = images.identity
-    sizes = (setting.family, config, images.num_classes, images.training, images.can_train)
-    published = published_models(*sizes) if 2 in steps else ()
+    sizes = (setting.family, config, images.num_classes, images.training)
+    published = _trainable(published_models(*sizes), images) if 2 in steps else ()
     tested: list[Spec] = []
     if setting.layout is not None:
         directory.write_document("step1", setting.layout.document())
@@ -159,7 +159,12 @@ def _method(
         if rule is None:
             winner = judgement_of(directory).winner
             rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
-        models = (*found_models(rule, *sizes), *published)
+        models = (*_trainable(found_models(rule, *sizes), images), *published)
         directory.write_document("step2", Step2(rule, models).document())
     display.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
     yield [*step2_specs(models, config, data), *tested]
+
+
+def _trainable(models: "tuple[Model, ...]", images: Images) -> "tuple[Model, ...]":
+    """Models as they are, but for those that a recorded table has no training of."""
+    return tuple(model if images.can_train(model.network) else replace(model, trained=False) for model in models)

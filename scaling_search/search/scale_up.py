@@ -1,6 +1,5 @@
 """STEP 2: keep the coefficients and grow the baseline to B0..B7, beside the coefficients that were published."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -56,12 +55,10 @@ class Step2:
         }
 
 
-def published_models(
-    family: Family, config: RunConfig, num_classes: int, training_images: int, can_train: Callable[[Network], bool]
-) -> tuple[Model, ...]:
+def published_models(family: Family, config: RunConfig, num_classes: int, training_images: int) -> tuple[Model, ...]:
     """B0..B7 by the published coefficients, with their costs. They do not wait for STEP 1."""
     return tuple(
-        _model(f"B{index}", None, model.scale, family, config, num_classes, training_images, can_train)
+        _model(f"B{index}", None, model.scale, family, config, num_classes, training_images)
         for index, model in enumerate(PUBLISHED[: LARGEST + 1])
     )
 
@@ -72,11 +69,10 @@ def found_models(
     config: RunConfig,
     num_classes: int,
     training_images: int,
-    can_train: Callable[[Network], bool],
 ) -> tuple[Model, ...]:
     """B0..B7 by equation 3 at phi = 0..7, with their costs."""
     return tuple(
-        _model(f"B{phi}", float(phi), rule.at(phi), family, config, num_classes, training_images, can_train)
+        _model(f"B{phi}", float(phi), rule.at(phi), family, config, num_classes, training_images)
         for phi in range(LARGEST + 1)
     )
 
@@ -89,12 +85,11 @@ def _model(
     config: RunConfig,
     num_classes: int,
     training_images: int,
-    can_train: Callable[[Network], bool],
 ) -> Model:
     network = network_at(family, config, scale, num_classes)
     spent = training_cost(network, training_images, config.recipe.epochs)
     coefficients: Literal["found", "published"] = "published" if phi is None else "found"
-    return Model(name, coefficients, phi, network, spent, spent <= config.training_budget and can_train(network))
+    return Model(name, coefficients, phi, network, spent, spent <= config.training_budget)
 
 
 def step2_specs(models: tuple[Model, ...], config: RunConfig, data: str) -> list[Spec]:

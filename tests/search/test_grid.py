@@ -15,10 +15,6 @@ QUARTER = load_family("efficientnet", ("depth=0.5", "width=0.25"))
 TINY = load_family("efficientnet_tiny")
 
 
-def every(network):
-    return True
-
-
 @pytest.fixture(scope="module")
 def layout():
     return lay_out(TINY, CONFIG, 10)
@@ -62,8 +58,8 @@ def test_a_grid_without_points_is_refused_before_anything_is_built():
 
 
 def test_step_2_grows_the_baseline_by_equation_3_and_as_published(layout):
-    found = found_models(PAPER_RULE, TINY, CONFIG, 10, 630, every)
-    published = published_models(TINY, CONFIG, 10, 630, every)
+    found = found_models(PAPER_RULE, TINY, CONFIG, 10, 630)
+    published = published_models(TINY, CONFIG, 10, 630)
     assert [model.model for model in found] == [model.model for model in published] == [f"B{i}" for i in range(8)]
     assert found[0].network == published[0].network == layout.baseline
     for phi, model in enumerate(found):
@@ -76,26 +72,20 @@ def test_step_2_grows_the_baseline_by_equation_3_and_as_published(layout):
 
 
 def test_the_budget_decides_what_is_trained():
-    found = found_models(PAPER_RULE, TINY, CONFIG, 10, 630, every)
+    found = found_models(PAPER_RULE, TINY, CONFIG, 10, 630)
     budget = found[3].training_cost
-    models = found_models(PAPER_RULE, TINY, dataclasses.replace(CONFIG, training_budget=budget), 10, 630, every)
+    models = found_models(PAPER_RULE, TINY, dataclasses.replace(CONFIG, training_budget=budget), 10, 630)
     assert [model.trained for model in models] == [True] * 4 + [False] * 4
     specs = step2_specs(models, CONFIG, "digits:0")
     assert len(specs) == 4 * 3
     assert training_cost(found[3].network, 630, CONFIG.recipe.epochs) == budget
 
 
-def test_what_cannot_be_trained_is_not_whatever_the_budget():
-    found = found_models(PAPER_RULE, TINY, CONFIG, 10, 630, lambda network: network.input_resolution < 20)
-    assert [model.trained for model in found] == [model.network.input_resolution < 20 for model in found]
-    assert {model.trained for model in found} == {True, False}
-
-
 def test_the_steps_as_documents_name_every_network(layout):
     step1 = layout.document()
     assert len(step1["points"]) == 39
     assert {point["network"] for point in step1["points"]} | {step1["baseline"]} == set(step1["networks"])
-    step2 = Step2(PAPER_RULE, published_models(TINY, CONFIG, 10, 630, every)).document()
+    step2 = Step2(PAPER_RULE, published_models(TINY, CONFIG, 10, 630)).document()
     assert {model["network"] for model in step2["models"]} == set(step2["networks"])
 
 
