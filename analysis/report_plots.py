@@ -28,7 +28,7 @@ _EXTRAPOLATED = (
 )
 
 _GRID = ("grid", "grid of STEP 1", "square")
-_TIED = ("tied", "of these, tied with the best", "square")
+_TIED = ("tied", "tied with the best of the grid", "square")
 _WINNER = ("winner", "winner of STEP 1", "star")
 _BASELINE = ("baseline", "baseline (phi 0)", "diamond")
 _FOUND = ("found", "found coefficients", "circle")

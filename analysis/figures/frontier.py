@@ -66,7 +66,10 @@ def accuracy_against_multiply_adds(run: "Run", judgement: "Judgement | None", st
                 _draw_curve(axes, step2[step2["coefficients"] == curve.coefficients], curve)
         measured = frontier_frame(run)
         if judgement is None and step2 is None:
-            bars(axes, measured, DARK_GREY, "s", "networks as they are", size=4.0, layer=3)
+            finalist = measured["fingerprint"].isin(run.nas["fingerprint"][run.nas["finalist"]])
+            one_by_one = "tried from one seed" if run.is_search else "networks as they are"
+            bars(axes, measured[~finalist], DARK_GREY, "s", one_by_one, size=4.0, layer=3)
+            bars(axes, measured[finalist], BLACK, "*", "finalists, from all seeds", size=11.0, layer=4)
         _draw_frontier(axes, measured)
         _finish(axes, run, _caption(run, judgement, step2))
         lay_out_once(figure)
@@ -80,7 +83,7 @@ def _draw_step1(axes: "Axes", judgement: "Judgement") -> None:
     networks = networks[networks["val_accuracy"].notna()]
     tied = networks["tie"] & (len(judgement.ties) > 1)
     bars(axes, networks[~tied], LIGHT_GREY, "s", "grid of STEP 1", size=4.0, layer=2)
-    bars(axes, networks[tied], GREY, "s", "of these, tied with the best", size=4.0, layer=3)
+    bars(axes, networks[tied], GREY, "s", "tied with the best of the grid", size=4.0, layer=3)
     winner, baseline = judgement.winner, judgement.baseline
     axes.plot(
         [winner.multiply_adds],
@@ -171,7 +174,7 @@ def _finish(axes: "Axes", run: "Run", caption: str) -> None:
 
 def _order(label: str) -> int:
     """Where a label stands in the legend."""
-    starts = ("baseline", "winner", "grid", "of these", "found coefficients", "found:", "published coefficients")
+    starts = ("baseline", "winner", "grid", "tied", "found coefficients", "found:", "published coefficients")
     return next((index for index, start in enumerate(starts) if label.startswith(start)), len(starts))
 
 

@@ -15,8 +15,9 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
 
     `searches` has one row for every network that a search trained: `strategy`, `seed` of the search, `networks` (1, 2,
     ...) and `reward`. The left side has all strategies' means, and the others each strategy's with its least and
-    greatest search, against the mean of random search where there is one. Searches that went on for longer than others
-    of their strategy are cut to the same length. Raises UserError without searches.
+    greatest search, against the mean of random search where there is one; one strategy alone has one side, and one
+    search alone the reward of every network as well. Searches that went on for longer than others of their strategy are
+    cut to the same length. Raises UserError without searches.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -32,10 +33,16 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
     count = max(table.shape[1] for table in curves.values())
     low = min(table.to_numpy()[min(3, len(table) - 1) :].min() for table in curves.values())
     high = max(table.to_numpy().max() for table in curves.values())
+    several = len(curves) > 1
+    alone = count == 1 and not several
+    if alone:
+        low = min(low, searches["reward"].quantile(0.1))
     below, above = low - 0.05 * (high - low), high + 0.05 * (high - low)
-    with drawing(8.0, 4.4) as figure:
+    with drawing(8.0 if several else 5.6, 4.4) as figure:
         grid = figure.add_gridspec(2, 5)
-        whole = figure.add_subplot(grid[:, :2])
+        whole = figure.add_subplot(grid[:, :2] if several else grid[:, :])
+        if alone:
+            whole.plot(searches["networks"], searches["reward"], "o", color=GREY, markersize=4, label="each network")
         for index, (name, table) in enumerate(curves.items()):
             colour, marker, line = SERIES[index % len(SERIES)]
             mean = table.mean(axis=1)
@@ -47,10 +54,12 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
                 markersize=3.5,
                 markevery=(index, len(curves)),
                 linewidth=1.4,
-                label=name,
+                label=f"{name}, best so far" if alone else name,
             )
-        whole.set_ylabel(f"best reward so far, mean of {count} searches", fontsize=9)
-        panels = [figure.add_subplot(grid[index // 3, 2 + index % 3]) for index in range(min(6, len(curves)))]
+        label = "reward" if alone else "best reward so far"
+        whole.set_ylabel(f"{label}, mean of {count} searches" if count > 1 else label, fontsize=9)
+        shown = min(6, len(curves)) if several else 0
+        panels = [figure.add_subplot(grid[index // 3, 2 + index % 3]) for index in range(shown)]
         for index, (panel, (name, table)) in enumerate(zip(panels, curves.items(), strict=False)):
             colour, _, line = SERIES[index % len(SERIES)]
             panel.fill_between(table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.22, linewidth=0)
@@ -63,12 +72,15 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
             axes.set_ylim(below, above)
             axes.set_xlim(0, 1 + max(len(table) for table in curves.values()))
             axes.tick_params(labelsize=8)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(8 if axes is whole else 4, integer=True))
             axes.set_xlabel("networks trained", fontsize=9 if axes is whole else 8)
             plain_axes(axes)
         whole.legend(fontsize=8, frameon=False, loc="lower right", handlelength=3.6)
-        keys: list[Any] = [Patch(facecolor=GREY, alpha=0.35, label="from the least to the greatest search")]
-        if "random" in curves and len(panels) > 1:
-            keys.append(Line2D([], [], **dotted, label="mean of random"))
-        figure.legend(handles=keys, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
+        keys: list[Any] = []
+        if count > 1 and panels:
+            keys.append(Patch(facecolor=GREY, alpha=0.35, label="from the least to the greatest search"))
+        if "random" in curves and panels:
+            keys.append(Line2D([], [], **dotted, label="mean of random" if count > 1 else "random"))
+        if keys:
+            figure.legend(handles=keys, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
     return figure

@@ -52,3 +52,13 @@ def test_searches_of_different_lengths_are_cut_to_the_shortest():
 def test_without_searches_there_is_nothing_to_draw():
     with pytest.raises(UserError, match="no search here"):
         search_progress(searches().iloc[:0])
+
+
+def test_one_search_alone_shows_every_network():
+    frame = searches(("evolution",), seeds=1)
+    figure = search_progress(frame)
+    (axes,) = figure.axes
+    points, best = axes.get_lines()
+    assert list(points.get_ydata()) == list(frame["reward"])
+    assert list(best.get_ydata()) == list(frame["reward"].cummax())
+    assert axes.get_ylabel() == "reward" and everything_inside(figure)
