@@ -151,10 +151,8 @@ def worth(finalist: dict[str, Any]) -> float:
 
 def _interval(values: Sequence[float]) -> list[float]:
     """Mean, and the bounds of Student's t at 95 %; NaN for one value alone."""
-    half = (
-        stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    )
-    return [float(np.mean(values)), float(np.mean(values) - half), float(np.mean(values) + half)]
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95) if len(values) > 1 else (np.nan, np.nan)
+    return [float(np.mean(values)), float(low), float(high)]
 
 
 def print_compared(table: dict[str, Any]) -> None:
