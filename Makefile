@@ -8,7 +8,7 @@ run: .venv/installed
 	.venv/bin/scaling-search run --phi 1
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
