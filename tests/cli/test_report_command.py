@@ -99,7 +99,7 @@ def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):
 )
 def test_the_command_of_a_search_asks_for_the_same_config(tmp_path, config):
     run = start_run(replace(config.run_config("mnasnet_tiny"), runs=str(tmp_path)), "made-up:0")
-    run.write_document("nas", {"config": to_dict(config), "networks": {}, "tried": []})
+    run.write_document("nas", {"config": to_dict(config), "networks": {}, "tried": [], "finalists": []})
     name, options = options_of(command_of(run, load_run(run.path)), Nas)
     assert name == "nas" and options.config == config
 
