@@ -175,9 +175,14 @@ def _rewards(findings: Findings) -> Plot:
 
 def _best_so_far(points: tuple[Point, ...]) -> Series:
     best = accumulate((point.y for point in points), max)
-    corners = [(point.x, height) for point, height in zip(points, best, strict=True)]
+    corners = tuple((point.x, height) for point, height in zip(points, best, strict=True))
+    return Series("best", "best so far", lines=_stairs(corners))
+
+
+def _stairs(corners: tuple[tuple[float, float], ...]) -> tuple[Line, ...]:
+    """A line that keeps the height of each corner until the next; none through fewer than two."""
     steps = [corner for (_, y), (x, higher) in pairwise(corners) for corner in ((x, y), (x, higher))]
-    return Series("best", "best so far", lines=(Line((corners[0], *steps), "dotted"),) if steps else ())
+    return (Line((corners[0], *steps), "dotted"),) if steps else ()
 
 
 def _grid_series(judgement: "Judgement", details: dict[str, str]) -> list[Series]:
@@ -256,11 +261,8 @@ _SCALINGS = {
 
 def _frontier(measured: "pd.DataFrame") -> Series:
     best = measured[measured["on_frontier"]]
-    corners = _corners(best)
     # A budget between two networks affords the smaller one: steps, not slopes.
-    steps = [corner for (_, y), (x, higher) in pairwise(corners) for corner in ((x, y), (x, higher))]
-    lines = (Line((corners[0], *steps), "dotted"),) if steps else ()
-    return Series("frontier", "frontier of what was measured", lines=lines)
+    return Series("frontier", "frontier of what was measured", lines=_stairs(_corners(best)))
 
 
 def _corners(networks: "pd.DataFrame") -> tuple[tuple[float, float], ...]:
