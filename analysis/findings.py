@@ -55,7 +55,7 @@ class Findings:
     @property
     def complete(self) -> bool:
         """Whether all that the run set out to train is trained."""
-        is_searched = bool(self.run.nas["finalist"].any())
+        is_searched = bool(self.run.finalists)
         is_last = self.step2 is not None or self.sweep is not None or is_searched or only_step1(self.run)
         return self.progress.complete and is_last
 
@@ -78,13 +78,12 @@ def findings_of(run: "Run") -> Findings:
     """Judges what there is of a run, which may be nothing but the manifest. Raises UserError by `check_manifest`."""
     check_manifest(run)
     missing = []
-    judgement = step2 = sweep = nas = None
-    if not run.nas.empty:
-        nas = nas_table(run)
+    judgement = step2 = sweep = None
+    nas = None if run.nas.empty else nas_table(run)
     if not run.sweep.empty:
         sweep = sweep_table(run).assign(fingerprint=run.sweep["fingerprint"])
     elif run.is_search:
-        if not run.nas["finalist"].any():
+        if not run.finalists:
             missing.append("The search goes on: its best have not been trained from all seeds yet.")
     elif run.points.empty:
         missing.append("The grid of STEP 1 is not laid out, so there is no winner.")
@@ -113,10 +112,11 @@ def _progress(run: "Run") -> Progress:
     networks = {*allowed, *run.models["fingerprint"][run.models["trained"]], *run.sweep["fingerprint"]}
     # A search tries each architecture from one seed, and those that it sorted out in fewer epochs have no trial here.
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
-    tried, finalists = set(whole["fingerprint"]), set(run.nas["fingerprint"][run.nas["finalist"]])
+    tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
     finished = int((mine["status"] == "ok").sum())
-    planned = len(networks | finalists) * int(run.manifest["config"]["seeds"]) + len(tried - networks - finalists)
+    from_all_seeds = networks | run.finalists
+    planned = len(from_all_seeds) * int(run.manifest["config"]["seeds"]) + len(tried - from_all_seeds)
     return Progress(planned, finished, len(mine) - finished)
 
 

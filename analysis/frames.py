@@ -148,6 +148,11 @@ class Run:
     is_search: bool
     """Whether the run is one of `nas`."""
 
+    @property
+    def finalists(self) -> frozenset[str]:
+        """Fingerprints of the architectures that a search trained from all seeds in the end."""
+        return frozenset(self.nas["fingerprint"][self.nas["finalist"]])
+
 
 @dataclass(frozen=True, eq=False)
 class Runs:
@@ -180,7 +185,7 @@ def load_run(path: str | Path) -> Run:
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     elsewhere = 0 if points.empty and models.empty else 2
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
-    is_search = directory.document("nas") is not None
+    is_search = (directory.path / "nas.json").is_file()
     return Run(directory.path, manifest, *frames, points, models, sweep, nas, is_search)
 
 

@@ -149,8 +149,8 @@ def _step1(findings: Findings) -> Plot:
 def _rewards(findings: Findings) -> Plot:
     """The reward of each architecture by its first training, in the order of trying, and the best so far."""
     rows = findings.run.nas.drop_duplicates("fingerprint").reset_index(drop=True)
-    known = rows[rows["reward"].notna()]
-    details = details_of(findings) if len(known) else {}
+    # Rewards after fewer epochs are of another kind, and what had only these was not measured.
+    known = rows[rows["reward"].notna() & rows["fingerprint"].isin(findings.measured["fingerprint"])]
     points = tuple(
         Point(
             x=float(row["Index"] + 1),
@@ -160,7 +160,6 @@ def _rewards(findings: Findings) -> Plot:
             f"reward {row['reward']:.4f} by one training",
         )
         for row in known.reset_index(names="Index").to_dict("records")
-        if str(row["fingerprint"]) in details
     )
     return Plot(
         "rewards",
@@ -328,8 +327,8 @@ def _looks(findings: Findings) -> dict[str, tuple[str, str, str]]:
     """How the curve of each measured network looks."""
     usual = _TRIED if findings.run.is_search else _GRID if findings.sweep is None else _GIVEN
     looks = dict.fromkeys(findings.measured["fingerprint"], usual)
-    models, nas = findings.run.models, findings.run.nas
-    looks |= dict.fromkeys(nas["fingerprint"][nas["finalist"]], _FINALIST)
+    models = findings.run.models
+    looks |= dict.fromkeys(findings.run.finalists, _FINALIST)
     for look in (_PUBLISHED, _FOUND):
         looks |= dict.fromkeys(models["fingerprint"][models["coefficients"] == look[0]], look)
     if findings.judgement is not None:

@@ -66,7 +66,7 @@ def accuracy_against_multiply_adds(run: "Run", judgement: "Judgement | None", st
                 _draw_curve(axes, step2[step2["coefficients"] == curve.coefficients], curve)
         measured = frontier_frame(run)
         if judgement is None and step2 is None:
-            finalist = measured["fingerprint"].isin(run.nas["fingerprint"][run.nas["finalist"]])
+            finalist = measured["fingerprint"].isin(run.finalists)
             one_by_one = "tried from one seed" if run.is_search else "networks as they are"
             bars(axes, measured[~finalist], DARK_GREY, "s", one_by_one, size=4.0, layer=3)
             bars(axes, measured[finalist], BLACK, "*", "finalists, from all seeds", size=11.0, layer=4)
