@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from baselines.published import Published
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import BatchNorm, Conv, dense
 from scaling_search.networks.pooling import average_pool, max_pool

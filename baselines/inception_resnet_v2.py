@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from baselines.inception import (
+from scaling_search.baselines.inception import (
     AVERAGE,
     MAX,
     STEM,
@@ -25,7 +25,7 @@ from baselines.inception import (
     chain,
     halve,
 )
-from baselines.published import Published
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import Conv, dense
 from scaling_search.networks.initialise import filled

@@ -11,8 +11,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from baselines.inception import MAX, STEM, STEM_NAMES, ConvNorm, Convolution, Fork, Pool, Tower, chain, halve
-from baselines.published import Published
+from scaling_search.baselines.inception import (
+    MAX,
+    STEM,
+    STEM_NAMES,
+    ConvNorm,
+    Convolution,
+    Fork,
+    Pool,
+    Tower,
+    chain,
+    halve,
+)
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import dense
 from scaling_search.networks.pooling import average_pool

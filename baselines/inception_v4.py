@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
-from baselines.inception import AVERAGE, MAX, Convolution, Fork, Tower, chain, halve
-from baselines.published import Published
+from scaling_search.baselines.inception import AVERAGE, MAX, Convolution, Fork, Tower, chain, halve
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import dense
 from scaling_search.rule import Scale, round_layers

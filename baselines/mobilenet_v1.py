@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
-from baselines.published import Published
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks import efficientnet_names
 from scaling_search.networks.blocks import BatchNorm, Conv, dense

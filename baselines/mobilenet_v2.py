@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 
 from flax import nnx
 
-from baselines.published import Published
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks import efficientnet_names
 from scaling_search.networks.efficientnet import EfficientNet, EfficientNetPlan, Stage, StagePlan, Style

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
-from baselines.cells import Cell, CellNetwork, Genotype
-from baselines.nasnet import in_cell
-from baselines.published import Published
+from scaling_search.baselines.cells import Cell, CellNetwork, Genotype
+from scaling_search.baselines.nasnet import in_cell
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.rule import Scale, round_channels, round_layers
 

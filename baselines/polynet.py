@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from baselines.inception import MAX, Branches, Convolution, Fork, Tower, chain, halve
-from baselines.published import Published
+from scaling_search.baselines.inception import MAX, Branches, Convolution, Fork, Tower, chain, halve
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import BatchNorm, Conv, dense, drop_connect
 from scaling_search.rule import Scale, round_channels, round_layers

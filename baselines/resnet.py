@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from baselines.published import Published
+from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import BatchNorm, Conv, dense
 from scaling_search.networks.pooling import max_pool

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from flax import nnx
 
-from baselines.published import Published
-from baselines.resnet import ResNet, ResNetFamily
+from scaling_search.baselines.published import Published
+from scaling_search.baselines.resnet import ResNet, ResNetFamily
 from scaling_search.rule import Scale
 
 

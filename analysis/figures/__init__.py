@@ -1,14 +1,14 @@
 """Figures that a paper can print: frames in, a matplotlib Figure out. `render` makes a PNG, SVG or PDF file of one."""
 
-from analysis.figures.class_activation import class_activation_figure
-from analysis.figures.error_distributions import error_distributions
-from analysis.figures.frontier import accuracy_against_multiply_adds
-from analysis.figures.grid import step1_grid
-from analysis.figures.learning_curves import learning_curves
-from analysis.figures.model_size import accuracy_against_size
-from analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
-from analysis.figures.search_progress import search_progress
-from analysis.figures.style import render
+from scaling_search.analysis.figures.class_activation import class_activation_figure
+from scaling_search.analysis.figures.error_distributions import error_distributions
+from scaling_search.analysis.figures.frontier import accuracy_against_multiply_adds
+from scaling_search.analysis.figures.grid import step1_grid
+from scaling_search.analysis.figures.learning_curves import learning_curves
+from scaling_search.analysis.figures.model_size import accuracy_against_size
+from scaling_search.analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
+from scaling_search.analysis.figures.search_progress import search_progress
+from scaling_search.analysis.figures.style import render
 
 __all__ = [
     "accuracy_against_multiply_adds",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figures.style import drawing
+from scaling_search.analysis.figures.style import drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from analysis.figures.style import SERIES, drawing, plain_axes
-from analysis.pareto import error_distribution
+from scaling_search.analysis.figures.style import SERIES, drawing, plain_axes
+from scaling_search.analysis.statistics.pareto import error_distribution
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style import (
+from scaling_search.analysis.figures.style import (
     ACCURACY,
     BLACK,
     BLUE,
@@ -23,16 +23,16 @@ from analysis.figures.style import (
     whiskers,
     within_percent,
 )
-from analysis.run_outputs import frontier_frame
-from analysis.tables import rule_in_words
+from scaling_search.analysis.findings.frontier import frontier_frame
+from scaling_search.analysis.text.tables import rule_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.comparison import Judgement
-    from analysis.frames import Run
+    from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.analysis.frames import Run
 
 _FRONTIER = "frontier of what was measured"
 

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.style import ACCURACY, BLACK, DARK_GREY, GREY, YELLOW, drawing, plain_axes
-from analysis.tables import rule_in_words
+from scaling_search.analysis.figures.style import ACCURACY, BLACK, DARK_GREY, GREY, YELLOW, drawing, plain_axes
+from scaling_search.analysis.text.tables import rule_in_words
 from scaling_search.rule import PAPER_RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.comparison import Judgement
-    from analysis.surface import Surface
+    from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.analysis.statistics.surface import Surface
 
 
 def step1_grid(judgement: "Judgement") -> "Figure":

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from analysis.figures.style import render
+from scaling_search.analysis.figures.style import render
 
 
 class InlineFigure(Figure):

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figures.style import ACCURACY, drawing, plain_axes
-from analysis.tables import short
+from scaling_search.analysis.figures.style import ACCURACY, drawing, plain_axes
+from scaling_search.analysis.text.tables import short
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style import (
+from scaling_search.analysis.figures.style import (
     DARK_GREY,
     GREY,
     ORANGE,

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.dimensions import DIMENSIONS, NEEDED, alone, compounds, measured
-from analysis.figures.style import (
+from scaling_search.analysis.figures.style import (
     ACCURACY,
     DARK_GREY,
     GREY,
@@ -17,6 +16,7 @@ from analysis.figures.style import (
     plain_axes,
     whiskers,
 )
+from scaling_search.analysis.findings.dimensions import DIMENSIONS, NEEDED, alone, compounds, measured
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _family_of(trials: "pd.DataFrame") -> str:
 
 def _networks(trials: "pd.DataFrame") -> "pd.DataFrame":
     """One row a network that has an accuracy and factors, with `low` and `high`: NaN where nothing tells them."""
-    from analysis.means import run_means
+    from scaling_search.analysis.statistics.means import run_means
 
     rows = measured(trials)
     if "seed" not in rows.columns:
@@ -175,7 +175,7 @@ def _draw(axes: "Axes", curve: "pd.DataFrame", style: tuple[str, str, Any], labe
 def _draw_compound(axes: "Axes", networks: "pd.DataFrame", compound: "pd.DataFrame") -> None:
     import pandas as pd
 
-    from analysis.pareto import frontier
+    from scaling_search.analysis.statistics.pareto import frontier
 
     baseline = networks[((networks[list(DIMENSIONS)] - 1).abs() < 1e-9).all(axis=1)]
     best = frontier(pd.concat([baseline, compound]))

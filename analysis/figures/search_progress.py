@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style import BLACK, GREY, SERIES, drawing, plain_axes
+from scaling_search.analysis.figures.style import BLACK, GREY, SERIES, drawing, plain_axes
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.tables import short
+from scaling_search.analysis.text.tables import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def drawing(width: float, height: float) -> Iterator["Figure"]:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from analysis.figures.inline import InlineFigure
+    from scaling_search.analysis.figures.inline import InlineFigure
 
     with mpl.rc_context(_SETTINGS):
         figure = InlineFigure(figsize=(width, height), layout="constrained")

@@ -18,7 +18,7 @@ def print_cam(options: "Cam") -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from analysis.figures import class_activation_figure, render
+    from scaling_search.analysis.figures import class_activation_figure, render
     from scaling_search.data.pictures import normalised, read_picture
     from scaling_search.family import load_family
     from scaling_search.networks.cam import class_activation_maps

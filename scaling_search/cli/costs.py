@@ -40,7 +40,7 @@ def print_costs(options: "Cost") -> None:
 def print_fit(options: "Fit") -> None:
     """Prints the largest network of the family that fits the budget."""
     from scaling_search.family import load_family
-    from scaling_search.search.candidates import parse_bytes, parse_count
+    from scaling_search.units import parse_bytes, parse_count
 
     for name in ("num_classes", "batch_size"):
         _check_positive(name, getattr(options, name))

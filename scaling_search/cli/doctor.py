@@ -20,7 +20,7 @@ def print_report(format: str) -> None:
 
 
 def _said(find: Callable[[], str]) -> str:
-    from scaling_search.search.plan import in_one_line
+    from scaling_search.errors import in_one_line
 
     try:
         return find()
@@ -33,7 +33,7 @@ def _packages() -> str:
 
 
 def _cores() -> str:
-    from scaling_search.search.cores import cores_available
+    from scaling_search.runners.ray.cores import cores_available
 
     return f"{cores_available()} of {os.cpu_count()}, {platform.machine()}"
 

@@ -105,12 +105,12 @@ def execute(
         directory.write_record(to_record(spec, outcome))
 
     if isinstance(source, RecordedTable):
-        from scaling_search.search.plan import run_here
+        from scaling_search.runners.local import run_here
 
         run_here(adopting(), lacking, source, finished=finished, on_outcome=record, watchers=(display, times))
         return
 
-    from scaling_search.search.driver import run_on_ray
+    from scaling_search.runners.ray.driver import run_on_ray
     from scaling_search.training.environment import training_environment
     from scaling_search.training.fit import train_group
 

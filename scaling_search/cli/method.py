@@ -70,8 +70,9 @@ def resume(path: str, workers: Workers, format: str, *, timings: bool = False) -
 
 
 def _check(config: RunConfig, steps: tuple[int, ...]) -> _Setting:
-    from scaling_search.search.candidates import family_of, parse_bytes
+    from scaling_search.search.candidates import family_of
     from scaling_search.search.grid import lay_out
+    from scaling_search.units import parse_bytes
 
     if config.target_memory is not None:
         parse_bytes(config.target_memory)

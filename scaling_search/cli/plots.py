@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.frames import Run, Runs
+    from scaling_search.analysis.frames import Run, Runs
     from scaling_search.cli.commands import FigureName
 
 PAPER = "paper"
@@ -24,7 +24,7 @@ _FILES = {"frontier": PICTURE, "curves": "learning_curves", "grid": "step1_grid"
 
 def write_plot(what: str, figure: "FigureName", output: str | None) -> None:
     """Draws `figure` of `what` and prints where it lies: in `output`, or as PNG and SVG in the folder of the run."""
-    from analysis.figures import render
+    from scaling_search.analysis.figures import render
 
     if output is None:
         if what == PAPER or has_magic(what):
@@ -49,7 +49,7 @@ def picture_file(output: str) -> Path:
 
 
 def _figure(what: str, figure: "FigureName") -> "Figure":
-    from analysis import figures
+    from scaling_search.analysis import figures
 
     if what == PAPER:
         return _figure_of_paper(figure)
@@ -71,8 +71,8 @@ def _figure(what: str, figure: "FigureName") -> "Figure":
 
 
 def _figure_of_paper(figure: "FigureName") -> "Figure":
-    from analysis import figures
-    from analysis.paper import scaling_results, table2
+    from scaling_search.analysis import figures
+    from scaling_search.analysis.reference.paper import scaling_results, table2
 
     if figure in ("1", "5"):
         return figures.accuracy_against_size(table2(), "parameters" if figure == "1" else "multiply_adds")
@@ -88,7 +88,7 @@ def _figure_of_paper(figure: "FigureName") -> "Figure":
 
 
 def _figure_of_run(what: str, figure: "FigureName") -> "Figure":
-    from analysis.figures import accuracy_against_multiply_adds, step1_grid
+    from scaling_search.analysis.figures import accuracy_against_multiply_adds, step1_grid
 
     directory = open_run(what)
     if figure == "grid":
@@ -100,13 +100,13 @@ def _figure_of_run(what: str, figure: "FigureName") -> "Figure":
 
 
 def _load(what: str) -> "Run | Runs":
-    from analysis.frames import load_run, load_runs
+    from scaling_search.analysis.frames import load_run, load_runs
 
     return load_runs(what) if has_magic(what) else load_run(what)
 
 
 def _populations(what: str, runs: "Run | Runs") -> "dict[str, pd.DataFrame]":
-    from analysis.means import run_means
+    from scaling_search.analysis.statistics.means import run_means
 
     groups = runs.trials.groupby("run") if "run" in runs.trials else [(what, runs.trials)]
     return {str(name): run_means(trials) for name, trials in groups}

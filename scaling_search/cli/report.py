@@ -15,7 +15,7 @@ from scaling_search.errors import UserError
 from scaling_search.store import RunDirectory, open_run
 
 if TYPE_CHECKING:
-    from analysis.frames import Run
+    from scaling_search.analysis.frames import Run
 
 LOOPBACK = "127.0.0.1"
 
@@ -145,9 +145,9 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _rendered(directory: RunDirectory, *, watch: bool = False) -> bytes:
-    from analysis.findings import check_manifest
-    from analysis.frames import load_run
-    from analysis.report import report_page
+    from scaling_search.analysis.findings.run import check_manifest
+    from scaling_search.analysis.frames import load_run
+    from scaling_search.analysis.report.html import report_page
 
     run = load_run(directory.path)
     check_manifest(run)
@@ -172,7 +172,7 @@ def command_of(directory: RunDirectory, run: "Run") -> str:
 
 def _method_words(run: "Run", config: RunConfig) -> list[str]:
     """`run`, `step1` or `step2`, by what the run has."""
-    from analysis.findings import only_step1
+    from scaling_search.analysis.findings.run import only_step1
 
     words = ["step1" if only_step1(run) else "run"]
     if run.points.empty and not run.models.empty:

@@ -12,8 +12,8 @@ from scaling_search.store import RunDirectory, open_run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.comparison import Judgement
-    from analysis.frames import Run
+    from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.analysis.frames import Run
 
 PICTURE = "accuracy_against_multiply_adds"
 
@@ -37,12 +37,12 @@ class Results:
 
 def results_of(directory: RunDirectory) -> Results:
     """Judges STEP 1, fits the law and extrapolates STEP 2 by the records of a run."""
-    from analysis.comparison import judge
-    from analysis.frames import load_run
-    from analysis.nas import nas_table
-    from analysis.run_outputs import frontier_frame
-    from analysis.scale_up import step2_table
-    from analysis.sweep import sweep_table
+    from scaling_search.analysis.findings.frontier import frontier_frame
+    from scaling_search.analysis.findings.nas import nas_table
+    from scaling_search.analysis.findings.step1 import judge
+    from scaling_search.analysis.findings.step2 import step2_table
+    from scaling_search.analysis.findings.sweep import sweep_table
+    from scaling_search.analysis.frames import load_run
 
     run = load_run(directory.path)
     judgement = None if run.points.empty else judge(run.points, run.trials)
@@ -55,8 +55,8 @@ def results_of(directory: RunDirectory) -> Results:
 
 def judgement_of(directory: RunDirectory) -> "Judgement":
     """STEP 1 of a run, judged. Raises UserError where it has not been trained."""
-    from analysis.comparison import judge
-    from analysis.frames import load_run
+    from scaling_search.analysis.findings.step1 import judge
+    from scaling_search.analysis.frames import load_run
 
     run = load_run(directory.path)
     if run.points.empty:
@@ -68,7 +68,7 @@ def judgement_of(directory: RunDirectory) -> "Judgement":
 
 def write_outputs(directory: RunDirectory) -> tuple[Results, list[Path]]:
     """Writes the tables, the frontier and the picture of a run into its directory, and says where they lie."""
-    from analysis.run_outputs import to_csv_bytes, to_parquet_bytes
+    from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
 
     results = results_of(directory)
     files = []
@@ -93,8 +93,8 @@ def _write_pictures(directory: RunDirectory, results: Results) -> list[Path]:
 
 def print_results(results: Results, files: list[Path], format: str) -> None:
     """Prints the tables of a run on stdout, and where its files lie on stderr."""
-    from analysis.nas import nas_text
-    from analysis.tables import render, step1_text, step2_text, test_text
+    from scaling_search.analysis.findings.nas import nas_text
+    from scaling_search.analysis.text.tables import render, step1_text, step2_text, test_text
 
     tables = {
         "step1": results.judgement.table if results.judgement is not None else None,
@@ -128,7 +128,7 @@ def print_rows(rows: list[dict[str, Any]], format: str) -> None:
     """Prints a table of rows that are alike."""
     import pandas as pd
 
-    from analysis.tables import render
+    from scaling_search.analysis.text.tables import render
 
     print(render(pd.DataFrame(rows), format))
 
@@ -141,7 +141,7 @@ def print_tables(what: str, format: str) -> None:
         print_table2(format)
         return
     if what == "published":
-        from analysis.tables import published_table, render
+        from scaling_search.analysis.text.tables import published_table, render
 
         print(render(published_table(), format))
         return
@@ -152,6 +152,6 @@ def print_tables(what: str, format: str) -> None:
 
 
 def _picture(results: Results, format: str) -> bytes:
-    from analysis.figures import accuracy_against_multiply_adds, render
+    from scaling_search.analysis.figures import accuracy_against_multiply_adds, render
 
     return render(accuracy_against_multiply_adds(results.run, results.judgement, results.step2), format)

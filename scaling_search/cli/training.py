@@ -81,8 +81,8 @@ def go_on(directory: RunDirectory, workers: Workers, format: str, *, timings: bo
 
 
 def _print_costs(options: "Sweep", named: list[tuple[str, Scale]]) -> None:
-    from analysis.paper import SCALED, scaling_beside
-    from analysis.tables import render
+    from scaling_search.analysis.reference.paper import SCALED, scaling_beside
+    from scaling_search.analysis.text.tables import render
     from scaling_search.cli.costs import cost_row
     from scaling_search.family import load_family
 

@@ -1,16 +1,11 @@
 """From a rule or a scale to a network with its cost, and from there to the specs of its trainings."""
 
-import re
-
 from scaling_search.config import RunConfig
 from scaling_search.cost import cost_of_scale, memory
-from scaling_search.errors import UserError
 from scaling_search.family import Family, load_family
 from scaling_search.rule import Scale, round_resolution
 from scaling_search.trial import Init, Network, Spec
-
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
-_BYTE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+from scaling_search.units import parse_bytes
 
 
 def network_at(family: Family, config: RunConfig, scale: Scale, num_classes: int) -> Network:
@@ -70,26 +65,3 @@ def step_memory(network: Network, batch_size: int) -> int:
 def training_cost(network: Network, images: int, epochs: int) -> float:
     """Multiply-adds of training a network once: forward and twice that backward, for each image of each epoch."""
     return 3.0 * network.multiply_adds * images * epochs
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes written as 8GiB, 500MB or 1073741824. Raises UserError."""
-    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kKMGT]?i?B)?\s*", text)
-    try:
-        return int(float(found[1]) * _BYTE_UNITS[found[2] or "B"])  # type: ignore[index]
-    except (TypeError, ValueError, KeyError):
-        raise UserError(
-            f"memory {text!r} given", f"write a number and one of {', '.join(_BYTE_UNITS)}", "try 8GiB"
-        ) from None
-
-
-def parse_count(text: str) -> float:
-    """A number written as 1e9, 400M or 1.8B. Raises UserError."""
-    found = re.fullmatch(r"\s*([0-9.]+(?:e[+]?[0-9]+)?)\s*([kMGBT]?)\s*", text)
-    try:
-        value = float(found[1]) * _UNITS[found[2]]  # type: ignore[index]
-    except (TypeError, ValueError):
-        value = 0.0
-    if not value > 0:
-        raise UserError(f"number {text!r} given", "write a number above 0, with k, M, B, G or T if you like", "try 1e9")
-    return value

@@ -3,9 +3,9 @@
 import pytest
 from made_up import CONFIG, network_at, spec_of, write_step1, write_step2
 
-from analysis.comparison import judge
-from analysis.frames import load_run
-from analysis.scale_up import step2_table
+from scaling_search.analysis.findings.step1 import judge
+from scaling_search.analysis.findings.step2 import step2_table
+from scaling_search.analysis.frames import load_run
 from scaling_search.config import RunConfig
 from scaling_search.rule import CompoundRule, Grid
 from scaling_search.store import start_run

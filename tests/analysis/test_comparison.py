@@ -5,9 +5,9 @@ import pytest
 from made_up import network_at, outcome_of, spec_of, write_step1
 from scipy import stats
 
-from analysis.comparison import judge, may_be_best
-from analysis.dunnett import dunnett_critical_value
-from analysis.frames import load_run
+from scaling_search.analysis.findings.step1 import judge, may_be_best
+from scaling_search.analysis.frames import load_run
+from scaling_search.analysis.statistics.dunnett import dunnett_critical_value
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 from scaling_search.trial import Outcome, to_record

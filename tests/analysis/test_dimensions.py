@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis import compound_against_single, load_run
-from analysis.dimensions import BEST
-from analysis.paper import scaling_results
+from scaling_search.analysis import compound_against_single, load_run
+from scaling_search.analysis.findings.dimensions import BEST
+from scaling_search.analysis.reference.paper import scaling_results
 from scaling_search.errors import UserError
 
 ALONE = [(1, 1, 1), (2, 1, 1), (8, 1, 1), (1, 2, 1), (1, 3, 1), (1, 1, 2), (1, 1, 3)]

@@ -1,8 +1,8 @@
 import pytest
 from made_up import network_at, outcome_of, spec_of, write_step1
 
-from analysis import accuracy_against_multiply_adds, judge, load_run
-from analysis.figures import render
+from scaling_search.analysis import accuracy_against_multiply_adds, judge, load_run
+from scaling_search.analysis.figures import render
 from scaling_search.rule import Grid
 from scaling_search.trial import to_record
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import compare_forms
-from analysis.hold_outs import hold_largest_out, paper_hold_outs, ranking
-from analysis.law_forms import FORMS, SATURATING_POWER_LAW
+from scaling_search.analysis import compare_forms
+from scaling_search.analysis.statistics.hold_outs import hold_largest_out, paper_hold_outs, ranking
+from scaling_search.analysis.statistics.law_forms import FORMS, SATURATING_POWER_LAW
 from scaling_search.errors import UserError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.md"

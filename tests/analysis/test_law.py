@@ -3,9 +3,9 @@ import time
 import numpy as np
 import pytest
 
-from analysis import fit_law
-from analysis.law_forms import FORMS
-from analysis.paper import table2 as published_table2
+from scaling_search.analysis import fit_law
+from scaling_search.analysis.reference.paper import table2 as published_table2
+from scaling_search.analysis.statistics.law_forms import FORMS
 from scaling_search.errors import UserError
 
 

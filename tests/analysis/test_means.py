@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.means import run_means, seed_means
+from scaling_search.analysis.statistics.means import run_means, seed_means
 from scaling_search.errors import UserError
 
 

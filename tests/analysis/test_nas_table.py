@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from analysis.frames import load_run
-from analysis.nas import nas_table, nas_text
-from analysis.report import report_page
-from analysis.run_outputs import frontier_frame
+from scaling_search.analysis.findings.frontier import frontier_frame
+from scaling_search.analysis.findings.nas import nas_table, nas_text
+from scaling_search.analysis.frames import load_run
+from scaling_search.analysis.report.html import report_page
 from scaling_search.config import to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
@@ -61,7 +61,7 @@ def test_shorter_trainings_are_in_no_mean(run):
 
 
 def test_the_picture_shows_each_network(run):
-    from analysis.figures import accuracy_against_multiply_adds
+    from scaling_search.analysis.figures import accuracy_against_multiply_adds
 
     (axes,) = accuracy_against_multiply_adds(run, None, None).axes
     assert {bars.get_label(): len(bars[0].get_xdata()) for bars in axes.containers} == {

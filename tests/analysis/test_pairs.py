@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.comparison import may_be_best
-from analysis.pairs import MOST_SEEDS, paired_differences, seeds_to_separate
+from scaling_search.analysis.findings.step1 import may_be_best
+from scaling_search.analysis.statistics.pairs import MOST_SEEDS, paired_differences, seeds_to_separate
 from scaling_search.errors import UserError
 
 

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from analysis import frontier
-from analysis.paper import (
+from scaling_search.analysis import frontier
+from scaling_search.analysis.reference.paper import (
     BUILT,
     SCALED,
     published_coefficients,

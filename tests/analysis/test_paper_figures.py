@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from analysis import accuracy_against_size, compound_scaling, single_dimension_scaling, width_scaling
-from analysis.figures import render
-from analysis.paper import scaling_results, table2
+from scaling_search.analysis import accuracy_against_size, compound_scaling, single_dimension_scaling, width_scaling
+from scaling_search.analysis.figures import render
+from scaling_search.analysis.reference.paper import scaling_results, table2
 from scaling_search.errors import UserError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import coverage, dominance, error_distribution, frontier, hypervolume, nondominated
-from analysis.paper import table2
+from scaling_search.analysis import coverage, dominance, error_distribution, frontier, hypervolume, nondominated
+from scaling_search.analysis.reference.paper import table2
 from scaling_search.errors import UserError
 
 # Frames here lack values on purpose; that this is said has a test of its own.

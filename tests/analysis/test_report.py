@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from made_up import network_at, outcome_of, spec_of, step2_document, write_step1
 
-from analysis.frames import load_run
-from analysis.report import report_page
-from analysis.tables import separation_text, surface_text
+from scaling_search.analysis.frames import load_run
+from scaling_search.analysis.report.html import report_page
+from scaling_search.analysis.text.tables import separation_text, surface_text
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.rule import PAPER_RULE, Grid

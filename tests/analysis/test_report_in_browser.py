@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from made_up import write_step1
 
-from analysis.frames import load_run
-from analysis.report import report_page
+from scaling_search.analysis.frames import load_run
+from scaling_search.analysis.report.html import report_page
 from scaling_search.rule import Grid
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e '.[dev]'")

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import error_distributions, learning_curves, load_run, step1_grid
-from analysis.means import run_means
+from scaling_search.analysis import error_distributions, learning_curves, load_run, step1_grid
+from scaling_search.analysis.statistics.means import run_means
 from scaling_search.errors import UserError
 
 

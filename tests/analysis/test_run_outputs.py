@@ -3,9 +3,9 @@ import io
 import pandas as pd
 import pytest
 
-from analysis import frontier, frontier_frame
-from analysis.frames import load_run
-from analysis.run_outputs import to_csv_bytes, to_parquet_bytes
+from scaling_search.analysis import frontier, frontier_frame
+from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
+from scaling_search.analysis.frames import load_run
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import search_progress
+from scaling_search.analysis import search_progress
 from scaling_search.errors import UserError
 from tests.analysis.test_run_figures import everything_inside
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from made_up import BASELINE_COST, CONFIG, network_of, spec_of, step2_document, true_accuracy, write_step1, write_step2
 
-from analysis import scale_up, step2_table
-from analysis.frames import load_run
+from scaling_search.analysis import step2_table
+from scaling_search.analysis.findings import step2
+from scaling_search.analysis.frames import load_run
 from scaling_search.rule import Grid
 from scaling_search.trial import Outcome, to_record
 
@@ -52,7 +53,7 @@ def test_the_winners_b1_has_the_same_numbers_in_both_steps(step2, judgement):
 
 def test_a_model_that_fits_the_budget_is_never_extrapolated(new_run, monkeypatch):
     """Its training is not finished, or failed: it has no accuracy and says why."""
-    monkeypatch.setattr(scale_up, "fit_law", partial(scale_up.fit_law, resamples=5))
+    monkeypatch.setattr(step2, "fit_law", partial(step2.fit_law, resamples=5))
     write_step1(new_run, grid=Grid(step=0.2), seeds=(0, 1))
     tree = step2_document(budget=10 * BASELINE_COST)
     new_run.write_document("step2", tree)

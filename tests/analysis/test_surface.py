@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.surface import FEWEST, MOVED, fit_surface
+from scaling_search.analysis.statistics.surface import FEWEST, MOVED, fit_surface
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 

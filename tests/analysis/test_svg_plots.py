@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.svg_plots import HEIGHT, NARROW, WIDE, Line, Plot, Point, Series, draw
+from scaling_search.analysis.report.svg import HEIGHT, NARROW, WIDE, Line, Plot, Point, Series, draw
 
 counts = st.floats(1e3, 1e12)
 shares = st.floats(0, 100)

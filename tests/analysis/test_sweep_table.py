@@ -3,9 +3,9 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from analysis.frames import load_run
-from analysis.run_outputs import frontier_frame
-from analysis.sweep import sweep_table
+from scaling_search.analysis.findings.frontier import frontier_frame
+from scaling_search.analysis.findings.sweep import sweep_table
+from scaling_search.analysis.frames import load_run
 from scaling_search.config import to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run

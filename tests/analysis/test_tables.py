@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from made_up import BASELINE_COST, CONFIG, outcome_of, step2_document, write_step1
 
-from analysis import judge, load_run, published_table, step2_table, tables
-from analysis.tables import render, separation_text, short, step1_text, step2_text, surface_text
+from scaling_search.analysis import judge, load_run, published_table, step2_table
+from scaling_search.analysis.text import tables
+from scaling_search.analysis.text.tables import render, separation_text, short, step1_text, step2_text, surface_text
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 from scaling_search.trial import Outcome

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from baselines.amoebanet import AMOEBANET_A, GPIPE_AMOEBANET_B
+from scaling_search.baselines.amoebanet import AMOEBANET_A, GPIPE_AMOEBANET_B
 from scaling_search.cost import cost
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.rule import Scale

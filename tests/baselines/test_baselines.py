@@ -16,7 +16,7 @@ from scaling_search.rule import Scale
 from scaling_search.weights.transfer import _tensors, import_weights, namings_of
 from tests.baselines.reference import FOLDER, drawn, pictures
 
-NAMES = [name for name, entry in registered_families().items() if entry.value.startswith("baselines.")]
+NAMES = [name for name, entry in registered_families().items() if entry.value.startswith("scaling_search.baselines.")]
 FIGURES = {file.stem: json.loads(file.read_text()) for file in FOLDER.glob("*.json")}
 NAMED = [name for name in FIGURES if "logits" in FIGURES[name]]
 SYMMETRIC = ("padding=SYMMETRIC", "batch_norm_epsilon=1e-05")

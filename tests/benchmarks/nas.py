@@ -168,7 +168,7 @@ def print_compared(table: dict[str, Any]) -> None:
 
 def picture(done: dict[str, list[RunDirectory]]) -> bytes:
     """Reward over networks trained, as PNG."""
-    from analysis.figures import render, search_progress
+    from scaling_search.analysis.figures import render, search_progress
 
     rows = [
         {"strategy": name, "seed": seed, "networks": networks, "reward": reward}

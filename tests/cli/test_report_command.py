@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from analysis.frames import load_run
+from scaling_search.analysis.frames import load_run
 from scaling_search.cli import main
 from scaling_search.cli.commands import Nas, Run, Step2, Sweep, Train
 from scaling_search.cli.report import ReportServer, command_of

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from baselines.densenet import DENSENET169
+from scaling_search.baselines.densenet import DENSENET169
 from scaling_search.errors import UserError
 from scaling_search.family import load_family, registered_families
 from scaling_search.networks.cam import class_activation_maps

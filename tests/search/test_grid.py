@@ -6,9 +6,10 @@ from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.rule import PAPER_RULE, PUBLISHED, Grid
-from scaling_search.search.candidates import parse_bytes, parse_count, training_cost
+from scaling_search.search.candidates import training_cost
 from scaling_search.search.grid import lay_out, step1_specs
 from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
+from scaling_search.units import parse_bytes, parse_count
 
 CONFIG = RunConfig()
 QUARTER = load_family("efficientnet", ("depth=0.5", "width=0.25"))

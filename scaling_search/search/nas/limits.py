@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scaling_search.config import Metric, NasConfig
 from scaling_search.cost import memory
 from scaling_search.family import Cost
-from scaling_search.search.candidates import parse_bytes, parse_count, step_memory
+from scaling_search.search.candidates import step_memory
 from scaling_search.search.nas.space import Counts
 from scaling_search.trial import Network
+from scaling_search.units import parse_bytes, parse_count
 
 Measure = Callable[[Sequence[Network]], list[float]]
 """Latencies of networks, in milliseconds."""

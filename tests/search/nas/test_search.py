@@ -10,12 +10,13 @@ from scaling_search.config import NasConfig, Recipe, nas_config_from_dict, run_c
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.rule import Scale
+from scaling_search.runners.agenda import Agenda
+from scaling_search.runners.local import run_here
 from scaling_search.search.nas import search as searches
 from scaling_search.search.nas.search import search_plan, set_up
 from scaling_search.search.nas.space import MNASNET_TINY_SPACE, load_space, sizes
-from scaling_search.search.plan import Agenda, run_here
 from scaling_search.trial import Outcome, to_record
-from tests.search.fake_training import DATA, Notes
+from tests.runners.fake_training import DATA, Notes
 
 CONFIG = NasConfig(trials=20, batch=6, recipe=Recipe(epochs=9))
 

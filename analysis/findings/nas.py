@@ -1,0 +1,52 @@
+"""A search for a baseline as a table: its architectures by their rewards."""
+
+from typing import TYPE_CHECKING
+
+from scaling_search.analysis.statistics.means import run_means
+from scaling_search.analysis.text.tables import render
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_search.analysis.frames import Run
+
+SHOWN = 10
+"""Architectures that a person is shown."""
+
+
+def nas_table(run: "Run") -> "pd.DataFrame":
+    """One row a network of `Run.nas`, the finalists first, then by falling reward; what failed or was sorted out last.
+
+    Columns: `rank`, `architecture`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `cost` (by the
+    search's metric), `epochs`, `val_accuracy` (mean over seeds, 0..1; of a training of fewer epochs where the search
+    sorted it out), `low`, `high` (see `means.run_means`), `seeds`, `reward` (of that accuracy), `batch` in which it was
+    first proposed, `finalist` and `fingerprint`. Only finalists have more than one seed: of the others, the best by one
+    seed are lucky ones as well.
+    """
+    import numpy as np
+
+    table = run.nas.drop_duplicates("fingerprint").set_index("fingerprint")
+    # What the cost makes of an accuracy: accuracy * (cost / T)^w.
+    factor = table["reward"] / table["accuracy"]
+    if run.trials["val_accuracy"].notna().any():
+        table = table.join(run_means(run.trials)).fillna({"val_accuracy": table["accuracy"], "seeds": 1})
+    else:
+        table = table.assign(val_accuracy=table["accuracy"], low=np.nan, high=np.nan, seeds=1)
+    table["seeds"] = table["seeds"].where(table["val_accuracy"].notna(), 0).astype("int64")
+    table["reward"] = (table["val_accuracy"] * factor).where(table["finalist"], table["reward"])
+    order = ["finalist", "epochs", "reward", "batch"]
+    table = table.sort_values(order, ascending=[False, False, False, True], na_position="last", kind="stable")
+    table = table.reset_index()
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    costs = ["input_resolution", "parameters", "multiply_adds", "activations", "cost", "epochs"]
+    means = ["val_accuracy", "low", "high", "seeds", "reward"]
+    return table[["rank", "architecture", *costs, *means, "batch", "finalist", "fingerprint"]]
+
+
+def nas_text(table: "pd.DataFrame") -> str:
+    """The best of a search for a terminal."""
+    shown = ["rank", "architecture", "parameters", "multiply_adds", "epochs", "val_accuracy", "low", "high"]
+    lines = [render(table.head(SHOWN)[[*shown, "seeds", "reward"]])]
+    if len(table) > SHOWN:
+        lines.append(f"and {len(table) - SHOWN} more in nas.csv")
+    return "\n".join(lines)

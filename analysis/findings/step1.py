@@ -1,0 +1,256 @@
+"""STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_search.analysis.statistics.dunnett import dunnett_critical_value
+from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
+from scaling_search.analysis.statistics.pairs import seeds_to_separate
+from scaling_search.analysis.statistics.surface import Surface, fit_surface
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+TARGET_COST_FACTOR = 2.0
+"""What alpha * beta^2 * gamma^2 should be (equation 3)."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A rule, the network that it gives, and what that network reached on the validation split."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    fingerprint: str
+    multiply_adds: int
+    val_accuracy: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What it would take to tell the two most accurate networks of a tie apart."""
+
+    fingerprints: tuple[str, str]
+    """The most accurate network and the next."""
+    gap: float
+    """Difference of their accuracies, 0..1."""
+    low: float
+    high: float
+    """The interval of the gap, Student's t for this pair by itself."""
+    seeds: int | None
+    """How many seeds each network of STEP 1 would need, see `pairs.seeds_to_separate`; None where too many."""
+    more: int | None
+    """How many more than it has."""
+    fewest: int | None
+    """As `seeds`, were the gap as wide as `high`."""
+    power: float
+    """How probable it is that so many do, were the gap the true one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What STEP 1 found."""
+
+    table: "pd.DataFrame"
+    """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
+    `gamma`, `cost_factor`, `realised_cost` (multiply-adds relative to the baseline's), `network` (the family),
+    `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy`
+    (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be told from the best), `leads` (the winner),
+    `note`, `fingerprint`."""
+    winner: Standing
+    baseline: Standing
+    """The network at phi 0, with coefficients of 1; its accuracy is NaN until it is trained."""
+    ties: tuple[str, ...]
+    """Fingerprints of the networks that cannot be told from the best, the cheapest first; the winner's is the first."""
+    confidence: float
+    note: str
+    """How the comparison was made, in words."""
+    separation: Separation | None
+    """None where no two networks are tied, or no network has two seeds."""
+    surface: Surface | None
+    """How sharp the optimum is; None where the grid has too few networks to say."""
+
+
+def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
+    """Compares the networks of STEP 1 on the validation split (section 3.3 of the paper, with its uncertainty).
+
+    Arguments are `points` and `trials` of a Run. Networks are compared as a randomised block design, see
+    `means.seed_means`, which says too what the intervals cover: seed-to-seed variation on this validation split, not
+    the draw of its images. `low` and `high` are for each network by itself.
+
+    The tie is the set of networks that multiple comparisons with the best (Hsu, 1981; Gupta's subset) cannot rule
+    out: with probability `confidence` or more the truly best network is in it, however many are compared. Its critical
+    value is the one-sided Dunnett's, by quadrature: scipy's `dunnett` gives the same by random numbers. The network
+    with the fewest multiply-adds leads the tie, and of the rules that round to it the one whose cost factor is nearest
+    to 2, then the smallest.
+
+    A network none of whose trainings finished cannot win; one that lacks some is judged by those it has, and says so.
+    Where no network has two seeds there are no intervals and the best mean leads. Raises UserError where no network
+    has finished at all.
+    """
+    import pandas as pd
+
+    check_confidence(confidence)
+    allowed = points[points["rejected"].isna()]
+    trials = trials[(trials["evaluate"] == "validation") & trials["fingerprint"].isin(allowed["fingerprint"])]
+    means = seed_means(trials, confidence)
+    grid = points[points["phi"] != 0]
+    rivals = means.table.loc[means.table.index.isin(allowed["fingerprint"][allowed["phi"] != 0])]
+    if rivals.empty:
+        raise UserError(
+            "no network of STEP 1 has a finished training" + _first_reason(trials),
+            hint="go on by scaling-search resume, or with other settings under another --name",
+        )
+    accuracy, seeds = rivals["val_accuracy"].to_numpy(np.float64), rivals["seeds"].to_numpy(np.int64)
+    tied = rivals.index[may_be_best(accuracy, seeds, means.variance, means.df, confidence)]
+    measured = grid["rejected"].isna()
+    table = grid.join(means.table, on="fingerprint")
+    table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
+    table["seeds"] = table["seeds"].fillna(0).astype("int64")
+    table["tie"] = measured & table["fingerprint"].isin(tied)
+    table["note"] = _notes(table, trials)
+    leader = _leader(table)
+    table["leads"] = table.index == leader
+    table = _in_order(table)
+    winner = _standing(table[table["leads"]].iloc[0])
+    ties = table[table["tie"]].drop_duplicates("fingerprint").sort_values("multiply_adds", kind="stable")
+    baseline = points[points["phi"] == 0].join(means.table, on="fingerprint").iloc[0]
+    columns = [*_GIVEN, "val_accuracy", "low", "high", "seeds", "tie", "leads", "note", "fingerprint"]
+    return Judgement(
+        table=pd.DataFrame(table[columns]).reset_index(drop=True),
+        winner=winner,
+        baseline=_standing(baseline),
+        ties=(winner.fingerprint, *(name for name in ties["fingerprint"] if name != winner.fingerprint)),
+        confidence=confidence,
+        note=_method(means, confidence),
+        separation=_separation(rivals, means, len(ties), confidence),
+        surface=_surface(table, confidence),
+    )
+
+
+_GIVEN = (
+    *("alpha", "beta", "gamma", "cost_factor", "realised_cost", "network", "depth", "width", "resolution"),
+    *("input_resolution", "parameters", "multiply_adds", "activations"),
+)
+
+
+def may_be_best(accuracy: Floats, seeds: Ints, variance: float, df: int, confidence: float = 0.95) -> Bools:
+    """Which networks, by their mean `accuracy` over `seeds` trainings each, cannot be told from the truly best one.
+
+    `variance` of one training is estimated with `df` degrees of freedom. With probability `confidence` or more the
+    network with the largest true mean is among those marked, see `judge`. Without a variance (NaN), the largest mean.
+    """
+    if np.isnan(variance):
+        return np.asarray(np.arange(len(accuracy)) == np.argmax(accuracy))
+    kept = np.zeros(len(accuracy), bool)
+    for index in range(len(accuracy)):
+        others = np.arange(len(accuracy)) != index
+        gaps = accuracy[others] - accuracy[index]
+        errors = np.sqrt(variance * (1 / seeds[index] + 1 / seeds[others]))
+        critical = dunnett_critical_value(int(seeds[index]), tuple(sorted(seeds[others].tolist())), df, confidence)
+        kept[index] = np.all(gaps <= critical * errors + 1e-12)
+    return kept
+
+
+def preferred_rules(points: "pd.DataFrame") -> "pd.DataFrame":
+    """One row a network: the rule of the grid that names it, its cost factor nearest to 2, then the smallest."""
+    distance = (points["cost_factor"] - TARGET_COST_FACTOR).abs().round(9)
+    nearest = points.assign(distance=distance).sort_values(["distance", "alpha", "beta", "gamma"])
+    return nearest.drop_duplicates("fingerprint")
+
+
+def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence: float) -> Separation | None:
+    from scipy import stats
+
+    if tied < 2 or np.isnan(means.variance):
+        return None
+    ranked = rivals.sort_values("val_accuracy", ascending=False, kind="stable")
+    first, second = ranked.iloc[:2].reset_index().to_dict("records")
+    gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
+    error = np.sqrt(means.variance * (1 / first["seeds"] + 1 / second["seeds"]))
+    half = float(stats.t.ppf((1 + confidence) / 2, means.df) * error)
+    seeds, fewest = (
+        seeds_to_separate(width, means.variance, len(rivals), confidence, power) for width in (gap, gap + half)
+    )
+    has = int(min(first["seeds"], second["seeds"]))
+    return Separation(
+        fingerprints=(first["fingerprint"], second["fingerprint"]),
+        gap=gap,
+        low=gap - half,
+        high=gap + half,
+        seeds=seeds,
+        more=None if seeds is None else max(seeds - has, 0),
+        fewest=fewest,
+        power=power,
+    )
+
+
+def _surface(table: "pd.DataFrame", confidence: float) -> Surface | None:
+    try:
+        return fit_surface(preferred_rules(table), confidence)
+    except UserError:
+        return None
+
+
+def _leader(table: "pd.DataFrame") -> Any:
+    order = ["multiply_adds", "val_accuracy", "fingerprint"]
+    tied = preferred_rules(table[table["tie"]])
+    return tied.sort_values(order, ascending=[name != "val_accuracy" for name in order]).index[0]
+
+
+def _in_order(table: "pd.DataFrame") -> "pd.DataFrame":
+    order = ["val_accuracy", "multiply_adds", "fingerprint", "alpha", "beta", "gamma"]
+    return table.sort_values(order, ascending=[name != "val_accuracy" for name in order], na_position="last")
+
+
+def _standing(row: "pd.Series[Any]") -> Standing:
+    return Standing(
+        **{name: float(row[name]) for name in ("alpha", "beta", "gamma", "val_accuracy", "low", "high")},
+        fingerprint=str(row["fingerprint"]),
+        multiply_adds=int(row["multiply_adds"]),
+        seeds=0 if np.isnan(row["seeds"]) else int(row["seeds"]),
+    )
+
+
+def _notes(table: "pd.DataFrame", trials: "pd.DataFrame") -> list[str]:
+    wanted = int(trials.groupby("fingerprint")["seed"].nunique().max())
+    failures = trials[trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")
+    notes = []
+    for rejected, fingerprint, seeds in zip(table["rejected"], table["fingerprint"], table["seeds"], strict=True):
+        parts = []
+        if isinstance(rejected, str):
+            parts = [f"refused by equation 2: {rejected}"]
+        elif seeds < wanted:
+            parts = [f"{seeds} of {wanted} seeds finished"]
+            if fingerprint in failures.index:
+                parts += [f"{failures['status'][fingerprint]}: {failures['reason'][fingerprint]}"]
+        notes.append("; ".join(parts))
+    return notes
+
+
+def _first_reason(trials: "pd.DataFrame") -> str:
+    failed = trials[trials["status"] != "ok"]
+    return "" if failed.empty else f"; {len(failed)} failed, the first because {failed['reason'].iloc[0]}"
+
+
+def _method(means: SeedMeans, confidence: float) -> str:
+    if np.isnan(means.variance):
+        return "one seed a network: there are no intervals, and nothing says how sure these means are"
+    networks = len(means.table)
+    seeds = f"{means.blocks} seeds as blocks" if means.blocks else f"{means.table['seeds'].sum()} trainings"
+    return (
+        f"{100 * confidence:g} % intervals cover seed-to-seed variation on this validation split, not the draw of its "
+        f"images; one variance over {networks} networks, {seeds}, {means.df} degrees of freedom"
+    )

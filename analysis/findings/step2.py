@@ -1,0 +1,65 @@
+"""STEP 2 as a table: B0..B7 by the found and by the published coefficients, measured or extrapolated."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling_search.analysis.statistics.law import fit_law
+from scaling_search.analysis.statistics.means import run_means
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_GIVEN = (
+    "model",
+    "coefficients",
+    "phi",
+    "network",
+    "depth",
+    "width",
+    "resolution",
+    "input_resolution",
+    "parameters",
+    "multiply_adds",
+    "activations",
+)
+
+
+def step2_table(models: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> "pd.DataFrame":
+    """One row a model and set of coefficients, in the order of `models`. Arguments are `models`, `trials` of a Run.
+
+    Columns: `model`, `coefficients` ("found" or "published"), `phi`, `network` (the family), `depth`, `width`,
+    `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the
+    validation split, 0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
+
+    `source` says where the accuracy is from. "measured": the mean over `seeds` trainings, with `means.run_means`'
+    interval. "extrapolated": the run's budget does not allow the training, and the law of scaling, fitted to every
+    network of the run that was measured, predicts it, with the interval of `Law.predict`; `beyond` is how many times
+    the largest measured network's multiply-adds it has. "none": the training is not finished, or too few networks are
+    to fit the law; `note` says which.
+    """
+    measured = run_means(trials, confidence)
+    table = models.join(measured, on="fingerprint")
+    known = table["val_accuracy"].notna()
+    unmeasured = ~known & ~table["trained"]
+    table["source"] = np.where(known, "measured", "none")
+    table["beyond"] = np.nan
+    table["note"] = np.where(known | unmeasured, "", "not trained yet")
+    failed = trials[(trials["evaluate"] == "validation") & (trials["status"] != "ok")]
+    reasons = failed.drop_duplicates("fingerprint").set_index("fingerprint")["reason"]
+    broken = table["trained"] & ~known & table["fingerprint"].isin(reasons.index)
+    table.loc[broken, "note"] = "training failed: " + table["fingerprint"].map(reasons).astype("str")
+    if unmeasured.any():
+        sizes = trials.drop_duplicates("fingerprint").set_index("fingerprint")["multiply_adds"]
+        try:
+            law = fit_law(sizes[measured.index], measured["val_accuracy"])
+        except UserError as error:
+            table.loc[unmeasured, "note"] = f"not extrapolated: {error}"
+        else:
+            predicted = law.predict(table.loc[unmeasured, "multiply_adds"], confidence)
+            for column in predicted.columns:
+                table.loc[unmeasured, column] = predicted[column].to_numpy()
+            table.loc[unmeasured, "source"] = "extrapolated"
+    table["seeds"] = table["seeds"].fillna(0).astype("int64")
+    return table[[*_GIVEN, "val_accuracy", "low", "high", "source", "beyond", "seeds", "note", "fingerprint"]]

@@ -1,0 +1,301 @@
+"""The tables of a report: every cell with the text that is shown and the value that it sorts by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaling_search.analysis.findings.run import Findings
+from scaling_search.analysis.report.words import interval, seeds
+from scaling_search.analysis.text.tables import short
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table."""
+
+    text: str
+    order: float | None = None
+    """What it sorts by in a column of numbers, where a cell without one comes last."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table. Its first cell heads it."""
+
+    cells: tuple[Cell, ...]
+    network: str = ""
+    """Fingerprint of the network that it is about."""
+    leads: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be sorted and filtered."""
+
+    key: str
+    title: str
+    explanation: str
+    columns: tuple[tuple[str, bool], ...]
+    """(heading, whether it holds numbers)."""
+    rows: tuple[Row, ...]
+
+
+def tables_of(findings: Findings) -> list[Table]:
+    """The tables that have rows, in the order in which they are read."""
+    makers = (_step1, _step2, _sweep, _nas if findings.run.is_search else _measured, _failures)
+    tables = [make(findings) for make in makers]
+    return [table for table in tables if table.rows]
+
+
+_COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
+
+
+def _step1(findings: Findings) -> Table:
+    judgement = findings.judgement
+    rows = [] if judgement is None else judgement.table.to_dict("records")
+    columns = (
+        *((name, True) for name in ("alpha", "beta", "gamma", "cost factor")),
+        *_COSTS,
+        ("of baseline", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("verdict", False),
+    )
+    return Table(
+        "step1",
+        "STEP 1: the grid",
+        "Every point of the grid; points that round to the same network share its numbers. "
+        "The cost factor is alpha * beta^2 * gamma^2. " + (_sentence(judgement.note) if judgement else ""),
+        columns,
+        tuple(
+            Row(
+                (
+                    *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
+                    _number(row["cost_factor"], f"{row['cost_factor']:.2f}"),
+                    *_costs(row),
+                    _number(row["realised_cost"], f"{row['realised_cost']:.2f}x"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(_verdict(row, len(judgement.ties) if judgement else 0)),
+                ),
+                network=str(row["fingerprint"]),
+                leads=bool(row["leads"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _step2(findings: Findings) -> Table:
+    rows = [] if findings.step2 is None else findings.step2.to_dict("records")
+    columns = (
+        ("model", False),
+        ("coefficients", False),
+        *((name, True) for name in ("phi", "depth", "width", "resolution")),
+        *_COSTS,
+        ("top-1, %", True),
+        ("source", False),
+    )
+    return Table(
+        "step2",
+        "STEP 2: B0 to B7",
+        "The baseline grown by the found and by the published coefficients. What is extrapolated was not trained: the "
+        "law of scaling, fitted to the networks that were, predicts it, with the interval for one more network; the "
+        "factor is its multiply-adds relative to the largest that was trained.",
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(row["model"]),
+                    Cell(row["coefficients"]),
+                    _number(row["phi"], f"{row['phi']:g}"),
+                    *(_number(row[name], f"{row[name]:.2f}") for name in ("depth", "width", "resolution")),
+                    *_costs(row),
+                    _number(row["val_accuracy"], interval(row)),
+                    Cell(_source(row)),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _sweep(findings: Findings) -> Table:
+    rows = [] if findings.sweep is None else findings.sweep.to_dict("records")
+    columns = (
+        ("scaling", False),
+        *((name, True) for name in ("depth", "width", "resolution")),
+        *_COSTS,
+        ("of the first", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("note", False),
+    )
+    return Table(
+        "sweep",
+        "Networks as they were given",
+        "Each was trained as it is, from every seed; multiply-adds are compared with the first row's.",
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(row["scaling"]),
+                    *(_number(row[name], f"{row[name]:.2f}") for name in ("depth", "width", "resolution")),
+                    *_costs(row),
+                    _number(row["of_baseline"], f"{row['of_baseline']:.2f}x"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(row["note"]),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _nas(findings: Findings) -> Table:
+    nas = findings.nas
+    rows = [] if nas is None else nas.to_dict("records")
+    best = set(findings.measured["fingerprint"][findings.measured["on_frontier"]])
+    # By the usual metric it is what another column says.
+    own_cost = nas is not None and not (nas["cost"] == nas["multiply_adds"]).all()
+    columns = (
+        ("rank", True),
+        *_COSTS,
+        *[("cost", True)] * own_cost,
+        ("epochs", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("reward", True),
+        ("batch", True),
+        ("frontier", False),
+        ("architecture", False),
+    )
+    return Table(
+        "nas",
+        "Architectures by reward",
+        "The reward is accuracy * (cost / T)^w, by the metric, T and w of the search. The best by one training were "
+        "trained from all seeds and lead; the others, with one seed, are there by luck as well. An architecture with "
+        "fewer epochs was sorted out.",
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["rank"], str(row["rank"])),
+                    *_costs(row),
+                    *[_number(row["cost"], short(row["cost"]))] * own_cost,
+                    _number(row["epochs"], str(row["epochs"])),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    _number(row["reward"], f"{row['reward']:.4f}"),
+                    _number(row["batch"], str(row["batch"])),
+                    Cell("on it" if row["fingerprint"] in best else ""),
+                    Cell(row["architecture"]),
+                ),
+                network=str(row["fingerprint"]),
+                leads=bool(row["finalist"] and row["rank"] == 1),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _measured(findings: Findings) -> Table:
+    columns = (
+        ("network", False),
+        *_COSTS,
+        ("activations", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("frontier", False),
+    )
+    return Table(
+        "frontier",
+        "Every network measured",
+        "On the frontier is a network that no other beats at the same multiply-adds or fewer.",
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(findings.names[row["fingerprint"]]),
+                    *_costs(row),
+                    _number(row["activations"], short(row["activations"])),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell("on it" if row["on_frontier"] else ""),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in findings.measured.to_dict("records")
+        ),
+    )
+
+
+def _failures(findings: Findings) -> Table:
+    trials = findings.run.trials
+    return Table(
+        "failures",
+        "Trainings that failed",
+        "A training that crashed is tried again when the run is resumed.",
+        (("trial", False), ("network", False), ("seed", True), ("status", False), ("reason", False)),
+        tuple(
+            Row(
+                (
+                    Cell(row["key"]),
+                    Cell(findings.names.get(row["fingerprint"], row["network"])),
+                    _number(row["seed"], str(row["seed"])),
+                    Cell(row["status"]),
+                    Cell(row["reason"] if isinstance(row["reason"], str) else ""),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in trials[trials["status"] != "ok"].to_dict("records")
+        ),
+    )
+
+
+def settings_of(findings: Findings) -> list[tuple[str, str]]:
+    """The manifest as (name, value), the config first and nested names joined by dots."""
+    manifest = findings.run.manifest
+    return [*_flat(manifest["config"], ""), *_flat({k: v for k, v in manifest.items() if k != "config"}, "")]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", ", ".join(map(str, value)) or "none"
+        else:
+            yield f"{prefix}{key}", "none" if value is None else str(value)
+
+
+def _costs(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
+    return (
+        _number(row["input_resolution"], str(row["input_resolution"])),
+        _number(row["parameters"], short(row["parameters"])),
+        _number(row["multiply_adds"], short(row["multiply_adds"])),
+    )
+
+
+def _number(value: float, text: str) -> Cell:
+    return Cell("-") if value != value else Cell(text, float(value))
+
+
+def _verdict(row: Mapping[Any, Any], ties: int) -> str:
+    parts = ["leads" if row["leads"] else "", "tie" if row["tie"] and ties > 1 else "", row["note"]]
+    return ", ".join(part for part in parts if part)
+
+
+def _source(row: Mapping[Any, Any]) -> str:
+    if row["source"] == "measured":
+        return f"measured, {seeds(row['seeds'])}"
+    if row["source"] == "extrapolated":
+        return f"extrapolated, {row['beyond']:.3g}x"
+    return str(row["note"])
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

@@ -1,0 +1,146 @@
+"""The law of scaling: error against network size, and what it says of larger networks."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling_search.analysis.statistics.law_forms import SATURATING_POWER_LAW, Form, expit, logit, within
+from scaling_search.analysis.statistics.means import check_confidence
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+NOISE_DRAWS = 20
+"""Times that each resample scatters a new network about its law."""
+
+_OUTLIER = 0.1
+"""Residual on the logit scale from which soft L1 grows linearly: about a tenth of the error."""
+
+_WORDS = {2: "two", 3: "three", 4: "four"}
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """Error against size x, multiply-adds or parameters, in one of `law_forms.FORMS`."""
+
+    form: Form
+    coefficients: dict[str, float]
+    """By their names in the form."""
+    unit: float
+    """Size that x is measured in: the geometric mean of those fitted."""
+    reach: float
+    """Size of the largest network fitted."""
+    networks: int
+    """How many networks were fitted."""
+    scatter: float
+    """Standard deviation of a network about the law, on the logit scale."""
+    draws: Floats
+    """Coefficients of refits to resampled networks, (resamples, coefficients)."""
+    noise: Floats
+    """The scatter of one more network, (resamples, NOISE_DRAWS), on the logit scale."""
+
+    def predict(self, x: ArrayLike, confidence: float = 0.95) -> "pd.DataFrame":
+        """Top-1 accuracy 0..1 at sizes `x`: columns `val_accuracy`, `low`, `high`, `beyond`.
+
+        The interval is for one more network, its accuracy a mean over as many seeds as the fitted ones: it covers what
+        the fitted networks leave open about the law, and how networks scatter about it. It does not cover that the law
+        may fail beyond `reach`. `beyond` is x / reach: above 1 where this extrapolates.
+        """
+        import pandas as pd
+
+        check_confidence(confidence)
+        sizes = np.atleast_1d(np.asarray(x, np.float64))
+        if not np.all(sizes > 0):
+            raise UserError("a network of no size has no accuracy", "sizes are numbers above 0")
+        u = np.log(sizes / self.unit)
+        accuracy = 1 - self.form.error(np.array(list(self.coefficients.values())), u)
+        errors = self.form.error(self.draws.T[:, :, None], u)
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        shaken = 1 - expit(logit(errors)[:, None, :] + self.noise[:, :, None])
+        low, high = np.quantile(shaken.reshape(-1, len(sizes)), tails, axis=0)
+        return pd.DataFrame(
+            {
+                "val_accuracy": np.clip(accuracy, 0.0, 1.0),
+                "low": np.minimum(low, accuracy).clip(0.0, 1.0),
+                "high": np.maximum(high, accuracy).clip(0.0, 1.0),
+                "beyond": sizes / self.reach,
+            }
+        )
+
+
+def fit_law(
+    x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, resamples: int = 200
+) -> Law:
+    """Fits the law to networks of size `x` (multiply-adds or parameters) and top-1 accuracy `y` (0..1, over seeds).
+
+    Least squares on the logit of the error, where errors of 20 % and 2 % weigh alike and no prediction leaves 0..1,
+    with soft L1 loss so that one odd network does not bend the law. The bootstrap draws new accuracies about the
+    fitted law, normal on the logit scale; as few networks tell little about their own scatter, each resample draws
+    that too, from its chi-square. The same arguments give the same numbers. Why the default form is
+    a power law that saturates, docs/laws.md shows. Raises UserError unless there are more different x than the form
+    has coefficients.
+    """
+    sizes, accuracy = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    known = np.isfinite(sizes) & np.isfinite(accuracy) & (sizes > 0)
+    sizes, accuracy = sizes[known], accuracy[known]
+    different, count = len(np.unique(sizes)), len(form.coefficients)
+    if different <= count:
+        raise UserError(
+            f"{different} different sizes of network to fit the law of scaling to",
+            f"it has {_WORDS[count]} coefficients and needs {_WORDS[count + 1]}",
+            "train more networks, or raise --training-budget",
+        )
+    unit = float(np.exp(np.log(sizes).mean()))
+    u = np.log(sizes / unit)
+    target = logit(1 - accuracy)
+    fits = [_least_squares(form, start, u, target) for start in form.starts(u, expit(target))]
+    best = min(fits, key=lambda fit: fit[1])[0]
+    freedom = len(u) - count
+    fitted = logit(form.error(best, u))
+    scatter = float(np.sqrt(np.sum((target - fitted) ** 2) / freedom))
+    random = np.random.default_rng(seed)
+    spread = scatter * np.sqrt(freedom / random.chisquare(freedom, resamples))
+    resampled = fitted + spread[:, None] * random.standard_normal((resamples, len(u)))
+    return Law(
+        form=form,
+        coefficients=dict(zip(form.coefficients, best.tolist(), strict=True)),
+        unit=unit,
+        reach=float(sizes.max()),
+        networks=len(u),
+        scatter=scatter,
+        draws=np.array([_least_squares(form, best, u, one)[0] for one in resampled]),
+        noise=spread[:, None] * random.standard_normal((resamples, NOISE_DRAWS)),
+    )
+
+
+def _least_squares(form: Form, start: Floats, u: Floats, target: Floats) -> tuple[Floats, float]:
+    from scipy import optimize
+
+    def residuals(coefficients: Floats) -> Floats:
+        return logit(form.error(coefficients, u)) - target
+
+    def jacobian(coefficients: Floats) -> Floats:
+        error = within(form.error(coefficients, u))
+        return form.gradient(coefficients, u) / (error * (1 - error))[:, None]
+
+    lowest, highest = np.array(form.lowest), np.array(form.highest)
+    fit = optimize.least_squares(
+        residuals,
+        np.clip(start, lowest + 1e-6, highest - 1e-6),
+        jacobian,
+        bounds=(lowest, highest),
+        loss="soft_l1",
+        f_scale=_OUTLIER,
+        method="dogbox",
+        ftol=1e-5,
+        xtol=1e-5,
+        gtol=1e-6,
+        x_scale=form.typical,
+        max_nfev=30,
+    )
+    return np.asarray(fit.x), float(fit.cost)

@@ -1,0 +1,1 @@
+"""Findings as text: tables and sentences for a terminal."""

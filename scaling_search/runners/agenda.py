@@ -1,0 +1,170 @@
+"""The bookkeeping of every way of running a plan: which groups to train next, and what came of those before."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+
+from scaling_search.errors import in_one_line
+from scaling_search.search.plan import Plan, T
+from scaling_search.trial import Outcome, Spec, outcome_from_dict
+
+D = TypeVar("D")
+
+Group: TypeAlias = tuple[Spec, ...]
+"""Specs that differ in their seeds alone, so that one compiled program trains them all."""
+Train: TypeAlias = Callable[[Sequence[Spec], D], Iterator[Outcome]]
+"""Trains a group on data and yields the outcome of each of its specs in order, as `training.fit.train_group` does."""
+Records: TypeAlias = Mapping[str, dict[str, Any]]
+OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
+
+
+class Watcher(Protocol):
+    """Is told how a plan goes: what a progress display needs."""
+
+    def started(self, slots: int) -> None:
+        """What trains has been started, and takes so many groups at a time."""
+
+    def planned(self, specs: Sequence[Spec], already: int) -> None:
+        """A batch of different specs was asked for, of which `already` are finished."""
+
+    def finished(self, spec: Spec, outcome: Outcome) -> None:
+        """A spec came to its end."""
+
+
+def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
+    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has failed then.
+
+    The specs after it are trained by another call, so that no seed depends on what befell the one before.
+    """
+    left = group
+    while left:
+        try:
+            for _, outcome in zip(left, train(left, data), strict=False):
+                yield outcome
+                left = left[1:]
+            if left:
+                raise RuntimeError("training ended without an outcome")
+        except Exception as error:
+            yield Outcome("failed", reason=in_one_line(error))
+            left = left[1:]
+
+
+class Agenda(Generic[T]):
+    """Where a plan stands: which groups to train next, and what came of those before.
+
+    What runs the plan asks for groups until there are none, and reports on every spec of each. Used as a context
+    manager; the plan is asked for its first batch on entry and closed at the end.
+    """
+
+    result: T
+    """What the plan returned, once `done`."""
+
+    def __init__(
+        self, plan: Plan[T], *, finished: Records, on_outcome: OnOutcome, watchers: Sequence[Watcher] = ()
+    ) -> None:
+        self.done = False
+        self._plan = plan
+        self._finished = finished
+        self._on_outcome = on_outcome
+        self._watchers = watchers
+        self._outcomes: dict[str, Outcome] = {}
+        self._batch: dict[str, Spec] = {}
+        self._fresh: list[Spec] = []
+        self._groups: deque[Group] = deque()
+        self._lost_once: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._advance()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._plan.close()
+
+    def started(self, slots: int) -> None:
+        """Takes note that groups are trained from now on, so many at a time."""
+        for watcher in self._watchers:
+            watcher.started(slots)
+
+    def next_group(self, slots: int = 1) -> Group | None:
+        """A group to train, or None while there is nothing to do until more is reported, and once `done`.
+
+        Most expensive first, so that no long training is left for the end. `slots` groups can be trained at once.
+        """
+        if self._fresh:
+            self._groups.extend(in_groups(self._fresh, slots))
+            self._fresh = []
+        return self._groups.popleft() if self._groups else None
+
+    def report(self, spec: Spec, outcome: Outcome) -> None:
+        """Takes the outcome of a spec that `next_group` gave out. The last one of a batch moves the plan on."""
+        self._on_outcome(spec, outcome)
+        self._outcomes[spec.key] = outcome
+        for watcher in self._watchers:
+            watcher.finished(spec, outcome)
+        if self._batch.keys() <= self._outcomes.keys():
+            self._advance(self._outcomes_of_batch())
+
+    def report_lost(self, group: Group, reason: str) -> None:
+        """Takes back specs whose process died: each is tried once more, in a group of its own, then it has crashed."""
+        for spec in group:
+            if spec.key in self._lost_once:
+                self.report(spec, Outcome("crashed", reason=reason))
+            else:
+                self._lost_once.add(spec.key)
+                self._groups.append((spec,))
+
+    def _advance(self, outcomes: dict[str, Outcome] | None = None) -> None:
+        """Sends the plan what it waits for, until it asks for something that is not all finished, or returns."""
+        while True:
+            try:
+                specs = next(self._plan) if outcomes is None else self._plan.send(outcomes)
+            except StopIteration as stop:
+                self.result = stop.value
+                self.done = True
+                return
+            self._batch = {}
+            for spec in specs:
+                self._batch.setdefault(spec.key, spec)
+            self._recall()
+            self._fresh = [spec for key, spec in self._batch.items() if key not in self._outcomes]
+            for watcher in self._watchers:
+                watcher.planned(tuple(self._batch.values()), len(self._batch) - len(self._fresh))
+            if self._fresh:
+                return
+            outcomes = self._outcomes_of_batch()
+
+    def _recall(self) -> None:
+        for key in self._batch.keys() & self._finished.keys() - self._outcomes.keys():
+            # A record of another shape, of a later version say, counts as none.
+            with suppress(KeyError, TypeError):
+                self._outcomes[key] = outcome_from_dict(self._finished[key]["outcome"])
+
+    def _outcomes_of_batch(self) -> dict[str, Outcome]:
+        return {key: self._outcomes[key] for key in self._batch}
+
+
+def in_groups(specs: Iterable[Spec], slots: int) -> list[Group]:
+    """Specs as groups, the most expensive to train first.
+
+    Where there are fewer groups than slots, they are cut: the second compilation takes a core that would be idle.
+    """
+    by_network: dict[str, Group] = {}
+    for spec in specs:
+        apart_from_seed = replace(spec, seed=0).key
+        by_network[apart_from_seed] = (*by_network.get(apart_from_seed, ()), spec)
+    groups = list(by_network.values())
+    while len(groups) < slots and any(len(group) > 1 for group in groups):
+        costly = max((group for group in groups if len(group) > 1), key=_training_cost)
+        middle = (len(costly) + 1) // 2
+        where = groups.index(costly)
+        groups[where : where + 1] = [costly[:middle], costly[middle:]]
+    return sorted(groups, key=_training_cost, reverse=True)
+
+
+def _training_cost(group: Group) -> int:
+    return sum(spec.network.multiply_adds * spec.recipe.epochs for spec in group)

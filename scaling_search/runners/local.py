@@ -1,0 +1,29 @@
+"""Runs a plan in this process, one spec after the other."""
+
+from collections.abc import Sequence
+
+from scaling_search.runners.agenda import Agenda, D, OnOutcome, Records, Train, Watcher, outcomes_of
+from scaling_search.search.plan import Plan, T
+
+
+def run_here(
+    plan: Plan[T],
+    train: Train[D],
+    data: D,
+    *,
+    finished: Records,
+    on_outcome: OnOutcome,
+    watchers: Sequence[Watcher] = (),
+) -> T:
+    """Runs a plan in this process, one spec after the other, and returns the plan's result.
+
+    `finished` are the store's records by key; what is among them is not trained again. `on_outcome` is called with
+    every other outcome as it comes, to record it. An exception of the plan or of `on_outcome` ends the run; one of
+    `train` makes a failed outcome.
+    """
+    with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
+        agenda.started(1)
+        while (group := agenda.next_group()) is not None:
+            for spec, outcome in zip(group, outcomes_of(train, group, data), strict=True):
+                agenda.report(spec, outcome)
+        return agenda.result

@@ -1,0 +1,44 @@
+"""A trial as Ray Tune runs it: a process, with cores of its own, that trains one group of specs after the other."""
+
+from typing import Any
+
+from ray.tune import Trainable
+
+from scaling_search.data import ImageData
+from scaling_search.runners.agenda import Train, outcomes_of
+from scaling_search.runners.ray.cores import keep_to_own_cores
+
+GROUP, CORES = "group", "cores"
+"""Keys of a trial's config: the specs to train, and the CPU cores it may keep to itself."""
+OUTCOME, LAST = "outcome", "last"
+"""Keys of a trial's result: the outcome of its next spec, and whether that was the last one."""
+
+
+class Worker(Trainable):
+    """Trains a group a trial and one spec a step. Tune resets it for the next trial, so that JAX starts once."""
+
+    def __init__(self, config: dict[str, Any], **options: Any) -> None:
+        # First of all: `setup` is handed the training, with which JAX comes.
+        self._cores = keep_to_own_cores(config[CORES])
+        super().__init__(config, **options)
+
+    def setup(self, config: dict[str, Any], train: Train[ImageData], data: ImageData) -> None:  # type: ignore[override]
+        """Once a process."""
+        self._train, self._data = train, data
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Once a trial."""
+        group = new_config[GROUP]
+        self._left = len(group)
+        self._outcomes = outcomes_of(self._train, group, self._data)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Once a spec."""
+        outcome = next(self._outcomes)
+        self._left -= 1
+        if not self._left:
+            # The network and its program, which the training holds until then, take memory.
+            self._outcomes.close()
+        return {OUTCOME: outcome, LAST: not self._left}

@@ -1,0 +1,410 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scaling_search.config import Workers
+from scaling_search.errors import UserError
+from scaling_search.runners.agenda import Agenda
+from scaling_search.runners.local import run_here
+from scaling_search.runners.ray import session
+from scaling_search.runners.ray.cores import cores_available
+from scaling_search.runners.ray.driver import resources_per_trial, run_on_ray, slots_of, worker_environment
+from scaling_search.trial import Outcome, to_record
+from tests.runners.fake_training import DATA, Notes, seeds_of, train
+from tests.runners.observing import alive, descendants, handlers, listening, screen, temporary_files, wait_until
+
+LINUX = sys.platform == "linux"
+CORES = cores_available()
+HERE = Path(__file__).parent
+ROUNDS = [[f"meet:{number}:{index}:{CORES}" for index in range(CORES)] for number in range(2)]
+"""Two batches, of as many networks as can be trained at a time. Each waits for the others of its batch."""
+
+
+# What a run of several batches leaves to be seen
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """A run with everything in it, and what was seen of it while it went on and afterwards."""
+    marks = tmp_path_factory.mktemp("marks")
+    rounds = [[spec for name in names for spec in seeds_of(name, 0)] for names in ROUNDS]
+    old, new = seeds_of("plain", 0, 1)
+    troubled = [*seeds_of("break", 0), *seeds_of("die_at_seed_1", 0, 1), *seeds_of("die_once", 0)]
+
+    def plan():
+        yield rounds[0]
+        yield rounds[1]
+        yield [old, new, new]
+        yield troubled
+        return "the plan's result"
+
+    notes = Notes()
+    during = SimpleNamespace(listening=set(), processes=set())
+
+    def record(spec, outcome):
+        notes.record(spec, outcome)
+        if LINUX and spec.network.family == "meet":
+            during.processes |= descendants(os.getpid())
+            during.listening |= listening(descendants(os.getpid()) | {os.getpid()})
+
+    before = SimpleNamespace(environment=dict(os.environ), handlers=handlers())
+    with screen() as shown:
+        result = run_on_ray(
+            plan(),
+            train,
+            DATA,
+            workers=Workers(),
+            finished={old.key: to_record(old, Outcome("ok", accuracy=0.25))},
+            on_outcome=record,
+            watchers=[notes],
+            # With a temporary folder of its own, it does not share the cores with other runs on this machine.
+            worker_env={"XLA_FLAGS": "--ours", "MARK": str(marks), "TMPDIR": str(marks)},
+        )
+    return SimpleNamespace(
+        result=result,
+        notes=notes,
+        by_name=by_name(notes),
+        during=during,
+        before=before,
+        after=SimpleNamespace(
+            environment=dict(os.environ), handlers=handlers(), temporary=temporary_files(os.getpid())
+        ),
+        shown=shown,
+    )
+
+
+def test_the_plan_s_result_is_returned(seen):
+    assert seen.result == "the plan's result"
+
+
+def test_every_spec_gets_one_outcome_and_none_that_was_finished(seen):
+    assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (4, 0)]
+    assert len(seen.notes.recorded) == 2 * CORES + 1 + 4
+    assert ("plain", 0) not in seen.by_name
+
+
+def test_outcomes_are_those_of_a_run_in_one_process(seen):
+    def plan():
+        return (yield seeds_of("plain", 1))
+
+    here = run_here(plan(), train, DATA, finished={}, on_outcome=lambda *_: None)
+    assert [outcome.accuracy for outcome in here.values()] == [seen.by_name["plain", 1].accuracy]
+
+
+def test_processes_stay_for_the_next_batch(seen):
+    first, second = ({process(seen.by_name[name, 0])["pid"] for name in names} for names in ROUNDS)
+    assert len(first) == CORES
+    assert second == first
+
+
+def test_each_process_keeps_to_a_core_of_its_own(seen):
+    cores = [core for name in ROUNDS[0] for core in process(seen.by_name[name, 0])["cores"]]
+    assert len(cores) == len(set(cores)) == (CORES if LINUX else 0)
+
+
+def test_workers_get_their_environment_the_data_and_the_folder(seen):
+    one = process(seen.by_name["plain", 1])
+    assert one["environment"]["XLA_FLAGS"].split()[0] == "--ours"
+    assert one["environment"]["OMP_NUM_THREADS"] == "1"
+    assert one["pixels"] == DATA.images.sum()
+    assert one["folder"] == str(Path.cwd())
+
+
+def test_an_exception_in_training_is_a_failed_outcome(seen):
+    assert seen.by_name["break", 0] == Outcome("failed", reason="ValueError: no way")
+
+
+def test_a_process_that_dies_again_makes_its_spec_alone_a_crashed_one(seen):
+    outcomes = [seen.by_name["die_at_seed_1", seed] for seed in (0, 1)]
+    assert [outcome.status for outcome in outcomes] == ["ok", "crashed"]
+    assert "died" in outcomes[1].reason
+
+
+def test_a_spec_whose_process_died_once_is_tried_again(seen):
+    assert seen.by_name["die_once", 0].status == "ok"
+
+
+def test_nothing_of_ray_s_is_shown(seen):
+    assert seen.shown == {"stdout": "", "stderr": ""}
+
+
+@pytest.mark.skipif(not LINUX, reason="it reads /proc")
+def test_what_is_started_listens_on_loopback_only(seen):
+    assert len(seen.during.processes) > CORES
+    assert seen.during.listening
+    assert {address for address in seen.during.listening if not address.startswith("127.")} == set()
+
+
+@pytest.mark.skipif(not LINUX, reason="it reads /proc")
+def test_no_process_is_left(seen):
+    assert not alive(seen.during.processes)
+
+
+def test_no_file_is_left(seen):
+    assert not seen.after.temporary
+
+
+def test_the_environment_and_signal_handlers_are_as_before(seen):
+    assert seen.after.environment == seen.before.environment
+    assert seen.after.handlers == seen.before.handlers
+
+
+def by_name(notes):
+    return dict(zip(notes.order, notes.recorded.values(), strict=True))
+
+
+def process(outcome):
+    return json.loads(outcome.device)
+
+
+# What ends a run
+
+
+def test_what_is_raised_in_recording_surfaces_as_it_is_and_ends_the_run():
+    error = UserError("the disk is full")
+    error.__cause__ = OSError(28)
+    processes = set()
+
+    def plan():
+        yield [*seeds_of("plain", 0), *seeds_of("sleep", 0)]
+
+    def record(spec, outcome):
+        processes.update(descendants(os.getpid()) if LINUX else ())
+        raise error
+
+    with screen() as shown, pytest.raises(UserError) as raised:
+        run_on_ray(plan(), train, DATA, workers=Workers(), finished={}, on_outcome=record)
+    assert raised.value is error
+    assert isinstance(error.__cause__, OSError)
+    assert not alive(processes)
+    assert not temporary_files(os.getpid())
+    assert shown == {"stdout": "", "stderr": ""}
+
+
+def test_what_a_plan_raises_passes_through_tune():
+    from scaling_search.runners.ray.tuning import Interrupted, PlanSearcher
+
+    error = UserError("no winner")
+
+    def plan():
+        yield seeds_of("plain", 0)
+        raise error
+
+    with Agenda(plan(), finished={}, on_outcome=lambda *_: None) as agenda:
+        searcher = PlanSearcher(agenda, slots=1, cores=1)
+        assert len(searcher.suggest("a trial")["group"]) == 1
+        with pytest.raises(Interrupted) as raised:
+            searcher.on_trial_result("a trial", {"outcome": Outcome("ok"), "last": True})
+    assert raised.value.__cause__ is error
+    assert not isinstance(raised.value, Exception)
+
+
+def test_what_was_being_trained_is_tried_once_more_where_tune_itself_fails(monkeypatch, tmp_path):
+    """As where the memory monitor of a cluster kills a process. Tune is played here."""
+    from ray import tune
+
+    def fail(*_, search_alg, **options):
+        search_alg.suggest("a trial")
+        raise RuntimeError("Ray is at a loss")
+
+    monkeypatch.setattr("scaling_search.runners.ray.driver.ray_session", lambda *_: contextlib.nullcontext(tmp_path))
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    monkeypatch.setattr(tune, "with_parameters", lambda *_, **parameters: None)
+    monkeypatch.setattr(tune, "run", fail)
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "to be restored")
+    notes = Notes()
+
+    def plan():
+        return (yield seeds_of("plain", 0, 1))
+
+    outcomes = run_on_ray(plan(), train, DATA, workers=Workers(), finished={}, on_outcome=notes.record)
+    assert {outcome.status for outcome in outcomes.values()} == {"crashed"}
+    assert {outcome.reason for outcome in outcomes.values()} == {"Ray Tune failed: RuntimeError: Ray is at a loss"}
+
+
+def test_a_plan_of_finished_specs_starts_nothing(monkeypatch):
+    (spec,) = seeds_of("plain", 0)
+    monkeypatch.setattr("scaling_search.runners.ray.driver.ray_session", None)
+
+    def plan():
+        return (yield [spec])
+
+    record = to_record(spec, Outcome("ok", accuracy=0.25))
+    assert run_on_ray(plan(), train, DATA, workers=Workers(), finished={spec.key: record}, on_outcome=None)
+
+
+SCRIPT = """
+import signal, sys
+from tests.runners.fake_training import *
+from scaling_search.config import Workers
+from scaling_search.runners.ray.cores import cores_available
+from scaling_search.runners.ray.driver import run_on_ray
+
+def plan():
+    yield seeds_of("plain", 0)
+    yield seeds_of(sys.argv[1], *range(8))
+
+def record(spec, outcome):
+    print(spec.network.family, outcome.status, flush=True)
+
+# Where tests run in the background, Ctrl-C is ignored, and so would it be here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    workers = Workers(address=(sys.argv[2:] or [None])[0])
+    run_on_ray(plan(), train, DATA, workers=workers, finished={}, on_outcome=record)
+except KeyboardInterrupt:
+    sys.exit("interrupted")
+"""
+PYTHONPATH = str(HERE.parents[2])
+
+
+@pytest.fixture
+def endless():
+    """A process that runs a plan without end, in a process group of its own, as a shell would start it."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "sleep"],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    yield driver
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LINUX, reason="it reads /proc")
+@pytest.mark.parametrize(
+    ("number", "last_words"),
+    [(signal.SIGINT, "interrupted\n"), (signal.SIGTERM, ""), (signal.SIGKILL, "")],
+    ids=["ctrl-c", "terminated", "killed"],
+)
+def test_a_driver_that_is_stopped_leaves_nothing_behind(number, last_words, endless):
+    assert endless.stdout.readline() == "plain ok\n"
+    processes = descendants(endless.pid)
+    assert len(processes) > CORES
+    (os.killpg if number == signal.SIGINT else os.kill)(endless.pid, number)
+    assert endless.communicate(timeout=20) == ("", last_words)
+    if number == signal.SIGKILL:
+        wait_until(lambda: not alive(processes), seconds=10)
+    assert not alive(processes)
+    assert not temporary_files(endless.pid)
+
+
+# What Ray is asked for
+
+
+def test_a_trial_takes_one_gpu_by_default_where_there_are_any():
+    assert resources_per_trial(Workers(), [{"CPU": 8.0, "GPU": 2.0}]) == {"CPU": 1, "GPU": 1, "TPU": 0}
+    assert resources_per_trial(Workers(), [{"CPU": 8.0}]) == {"CPU": 1, "GPU": 0, "TPU": 0}
+    assert resources_per_trial(Workers(), [{"CPU": 8.0, "TPU": 4.0}]) == {"CPU": 1, "GPU": 0, "TPU": 1}
+    assert resources_per_trial(Workers(gpus_per_trial=0), [{"CPU": 8.0, "GPU": 2.0}])["GPU"] == 0
+
+
+@pytest.mark.parametrize(
+    ("workers", "sentences"),
+    [
+        (Workers(cpus_per_trial=9), ("9 CPUs a trial given", "this machine has 8", "try --cpus-per-trial 8")),
+        (Workers(gpus_per_trial=2), ("2 GPUs a trial given", "this machine has 0", "try --gpus-per-trial 0")),
+        (Workers(tpus_per_trial=1), ("1 TPUs a trial given", "this machine has 0", "try --tpus-per-trial 0")),
+    ],
+)
+def test_more_than_there_is_is_refused_with_what_there_is(workers, sentences):
+    with pytest.raises(UserError) as raised:
+        resources_per_trial(workers, [{"CPU": 8.0}])
+    assert str(raised.value) == str(UserError(*sentences))
+
+
+def test_a_trial_must_fit_on_one_machine():
+    with pytest.raises(UserError, match="no machine has more than 8"):
+        resources_per_trial(Workers(cpus_per_trial=9), [{"CPU": 8.0}, {"CPU": 8.0}])
+
+
+def test_slots_are_counted_by_what_runs_out_first():
+    assert slots_of([{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1, "GPU": 0.5}) == 4
+    assert slots_of([{"CPU": 8.0}, {"CPU": 3.0}], {"CPU": 2, "GPU": 0}) == 5
+    assert slots_of([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 1, "GPU": 0.1}) == 8
+    with pytest.raises(UserError, match="no machine has 2 CPUs and 1 GPUs"):
+        slots_of([{"CPU": 8.0}, {"CPU": 1.0, "GPU": 1.0}], {"CPU": 2, "GPU": 1})
+
+
+def test_the_user_s_xla_flags_are_kept_and_come_last(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--theirs")
+    assert worker_environment(Workers(), {"XLA_FLAGS": "--ours"})["XLA_FLAGS"] == "--ours --theirs"
+
+
+def test_half_a_gpu_takes_less_than_half_of_its_memory():
+    assert worker_environment(Workers(gpus_per_trial=0.5), {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in worker_environment(Workers(gpus_per_trial=1), {})
+
+
+# Clusters
+
+
+def one_spec():
+    return (yield seeds_of("plain", 0))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_cannot_be_reached_is_named_with_what_to_do(address, monkeypatch):
+    monkeypatch.setattr(session, "CONNECT_SECONDS", 3)
+    with screen() as shown, pytest.raises(UserError, match="cannot be reached") as raised:
+        run_on_ray(one_spec(), train, DATA, workers=Workers(address=address), finished={}, on_outcome=None)
+    assert address in str(raised.value)
+    assert "ray start --head" in str(raised.value)
+    assert shown == {"stdout": "", "stderr": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LINUX, reason="it reads /proc")
+def test_a_cluster_trains_and_is_left_running(tmp_path):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": PYTHONPATH,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "a-token-for-this-test-alone-0123456789",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ss-cluster"))
+        command = ["--head", "--block", "--port=0", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
+        head = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", *command],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        stack.callback(end, head)
+        wait_until((Path(folder) / "ray_current_cluster").exists, seconds=60)
+        address = (Path(folder) / "ray_current_cluster").read_text()
+        cluster = descendants(head.pid)
+        driver = subprocess.run(
+            [sys.executable, "-c", SCRIPT, "plain", address],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (driver.stdout, driver.stderr) == ("plain ok\n" * 8, "")
+        assert len(cluster) > 3
+        assert alive(cluster) == cluster
+
+
+def end(process):
+    processes = descendants(process.pid)
+    process.terminate()
+    process.wait()
+    for pid in alive(processes):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
