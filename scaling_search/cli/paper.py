@@ -14,7 +14,8 @@ def print_table2(format: str) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from scaling_search.analysis.reference.paper import BUILT, table2_beside, table2_text
+    from scaling_search.analysis.reference.paper import BUILT, table2_beside
+    from scaling_search.analysis.text.paper import table2_text
     from scaling_search.analysis.text.tables import render
     from scaling_search.family import load_family, registered_families
 

@@ -145,13 +145,11 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _rendered(directory: RunDirectory, *, watch: bool = False) -> bytes:
-    from scaling_search.analysis.findings.run import check_manifest
-    from scaling_search.analysis.frames import load_run
+    from scaling_search.analysis import findings_of, load_run
     from scaling_search.analysis.report.html import report_page
 
-    run = load_run(directory.path)
-    check_manifest(run)
-    return report_page(run, command_of(directory, run), watch=watch)
+    findings = findings_of(load_run(directory.path))
+    return report_page(findings, command_of(directory, findings.run), watch=watch)
 
 
 def command_of(directory: RunDirectory, run: "Run") -> str:
@@ -172,10 +170,8 @@ def command_of(directory: RunDirectory, run: "Run") -> str:
 
 def _method_words(run: "Run", config: RunConfig) -> list[str]:
     """`run`, `step1` or `step2`, by what the run has."""
-    from scaling_search.analysis.findings.run import only_step1
-
-    words = ["step1" if only_step1(run) else "run"]
-    if run.points.empty and not run.models.empty:
+    words = ["step1" if run.steps == (1,) else "run"]
+    if run.steps == (2,) and not run.models.empty:
         rule = run.models[run.models["coefficients"] == "found"].iloc[0]
         words = ["step2", "--coefficients", *(str(rule[name]) for name in ("alpha", "beta", "gamma"))]
     given, quick = (flags_of(to_dict(config), to_dict(default)) for default in (RunConfig(), QUICK))
@@ -199,12 +195,15 @@ def _sweep_words(directory: RunDirectory, run: "Run", config: RunConfig) -> list
     factors = {
         name: run.sweep[name][run.sweep["scaling"] == name].tolist() for name in ("depth", "width", "resolution")
     }
-    compound = run.sweep[run.sweep["scaling"] == "compound"][list(factors)].to_numpy().tolist()
+    compound, scales = (
+        run.sweep[run.sweep["scaling"] == name][list(factors)].to_numpy().tolist() for name in ("compound", "given")
+    )
     usual = to_dict(Sweep())
     given = {
         **to_dict(config),
         "dims": [name[0] for name, values in factors.items() if values],
         **{f"{name}s": values or usual[f"{name}s"] for name, values in factors.items()},
         "compound_scale": compound[0] if compound else usual["compound_scale"],
+        "scales": [",".join(map(str, scale)) for scale in scales],
     }
     return ["sweep", *flags_of(given, usual), *["--compound"] * bool(compound)]

@@ -119,6 +119,7 @@ def network(scale):
         },
         {"baseline": [Scale()], "width": [Scale(width=2.0), Scale(width=3.0)]},
         {"baseline": [Scale()], "depth": [Scale(depth=2.0)], "compound": [Scale(2.0, 1.5, 1.25)]},
+        {"baseline": [Scale()], "width": [Scale(width=2.0)], "given": [Scale(2.0, 1.0, 1.3), Scale(1.1, 1.2, 1.0)]},
     ],
 )
 def test_the_command_of_a_sweep_asks_for_the_same_networks(tmp_path, scales):
@@ -131,7 +132,8 @@ def test_the_command_of_a_sweep_asks_for_the_same_networks(tmp_path, scales):
     factors = {"d": options.depths, "w": options.widths, "r": options.resolutions}
     compound = Scale(*options.compound_scale) if options.compound else None
     assert name == "sweep" and (options.family, options.seeds, options.name) == ("mobilenet_v2", 2, "s")
-    assert sweep.scales(options.dims, factors, compound) == [(row.scaling, row.network.scale) for row in rows]
+    given = [("given", sweep.parse_scale(text)) for text in options.scales]
+    assert sweep.scales(options.dims, factors, compound) + given == [(row.scaling, row.network.scale) for row in rows]
 
 
 def test_the_command_of_a_single_network_trains_it_from_the_same_weights(tmp_path):
