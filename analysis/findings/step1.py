@@ -229,10 +229,10 @@ def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence:
     gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
     variance, df = means.variance, float(means.df)
     if means.unlike:
-        places = [means.table.index.get_loc(one["fingerprint"]) for one in (first, second)]
-        errors = means.variances[places] / [first["seeds"], second["seeds"]]
-        variance = float(means.variances[places].mean())
-        df = float(errors.sum() ** 2 / np.sum(errors**2 / means.dfs[places])) if errors.all() else df
+        two = np.array([np.flatnonzero(means.table.index == one["fingerprint"])[0] for one in (first, second)])
+        errors = means.variances[two] / [first["seeds"], second["seeds"]]
+        variance = float(means.variances[two].mean())
+        df = float(errors.sum() ** 2 / np.sum(errors**2 / means.dfs[two])) if errors.all() else df
     error = np.sqrt(variance * (1 / first["seeds"] + 1 / second["seeds"]))
     half = float(stats.t.ppf((1 + confidence) / 2, df) * error)
     seeds, fewest = (seeds_to_separate(width, variance, len(rivals), confidence, power) for width in (gap, gap + half))

@@ -118,7 +118,7 @@ def _fit(design: Floats, squares: Floats, df: Floats, prior: float, known: NDArr
         bend = (rows * ((d + prior) / 2 * share * (1 - share))[:, None]).T @ rows + pull
         step = np.linalg.solve(bend, slope - pull @ line)
         line = line + np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < 1e-4:
             break
     level = rows @ line
     ratio = d * s / (prior * np.exp(level))

@@ -95,6 +95,7 @@ SCENES = {
     "equal deviations": (RISING, EQUAL, 3, 0.0),
     "ties": (FLAT, EQUAL, 3, 0.0),
     "seeds with an effect of their own": (RISING, EQUAL, 3, 0.01),
+    "seeds with a strong effect": (np.linspace(0.7, 0.8, 12), np.full(12, 0.01), 3, 0.03),
     "unlike deviations": (np.array(MEANS), np.array(DEVIATIONS), 3, 0.0),
     "the best the noisiest": (np.r_[0.94, FLAT[1:]], np.r_[0.04, np.full(13, 0.01)], 3, 0.0),
     "two noisy ones": (FLAT, np.r_[np.full(12, 0.01), 0.06, 0.06], 3, 0.0),
@@ -110,7 +111,7 @@ def test_intervals_of_networks_cover_their_true_means_in_every_scene(scene):
     truth, deviation, seeds, effect = SCENES[scene]
     random = np.random.default_rng(3)
     hits = []
-    for _ in range(100):
+    for _ in range(60):
         shared = effect * random.standard_normal(seeds)
         noise = deviation[:, None] * random.standard_normal((len(truth), seeds))
         table = seed_means(trials_of(np.clip(truth[:, None] + noise + shared, 0, 1))).table
@@ -130,8 +131,8 @@ def test_collapsed_trainings_are_counted():
 
 def test_networks_that_scatter_unlike_each_other_are_told_from_those_that_do_not():
     random = np.random.default_rng(5)
-    alike = [seed_means(trials_of(random.normal(0.9, 0.01, (14, 3)))).unlike for _ in range(40)]
-    noise = np.array(DEVIATIONS)[:, None] * random.standard_normal((40, 14, 3))
+    alike = [seed_means(trials_of(random.normal(0.9, 0.01, (14, 3)))).unlike for _ in range(20)]
+    noise = np.array(DEVIATIONS)[:, None] * random.standard_normal((20, 14, 3))
     unlike = [seed_means(trials_of(np.clip(0.9 + one, 0, 1))).unlike for one in noise]
     assert np.mean(alike) < 0.15 < 0.5 < np.mean(unlike)
 
@@ -140,19 +141,6 @@ def test_networks_that_scatter_unlike_each_other_are_told_from_those_that_do_not
 def test_what_is_no_accuracy_is_refused(bad):
     with pytest.raises(UserError, match="val_accuracy"):
         seed_means(trials_of([[0.9, bad], [0.8, 0.7]]))
-
-
-@pytest.mark.parametrize("seed_effect", [0.0, 0.03])
-def test_intervals_cover_the_true_mean_as_often_as_they_say(seed_effect):
-    """With and without an effect of the seed on all networks alike; seeds are shared, so one network is asked."""
-    random = np.random.default_rng(2)
-    hits = []
-    for _ in range(120):
-        truth, table = made_up(random, seed_effect=seed_effect)
-        row = seed_means(trials_of(table)).table.iloc[0]
-        hits.append(row["low"] <= truth[0] <= row["high"])
-    # Three standard errors of 120 draws.
-    assert 0.89 <= np.mean(hits) <= 1.0
 
 
 def test_a_network_has_the_same_interval_in_every_table(whole):
