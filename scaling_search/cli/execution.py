@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.timings import Timings
 from scaling_search.config import NasConfig, RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.recorded import RecordedTable, lacking
+from scaling_search.runners.progress import Progress
 from scaling_search.store import RunDirectory, finished_records
 from scaling_search.trial import Network, Outcome, Spec, to_record
 
@@ -74,7 +74,7 @@ def execute(
     *,
     reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
-    display: ProgressDisplay,
+    display: Progress,
     times: Timings,
 ) -> None:
     """Trains what the plan asks for and neither `directory` nor a `reused` run has; `directory` gets all of it.

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from scaling_search.cli import BEGAN
 from scaling_search.cli.execution import Images, execute, open_images
-from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import judgement_of, print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.rule import CompoundRule
+from scaling_search.runners.display import display_for
+from scaling_search.runners.progress import Progress
 from scaling_search.store import RunDirectory, open_run, start_run
 from scaling_search.trial import Spec
 
@@ -93,7 +94,7 @@ def _train(
     rule: CompoundRule | None,
     times: Timings,
 ) -> None:
-    with ProgressDisplay() as display:
+    with display_for("auto") as display:
         _announce(setting, directory, display)
         execute(
             _method(setting, directory, display, steps, rule),
@@ -106,7 +107,7 @@ def _train(
         )
 
 
-def _announce(setting: _Setting, directory: RunDirectory, display: ProgressDisplay) -> None:
+def _announce(setting: _Setting, directory: RunDirectory, display: Progress) -> None:
     config, layout = setting.config, setting.layout
     if layout is not None:
         networks = len({point.network.fingerprint for point in layout.points})
@@ -132,7 +133,7 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 def _method(
     setting: _Setting,
     directory: RunDirectory,
-    display: ProgressDisplay,
+    display: Progress,
     steps: tuple[int, ...],
     rule: CompoundRule | None,
 ) -> "Plan[None]":

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.cli import BEGAN
 from scaling_search.cli.execution import execute, open_images
 from scaling_search.cli.flags import flags_of
-from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, print_rows, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import NasConfig, RunConfig, Workers, nas_config_from_dict, to_dict
 from scaling_search.errors import UserError
 from scaling_search.recorded import open_trials
+from scaling_search.runners.display import display_for
+from scaling_search.runners.progress import Progress
 from scaling_search.store import RunDirectory, differences, open_run, start_run
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def search(config: NasConfig, workers: Workers, format: str, *, timings: bool) -
     times = Timings(BEGAN)
 
     with directory.locked():
-        with ProgressDisplay() as display:
+        with display_for("auto") as display:
             display.note(
                 f"{config.strategy} among {_count(sizes(space))} architectures of {config.space}, {config.trials} to "
                 f"be trained on {images.name}, {images.training} training images; records go to {directory.path}"
@@ -157,7 +158,7 @@ def _measuring(directory: RunDirectory) -> Callable[[Sequence["Network"]], list[
     return measure
 
 
-def _announce(found: "Search", display: ProgressDisplay) -> None:
+def _announce(found: "Search", display: Progress) -> None:
     if not found.tried:
         unit = UNITS[found.laboratory.nas.metric]
         display.note(f"reward: accuracy * ({unit} / {found.objective.target:,.4g}) ^ {found.objective.weight:g}")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.cli import BEGAN
 from scaling_search.cli.execution import Images, execute, open_images
-from scaling_search.cli.progress import ProgressDisplay
 from scaling_search.cli.show import print_results, write_outputs
 from scaling_search.cli.timings import Timings
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.recorded import open_trials
 from scaling_search.rule import Scale
+from scaling_search.runners.display import display_for
 from scaling_search.store import RunDirectory, start_run
 from scaling_search.trial import Init, Trained
 
@@ -173,7 +173,7 @@ def _train(
         yield sweep_specs(laid_out, config, images.identity)
 
     with directory.locked():
-        with ProgressDisplay() as display:
+        with display_for("auto") as display:
             networks: Any = {row.network.fingerprint for row in laid_out.rows}
             display.note(
                 f"{len(networks)} network{'s' * (len(networks) > 1)}, {config.seeds} seeds each, on {images.name}, "
