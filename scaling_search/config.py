@@ -132,6 +132,14 @@ class Workers:
             raise UserError(f"gpus_per_trial {gpus:g} given", "above 1 it must be a whole number")
 
 
+def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None:
+    """Raises UserError where an amount cannot be read, before anything is started."""
+    for name, parse in parsers.items():
+        value = getattr(config, name)
+        if value is not None:
+            parse(value)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What every kind of run shares: its images, how networks are trained, from how many seeds, and where it is kept."""
@@ -166,7 +174,9 @@ class Experiment:
             )
         if self.seeds < self.least_seeds:
             why = ", to say how sure a mean is" if self.least_seeds > 1 else ""
-            raise UserError(f"seeds {self.seeds} given", f"it must be at least {self.least_seeds}{why}", "try --seeds 3")
+            raise UserError(
+                f"seeds {self.seeds} given", f"it must be at least {self.least_seeds}{why}", "try --seeds 3"
+            )
         if self.seed < 0:
             raise UserError(f"seed {self.seed} given", "it must be 0 or more", "try --seed 0")
 
@@ -386,14 +396,6 @@ class NasConfig(Experiment):
 CONFIGS: dict[Kind, type[Experiment]] = {
     config.kind: config for config in (RunConfig, SweepConfig, TrainConfig, NasConfig)
 }
-
-
-def _check_amounts(config: Experiment, **parsers: Callable[[Amount], float]) -> None:
-    """Raises UserError where an amount cannot be read, before anything is started."""
-    for name, parse in parsers.items():
-        value = getattr(config, name)
-        if value is not None:
-            parse(value)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

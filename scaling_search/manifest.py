@@ -144,4 +144,3 @@ def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:
     """A config of another kind with what every kind of run shares, such as the recipe and the images."""
     shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Experiment)}
     return kind(**{**shared, **changes})
-

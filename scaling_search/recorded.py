@@ -76,12 +76,13 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
         >>> config.recipe.epochs, config.seeds
         (4, 2)
+
     """
     recorded = RecordedTable(Path(path).expanduser()).config()
     if isinstance(recorded, kind):
         return recorded
     # A search for a baseline has the options of its space's family instead.
-    common = ("family", "family_options") if not NasConfig in (kind, type(recorded)) else ()
+    common = ("family", "family_options") if NasConfig not in (kind, type(recorded)) else ()
     return shared_part(recorded, kind, **{name: getattr(recorded, name) for name in common})
 
 

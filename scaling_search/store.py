@@ -21,7 +21,7 @@ import shlex
 import subprocess
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -129,12 +129,18 @@ def open_run(path: str | Path) -> RunDirectory:
 
 
 def start_run(
-    config: Experiment, images: str, workers: Workers | None = None, *, given: Sequence[str] = ()
+    config: Experiment,
+    images: str,
+    workers: Workers | None = None,
+    *,
+    given: Sequence[str] = (),
+    counts: Mapping[str, int] | None = None,
 ) -> RunDirectory:
     """The directory of `config`: made anew, or, where it exists with the same config and images, continued.
 
-    `images` names the images with a digest of their content, and `given` what was handed over as an object of Python
-    ("family", "data"), which a manifest cannot hold. Raises UserError where the run exists with another config, or
+    `images` names the images with a digest of their content, `counts` says how many `classes` and `training` images
+    they have, and `given` what was handed over as an object of Python ("family", "data"), which a manifest cannot hold.
+    Raises UserError where the run exists with another config, or
     cannot be written.
     """
     run = RunDirectory(Path(config.runs).expanduser() / config.run_name)
@@ -151,6 +157,7 @@ def start_run(
             "given": list(given),
             "workers": to_dict(workers or Workers()),
             "data": images,
+            "images": dict(counts or {}),
             **_here_and_now(),
         },
     )

@@ -8,9 +8,7 @@ from scaling_search.trial import Init, Network, Spec
 from scaling_search.units import parse_bytes, parse_count
 
 
-def network_at(
-    family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()
-) -> Network:
+def network_at(family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()) -> Network:
     """The network that `family` gives at `scale`, with its cost; `name` and `options` load the family again."""
     resolution = round_resolution(family.resolution, scale.resolution)
     cost, fingerprint = cost_of_scale(family, scale, num_classes, resolution)
@@ -44,7 +42,9 @@ def refusal(network: Network, config: RunConfig) -> str | None:
     if config.max_memory is not None:
         needed = step_memory(network, config.recipe.batch_size)
         if needed > parse_bytes(config.max_memory):
-            return f"a training step takes about {needed / 2**20:,.0f} MiB, which exceeds --max-memory {config.max_memory}"
+            return (
+                f"a training step takes about {needed / 2**20:,.0f} MiB, which exceeds --max-memory {config.max_memory}"
+            )
     return None
 
 
