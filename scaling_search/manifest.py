@@ -30,8 +30,9 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     if kind is RunConfig:
         tree = {_RENAMED.get(name, name): value for name, value in tree.items()}
     try:
-        built = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in built.items()})
+        built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
+        fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
+        return kind(**fields)
     except TypeError as error:
         raise UserError(
             f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"
@@ -89,7 +90,8 @@ def command_of(config: Experiment) -> list[str]:
     """The words of a command line that asks for the same config: only what differs from the defaults."""
     if not isinstance(config, RunConfig):
         return [config.kind, *flags_of(to_dict(config), to_dict(type(config)()))]
-    name = {(1,): "step1", (2,): "step2"}.get(config.steps, "run")
+    alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
+    name = alone.get(config.steps, "run")
     given = to_dict(dataclasses.replace(config, steps=RunConfig.steps))
     flags = [flags_of(given, to_dict(default)) for default in (RunConfig(), QUICK)]
     return [name, *min(flags[0], ["--quick", *flags[1]], key=len)]

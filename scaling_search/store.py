@@ -175,7 +175,7 @@ def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
     if changes := check_same(stored, config, digests):
         raise UserError(
             f"{run.path} exists with another config: {'; '.join(changes)}",
-            hint=f"give another --name, or continue the old run with scaling-search resume {shlex.quote(str(run.path))}",
+            hint=f"give another --name, or continue the old one: scaling-search resume {shlex.quote(str(run.path))}",
         )
     merged = with_steps_of(dataclasses.replace(config, name=stored.name, runs=stored.runs), stored)
     updated = {**manifest, "kind": merged.kind, "config": to_dict(merged)}
