@@ -401,6 +401,8 @@ class Weights(Command):
     """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
     naming: str | None = None
     """For export: timm, torchvision or another naming that the network knows; by default its first."""
+    averaged: bool = False
+    """Take the averaged copy of the weights where a file has one, such as model_ema or state_dict_ema."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """The .safetensors file to write. Without one, import only checks."""
     format: Format = "table"
