@@ -73,7 +73,7 @@ def strip_prefixes(names: Iterable[str], known: Collection[str], *, averaged: bo
         new = groups[prefix].keys() - taken.keys()
         if is_averaged(prefix) != is_averaged(main):
             copies.append(prefix)
-        elif len(groups[prefix]) > len(groups[main]) / 2 and len(new) < len(groups[prefix]) / 2:
+        elif min(len(groups[prefix]), len(groups[main])) > len(known) / 2:
             raise UserError(
                 f"these weights hold two copies of the network, under {main!r} and {prefix!r}", hint="keep one of them"
             )

@@ -41,11 +41,13 @@ def read_checkpoint(file: str | Path, *, averaged: bool = False) -> Checkpoint:
     """
     _check_kind(file)
     torch = _torch()
-    try:
-        found = find_tensors(_loaded(torch, file), lambda value: isinstance(value, torch.Tensor), averaged=averaged)
-    except UserError as error:
-        raise UserError(f"weights {str(file)!r} given: {error}") from None
-    arrays = {name: _array(torch, value, name, str(file)) for name, value in found.tensors.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of kinds of tensors that PyTorch calls experimental or deprecated.
+        try:
+            found = find_tensors(_loaded(torch, file), lambda value: isinstance(value, torch.Tensor), averaged=averaged)
+        except UserError as error:
+            raise UserError(f"weights {str(file)!r} given: {error}") from None
+        arrays = {name: _array(torch, value, name, str(file)) for name, value in found.tensors.items()}
     notes = []
     if found.averaged and not averaged:
         notes.append(f"only averaged weights are there; took them from {found.under}")
@@ -88,8 +90,7 @@ def _torch() -> Any:
 
 def _loaded(torch: Any, file: str | Path) -> object:
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_plain_data()):
-            warnings.simplefilter("ignore")
+        with torch.serialization.safe_globals(_plain_data()):
             return torch.load(Path(file).expanduser(), map_location="cpu", weights_only=True)
     except Exception as error:  # Whatever a damaged or an unsafe file makes PyTorch raise.
         raise UserError(_reason(error), hint=_hint(error)) from None
@@ -108,20 +109,22 @@ def _plain_data() -> list[Any]:
 
 
 _CODE = re.compile(r"GLOBAL ([\w.]+)|(?:class|type|function) ([\w.]+\.[\w.]+)")
+"""How PyTorch names what a file would have run."""
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
     if "TorchScript" in text:
         return "it is a TorchScript program"
-    if "Weights only load failed" in text or "weights_only" in text:
-        held = _CODE.search(text)
-        return f"it cannot be read without running code from it ({(held[1] or held[2])})" if held else "it is damaged"
-    return f"it is damaged or cut off ({first_line(error)[:200]})"
+    if code := _CODE.search(text):
+        return f"it cannot be read without running code from it ({code[1] or code[2]})"
+    if isinstance(error, EOFError):
+        return "it is cut off"
+    return "it is damaged" if "weights_only" in text else f"PyTorch cannot read it: {first_line(error)[:200]}"
 
 
 def _hint(error: Exception) -> str:
-    code = "TorchScript" in str(error) or "GLOBAL" in str(error)
+    code = "TorchScript" in str(error) or _CODE.search(str(error))
     return "save model.state_dict() where the model's code is" if code else ""
 
 

@@ -170,22 +170,30 @@ def load_network(
     as `import_weights` does.
     """
     namings = namings_of(family)
-    found = _classes_in(namings, arrays)
-    network = family.build(Scale(), num_classes or found or new_head or IMAGENET, rngs=nnx.Rngs(0))
-    head = found is not None or new_head is None
-    imported = import_weights(network, arrays, namings, head=head, averaged=averaged)
+
+    def build(classes: int) -> nnx.Module:
+        return family.build(Scale(), classes, rngs=nnx.Rngs(0))
+
+    classes = _classes_in(namings, arrays) or IMAGENET
+    network = build(num_classes or classes)
+    naming, stripped = _recognised(network, arrays, namings, averaged)
+    heads = {tensor.name for tensor in _tensors(network, namings[naming]) if tensor.path[0] == HEAD}
+    takes_head = new_head is None or not heads.isdisjoint(stripped.names)
+    if new_head is not None and not takes_head and new_head != classes:
+        network = build(new_head)
+    imported = import_weights(network, arrays, namings, head=takes_head, averaged=averaged)
     network.eval()
     return network, imported
 
 
 def _classes_in(namings: Mapping[str, Naming | None], arrays: Mapping[str, np.ndarray]) -> int | None:
-    """Classes of the head in a file, whatever stands before its name; None where there is no head."""
+    """Classes of what looks like the head in a file, whatever stands before its name; None where nothing does."""
     for naming in namings.values():
-        name = f"{naming(HEAD) if naming else HEAD}.bias"
+        name = f"{naming(HEAD)}.weight" if naming else f"{HEAD}.kernel"
         # The shortest is the network's own, since others are those of auxiliary heads and of averaged copies.
-        found = sorted((held for held in arrays if f".{held}".endswith(f".{name}")), key=len)
+        found = sorted((held for held in arrays if f".{held}".endswith(f".{name}") and arrays[held].ndim > 1), key=len)
         if found:
-            classes = int(arrays[found[0]].size)
+            classes = int(arrays[found[0]].shape[0 if naming else -1])
             return IMAGENET if naming is not None and classes == IMAGENET + 1 else classes
     return None
 
