@@ -19,20 +19,23 @@ StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 class Split:
     """How images are divided. The grid is judged on the validation part; the test part is touched once."""
 
-    validation: float = 0.55
-    """Share of the images that validates."""
-    test: float = 0.2
-    """Share of the images kept for one look at the winner. Data with a test split of its own keeps that instead."""
+    validation: float | None = None
+    """Share of the images that validates. By default the validation part that the data comes with, or else 0.1 of
+    them (digits: 0.55)."""
+    test: float | None = None
+    """Share of the images kept for one look at the winner; data with a test part of its own keeps that instead. By
+    default 0.1 (digits: 0.2)."""
     seed: int = 0
     """Seed of the stratified split."""
     train: float | None = None
     """Share of the images that trains, the rest being left out; by default all that validation and test leave."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
+        shares = {part: share for part in ("validation", "test") if (share := getattr(self, part)) is not None}
+        if not (all(0 < share < 1 for share in shares.values()) and sum(shares.values()) < 1):
             raise UserError(
-                f"split of {self.validation:g} validation and {self.test:g} test given",
-                "both lie between 0 and 1 and leave something to train on",
+                f"split of {' and '.join(f'{share:g} {part}' for part, share in shares.items())} given",
+                "shares lie between 0 and 1 and leave something to train on",
                 "try --split.validation 0.2 --split.test 0.2",
             )
         if self.train is not None and not 0 < self.train < 1:
