@@ -16,6 +16,7 @@ from scaling_search.rule import CompoundRule, Grid
 from scaling_search.units import Amount, parse_bytes, parse_count
 
 Augmentation = Literal["none", "shift", "shift_flip"]
+OnBadData = Literal["refuse", "skip"]
 Metric = Literal["flops", "params", "memory", "latency"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -154,7 +155,10 @@ class Experiment:
     name: str | None = None
     """Name of the run, whose records are kept in RUNS/NAME; named after its images by default."""
     data: str = "digits"
-    """Images: digits, idx:DIR (IDX files such as Fashion-MNIST's) or folder:DIR (one folder of images per class)."""
+    """Images: digits, glyphs (made ones), idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR (one folder of images
+    per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
+    on_bad_data: OnBadData = "refuse"
+    """What becomes of data with files that cannot be read as images: refuse them all, or skip those files."""
     split: Split = field(default_factory=Split)
     """How the images are split."""
     seeds: int = 3
@@ -196,7 +200,7 @@ class Experiment:
         return tuple(range(self.seed, self.seed + self.seeds))
 
     # Where records are kept changes no number, and images are known by their digest wherever they lie.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot change a number."""

@@ -31,6 +31,8 @@ class ImageData:
     """(M,) indices into `images` of the validation part that the data comes with; None where it has none."""
     default_split: Split = DEFAULT_SPLIT
     """The shares of the parts it does not come with, where none are asked for."""
+    skipped: int = 0
+    """How many files were left out because they could not be read."""
 
     @property
     def num_classes(self) -> int:

@@ -4,17 +4,14 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
+from scaling_search.config import OnBadData
 from scaling_search.data.encoded import Contents, EncodedImages, Files
 from scaling_search.data.images import ImageData
 from scaling_search.data.index import Entry, index_files
 from scaling_search.errors import UserError
-
-OnBadData = Literal["refuse", "skip"]
-"""What becomes of data with files that cannot be read: none are taken, or those files are left out."""
 
 DECODED_AT_ONCE = 2**29
 """Bytes up to which images of one size are decoded when they are opened, and kept so; all others when needed."""
@@ -92,6 +89,7 @@ def labelled(
         images[test] if test.any() else None,
         all_labels[test] if test.any() else None,
         validation if len(validation) else None,
+        skipped=len(entries) - len(good),
     )
 
 

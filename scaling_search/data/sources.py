@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling_search.config import Split
+from scaling_search.config import OnBadData, Split
 from scaling_search.data import idx
 from scaling_search.data.arrays import from_arrays
 from scaling_search.data.images import ImageData
-from scaling_search.data.listing import OnBadData, read_listing
+from scaling_search.data.listing import read_listing
 from scaling_search.errors import UserError
 
 SOURCES = {
