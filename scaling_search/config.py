@@ -146,7 +146,7 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
 
 @dataclass(frozen=True)
 class Experiment:
-    """What every kind of run shares: its images, how networks are trained, from how many seeds, and where it is kept."""
+    """What every kind of run shares: images, how networks are trained and from how many seeds, where it is kept."""
 
     kind: ClassVar[Kind]
     """What the manifest calls such a run."""
@@ -180,10 +180,7 @@ class Experiment:
                 f"run name {self.name!r} given", "use letters, digits, '.', '_' and '-': the name becomes a folder"
             )
         if self.seeds < self.least_seeds:
-            why = ", to say how sure a mean is" if self.least_seeds > 1 else ""
-            raise UserError(
-                f"seeds {self.seeds} given", f"it must be at least {self.least_seeds}{why}", "try --seeds 3"
-            )
+            raise UserError(f"--seeds must be at least {self.least_seeds}", f"{self.seeds} given", "try --seeds 3")
         if self.seed < 0:
             raise UserError(f"seed {self.seed} given", "it must be 0 or more", "try --seed 0")
 
