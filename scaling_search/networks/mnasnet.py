@@ -257,6 +257,13 @@ class MnasNetPlan:
 
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
+        return self._cost_and_side(resolution)[0]
+
+    def last_map_side(self, resolution: int) -> int:
+        """Side in pixels of the last feature map at such an input."""
+        return self._cost_and_side(resolution)[1]
+
+    def _cost_and_side(self, resolution: int) -> tuple[Cost, int]:
         return staged_cost(self, chain.from_iterable(self.stages), self.stages[-1][-1].out_channels, resolution)
 
 

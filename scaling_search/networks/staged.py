@@ -73,15 +73,15 @@ class Outline(Protocol):
         ...
 
 
-def staged_cost(plan: Outline, parts: Iterable[Costed], last_channels: int, resolution: int) -> Cost:
-    """Parameters, multiply-adds and activations of stem, `parts`, head and classifier at `resolution` pixels a side."""
+def staged_cost(plan: Outline, parts: Iterable[Costed], last_channels: int, resolution: int) -> tuple[Cost, int]:
+    """What stem, `parts`, head and classifier cost at an input of `resolution` pixels, and the last map's side."""
     side = -(-resolution // plan.stem_stride)
     total = conv_cost(side, 3, 3, plan.stem)
     for part in parts:
         added, side = part.cost(side)
         total += added
     total += conv_cost(side, 1, last_channels, plan.head)
-    return total + dense_cost(plan.head, plan.num_classes)
+    return total + dense_cost(plan.head, plan.num_classes), side
 
 
 class StagedNet(ConvNet):

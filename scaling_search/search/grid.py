@@ -7,7 +7,8 @@ from scaling_search.config import RunConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import Family
 from scaling_search.rule import CompoundRule, Scale
-from scaling_search.search.candidates import network_at, refusal, specs_of
+from scaling_search.search.candidates import network_at, refusal, specs_of, uncounted_network
+from scaling_search.traced import InputSizeError
 from scaling_search.trial import Network, Spec
 
 
@@ -18,7 +19,7 @@ class Point:
     rule: CompoundRule
     network: Network
     rejected: str | None
-    """Why equation 2 refused it."""
+    """Why it is not trained: equation 2 refuses it, or its input is too small for the network."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     known = {baseline.fingerprint: baseline}
     points = []
     for rule in config.grid.rules():
-        network = network_at(family, rule.at(config.phi), num_classes, **named)
+        scale = rule.at(config.phi)
+        try:
+            network = network_at(family, scale, num_classes, **named)
+        except InputSizeError as refused:
+            points.append(Point(rule, uncounted_network(family, scale, num_classes, **named), str(refused)))
+            continue
         network = known.setdefault(network.fingerprint, network)
         points.append(Point(rule, network, refusal(network, config)))
     if all(point.rejected for point in points):
