@@ -6,20 +6,16 @@ import io
 import os
 import re
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search import __version__
+from scaling_search.cli import clock as clock  # First, as its time is when the command started.
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
     from scaling_search.cli.command import Command
-
-
-BEGAN = time.monotonic()
-"""When the command started."""
 
 
 def main(argv: list[str] | None = None) -> None:

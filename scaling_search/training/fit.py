@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.data import ImageData, Prepared, evaluation_batches, prepare, training_batches
-from scaling_search.family import load_family
+from scaling_search.family import Family, load_family
 from scaling_search.training.recipe import learning_rate
 from scaling_search.training.step import Program, TrainState, compile_program
 from scaling_search.trial import Epoch, Outcome, Spec
@@ -20,13 +20,14 @@ from scaling_search.weights.files import read_arrays
 from scaling_search.weights.transfer import import_weights, namings_of
 
 
-def train_group(specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = None) -> Iterator[Outcome]:
     """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
 
-    A loss that is no number ends its seed with a failed outcome that says at which step; the others go on.
+    `family` is the specs' own where it was handed over as an object, which no name leads to. A loss that is not finite
+    ends its seed with a failed outcome that says at which step; the others go on.
     """
     spec = specs[0]
-    family = load_family(spec.network.family, spec.network.options)
+    family = family or load_family(spec.network.family, spec.network.options)
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
 
