@@ -24,7 +24,7 @@ from scaling_search.networks.mnasnet import (
     layer_plan,
 )
 from scaling_search.networks.staged import conv_cost, dense_cost
-from scaling_search.rule import Scale, round_channels, round_layers
+from scaling_search.rule import Scale, round_layers
 from scaling_search.traced import InputSizeError
 
 Genotype: TypeAlias = tuple[int, ...]
@@ -202,8 +202,8 @@ def _tables(
     rest = conv_cost(side, 3, 3, plan.stem) + dense_cost(plan.head, num_classes)
     before: tuple[int, ...] = (plan.stem,)
     tables = []
-    for choices, stride in zip(BLOCKS, STRIDES, strict=True):
-        filters = tuple(round_channels(channels, family.width) for channels in choices.filters)
+    for choices, stride in zip(BLOCKS, family.strides(STRIDES), strict=True):
+        filters = tuple(family.channels(channels, family.width) for channels in choices.filters)
         layers = tuple(round_layers(number, family.depth) for number in choices.layers)
         options = (before, choices.operations, choices.kernel_sizes, choices.squeeze_excites, filters, layers)
         costs = [_numbers(_block_cost(*combination, stride, side)) for combination in product(*options)]
