@@ -7,6 +7,7 @@ no number; one that just fits leaves a single pixel, at which batch norm and dep
 from collections.abc import Callable
 from typing import Any
 
+from scaling_search.errors import UserError
 from scaling_search.family import Family, PlannedFamily
 from scaling_search.rule import Scale
 from scaling_search.traced import InputSizeError, all_equations, forward
@@ -80,6 +81,43 @@ def taker(family: Family, scale: Scale, num_classes: int) -> Callable[[int], boo
 
     network = abstract_network(family, scale, num_classes)
     return lambda side: network_takes(network, side)
+
+
+def last_map_side(family: Family, scale: Scale, num_classes: int, resolution: int) -> int:
+    """Side in pixels of the last feature map of `family` at an input of `resolution` pixels a side.
+
+    It is what the plan says, or the network's `features`; of a network without these, the last map that its evaluation
+    makes something flat of. Raises UserError as `scaling_search.cost.cost` does, and where there is no such map.
+    """
+    if isinstance(family, PlannedFamily):
+        return family.plan(scale, num_classes).last_map_side(resolution)
+    from scaling_search.networks.initialise import abstract_network
+
+    network = abstract_network(family, scale, num_classes)
+    try:
+        program = evaluation(network, resolution)
+        if callable(getattr(network, "features", None)):
+            shapes = [one.shape for one in forward(network, resolution, training=False, method="features").out_avals]
+        else:
+            shapes = [shape for equation in all_equations(program) if (shape := _flattened(equation))]
+    except InputSizeError as refused:
+        raise explained(refused, family.name, resolution, lambda side: network_takes(network, side)) from refused
+    if not shapes or len(shapes[-1]) != 4:
+        raise UserError(f"{family.name} has no last feature map", "a map is (N, H, W, C)")
+    return min(shapes[-1][1:3])
+
+
+def _flattened(equation: Any) -> tuple[int, ...] | None:
+    """The shape of a map (N, H, W, C) of which an equation makes arrays with fewer dimensions."""
+    maps = [one.aval.shape for one in equation.invars if len(getattr(one.aval, "shape", ())) == 4]
+    flat = all(len(getattr(one.aval, "shape", ())) < 4 for one in equation.outvars)
+    return maps[0] if maps and flat else None
+
+
+def total_stride(family: Family, scale: Scale, num_classes: int) -> int:
+    """Pixels of the input for a pixel of the last feature map, a side, far from the edges."""
+    small, large = (last_map_side(family, scale, num_classes, side) for side in (LARGEST // 2, LARGEST))
+    return LARGEST // 2 // max(1, large - small)
 
 
 def network_takes(network: Any, resolution: int) -> bool:

@@ -12,10 +12,10 @@ class InputSizeError(UserError):
     """A network does not take images of this size."""
 
 
-def forward(network: Any, resolution: int, *, training: bool) -> Any:
+def forward(network: Any, resolution: int, *, training: bool, method: str = "__call__") -> Any:
     """The program of a Flax NNX network, abstract or not, on one image (resolution, resolution, 3), as a ClosedJaxpr.
 
-    Raises InputSizeError where the network does not take it.
+    `method` may name a part of it, such as features. Raises InputSizeError where the network does not take it.
     """
     import jax
     import jax.numpy as jnp
@@ -26,7 +26,7 @@ def forward(network: Any, resolution: int, *, training: bool) -> Any:
     def call(state: Any, image: Any) -> Any:
         net: Any = nnx.merge(graphdef, state, copy=True)
         net.train() if training else net.eval()
-        return net(image)
+        return getattr(net, method)(image)
 
     image = jax.ShapeDtypeStruct((1, resolution, resolution, 3), jnp.float32)
     try:

@@ -11,7 +11,7 @@ from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.experiments.costs import fit
 from scaling_search.family import Cost, load_family
-from scaling_search.input_side import InputTooSmallError, smallest_side
+from scaling_search.input_side import InputTooSmallError, last_map_side, smallest_side, total_stride
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.networks.pooling import max_pool
 from scaling_search.rule import CompoundRule, Grid, Scale, round_channels, round_layers
@@ -154,3 +154,20 @@ def test_a_search_for_a_baseline_leaves_out_inputs_too_small():
 
     counts = counter_of(SidesSpace(), (), 10)(np.array([[0], [1], [2]]))
     assert Limits(None, None, None, 32).allow(counts).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution", "side", "stride"),
+    [("efficientnet_b0", 224, 7, 32), ("efficientnet_tiny", 17, 2, 16), ("mobilenet_v1", 224, 7, 32)],
+)
+def test_the_last_map_and_the_total_stride_of_published_networks(name, resolution, side, stride):
+    family = load_family(name)
+    assert last_map_side(family, Scale(0.1, 0.1), 10, resolution) == side
+    assert total_stride(family, Scale(0.1, 0.1), 10) == stride
+
+
+def test_the_last_map_of_a_network_that_does_not_name_it_is_what_it_makes_something_flat_of():
+    assert last_map_side(NarrowingFamily(), Scale(), 10, 13) == 3
+    assert total_stride(NarrowingFamily(), Scale(), 10) == 2
+    with pytest.raises(UserError, match="smallest input side is 8"):
+        last_map_side(NarrowingFamily(), Scale(), 10, 7)
