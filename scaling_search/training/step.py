@@ -21,8 +21,9 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from scaling_search.config import Recipe, Trained
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, first_line
 from scaling_search.family import HEAD
+from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
@@ -153,7 +154,7 @@ def compile_program(
     Images are normalised by `mean` and `std` (3,) inside the program. Where the head alone is `trained`, the rest
     works as in evaluation: batch statistics stay as they are. A network that answers in training with a pair has an
     auxiliary head, whose loss counts 0.4 times. Raises UserError where the network does not
-    take such images, or has no parameters to train.
+    take such images, as where they are too small for it, or has no parameters to train.
     """
     rule = optimiser(recipe, steps_per_epoch)
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
@@ -214,11 +215,13 @@ def compile_program(
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
     weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
     try:
+        evaluation = jax.jit(evaluate).trace(averages, images, labels, weights)
+        refuse_small_input(network, evaluation.jaxpr, images.shape[1])
         traced_train = jax.jit(train, donate_argnums=0).lower(state, images, labels)
-        traced_evaluate = jax.jit(evaluate).lower(averages, images, labels, weights)
+        traced_evaluate = evaluation.lower()
     except (TypeError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"the network cannot be trained on images of shape {images.shape}: {first_line}") from error
+        reason = first_line(error)
+        raise UserError(f"the network cannot be trained on images of shape {images.shape}: {reason}") from error
     traced = time.perf_counter()
     compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
     return Program(
