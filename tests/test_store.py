@@ -80,6 +80,22 @@ def test_a_crashed_trial_is_worth_another_try(run):
     assert set(finished_records([run])) == {spec(1).key}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "table.parquet has no training of it from seed 9",
+        "XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory",
+        "KeyError",
+    ],
+)
+def test_what_older_versions_stored_as_failures_does_not_beat_a_real_record(run, tmp_path, reason):
+    other = start_run(RunConfig(runs=str(tmp_path), name="other"), "digits:0")
+    run.write_record(to_record(spec(), Outcome("failed", reason=reason)))
+    other.write_record(to_record(spec(), Outcome("ok", 0.6)))
+    assert finished_records([run]) == {}
+    assert finished_records([run, other])[spec().key]["outcome"]["accuracy"] == 0.6
+
+
 def test_the_first_run_wins_where_a_trial_is_in_two(run, tmp_path):
     other = start_run(RunConfig(runs=str(tmp_path), name="other"), "digits:0")
     run.write_record(to_record(spec(), Outcome("ok", 0.5)))

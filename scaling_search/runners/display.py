@@ -225,7 +225,8 @@ class ProgressDisplay:
         """A training has ended."""
         with self._lock:
             self._tally.finished(spec, outcome)
-        if outcome.status != "ok":
+        # What is missing is counted: a table that lacks one training may lack a hundred.
+        if outcome.status in ("failed", "crashed"):
             self.note(f"trial {spec.key} {outcome.status}: {outcome.reason}")
 
     def _beat(self) -> None:

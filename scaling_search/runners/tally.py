@@ -57,7 +57,11 @@ class Tally:
         parts = [f"{self.phase or 'starting'}: {self._statuses.total()} of {len(self._seen)} trials done"]
         if self._from_store:
             parts.append(f"{self._from_store} from the store")
-        parts += [f"{self._statuses[status]} {status}" for status in ("failed", "crashed") if self._statuses[status]]
+        parts += [
+            f"{self._statuses[status]} {words}"
+            for status, words in (("failed", "failed"), ("crashed", "crashed"), ("missing", "missing from the table"))
+            if self._statuses[status]
+        ]
         if self._best:
             parts.append(f"best so far {100 * self._best[0]:.1f} % ({self._best[1]})")
         times = f"{_clock(now - self._began)} elapsed"

@@ -58,6 +58,15 @@ def test_failed_and_crashed_trials_are_counted_apart():
     assert "3 of 4 trials done; 1 from the store; 1 failed; 1 crashed; best so far 25.0 %" in counts.line(12)
 
 
+def test_trials_that_a_table_lacks_are_counted_without_a_line_each(capsys):
+    with display_for("auto") as display:
+        display.planned(SPECS, STORED)
+        for spec in SPECS[1:]:
+            display.finished(spec, Outcome("missing", reason="table.parquet has no training of it from seed 1"))
+    err = capsys.readouterr().err
+    assert "4 of 4 trials done; 1 from the store; 3 missing from the table; best" in err and "from seed" not in err
+
+
 def test_a_trial_of_an_earlier_batch_is_counted_once_and_not_from_the_store():
     counts = Tally(began=0)
     counts.planned(SPECS[:2], {})
