@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import Experiment, Workers, to_dict
+from scaling_search.config import Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.manifest import check_same, command_of, stored_config, with_steps_of
+from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -59,11 +59,17 @@ class RunDirectory:
 
     def config(self) -> Experiment:
         """The config that the run was started with, by runs of earlier versions too."""
-        documents = {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
         try:
-            return stored_config(self.manifest(), documents)
+            return stored_config(self.manifest(), self._documents())
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
+
+    def kind(self) -> Kind:
+        """What kind of run it is."""
+        return kind_of(self.manifest(), self._documents())
+
+    def _documents(self) -> dict[str, dict[str, Any]]:
+        return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
 
     @property
     def images(self) -> str:
