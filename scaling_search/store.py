@@ -13,7 +13,6 @@ Every file appears whole or not at all: it is written beside its place, flushed 
 """
 
 import dataclasses
-import fcntl
 import json
 import os
 import platform
@@ -118,6 +117,14 @@ class RunDirectory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second process from working on the same run. The lock goes with the process, however it ends."""
+        try:
+            import fcntl
+        except ImportError:
+            raise UserError(
+                f"runs cannot be written on {platform.system()}",
+                "scaling-search trains on Linux and macOS",
+                "on Windows, use the Windows Subsystem for Linux",
+            ) from None
         with _clear_os_errors(self.path, _RUNS_HINT):
             lock = open(self.path / ".lock", "a+")  # noqa: SIM115
         with lock:

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -117,6 +119,16 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(UserError, match="is not a run") as caught:
         open_run(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_without_file_locks_runs_can_be_read_but_not_written(run, monkeypatch):
+    """As on Windows."""
+    code = "import sys; sys.modules['fcntl'] = None; import scaling_search.store, scaling_search.runners.ray.driver"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert list(run.records()) == []
+    with pytest.raises(UserError, match="scaling-search trains on Linux and macOS"), run.locked():
+        pass
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):
