@@ -232,7 +232,8 @@ class EfficientNet(nnx.Module):
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', head channels), before pooling."""
-        x = self.stem_norm(self.stem(images.astype(self.dtype)))
+        # Images that come in bfloat16 stay so.
+        x = self.stem_norm(self.stem(images if images.dtype == jnp.bfloat16 else images.astype(self.dtype)))
         for stage in self.stages:
             for block in stage:
                 x = block(x)
