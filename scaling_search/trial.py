@@ -5,11 +5,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scaling_search.config import Recipe, Split, to_dict
+from scaling_search.config import Recipe, Split, Trained, to_dict
 from scaling_search.rule import Scale
-
-Trained = Literal["all", "head"]
-"""What training changes: all parameters, or the head alone on features that stay as they are."""
 
 TRAINING_VERSION = 2
 """Raised when the same spec would train to another number, so that old records are not taken for new ones."""

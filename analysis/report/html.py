@@ -9,14 +9,23 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from scaling_search.analysis.findings.run import findings_of
+from scaling_search.analysis.findings.run import check_manifest, findings_of
+from scaling_search.analysis.frames import load_run
 from scaling_search.analysis.report.plots import plots_of, surface_plot
 from scaling_search.analysis.report.svg import draw
 from scaling_search.analysis.report.tables import settings_of, tables_of
 from scaling_search.analysis.report.words import answer, certainty, question, status, subject, tested
+from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
     from scaling_search.analysis.frames import Run
+
+
+def report_of(directory: RunDirectory, *, watch: bool = False) -> bytes:
+    """The report of a run as it stands; see `report_page`."""
+    run = load_run(directory.path)
+    check_manifest(run)
+    return report_page(run, directory.command(), watch=watch)
 
 
 def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from scaling_search.errors import in_one_line
+from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 from scaling_search.trial import Outcome, Spec, outcome_from_dict
 
@@ -19,19 +20,6 @@ Train: TypeAlias = Callable[[Sequence[Spec], D], Iterator[Outcome]]
 """Trains a group on data and yields the outcome of each of its specs in order, as `training.fit.train_group` does."""
 Records: TypeAlias = Mapping[str, dict[str, Any]]
 OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
-
-
-class Watcher(Protocol):
-    """Is told how a plan goes: what a progress display needs."""
-
-    def started(self, slots: int) -> None:
-        """What trains has been started, and takes so many groups at a time."""
-
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
-        """A batch of different specs was asked for, of which `already` are finished."""
-
-    def finished(self, spec: Spec, outcome: Outcome) -> None:
-        """A spec came to its end."""
 
 
 def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
@@ -132,8 +120,9 @@ class Agenda(Generic[T]):
                 self._batch.setdefault(spec.key, spec)
             self._recall()
             self._fresh = [spec for key, spec in self._batch.items() if key not in self._outcomes]
+            known = {key: self._outcomes[key] for key in self._batch if key in self._outcomes}
             for watcher in self._watchers:
-                watcher.planned(tuple(self._batch.values()), len(self._batch) - len(self._fresh))
+                watcher.planned(tuple(self._batch.values()), known)
             if self._fresh:
                 return
             outcomes = self._outcomes_of_batch()

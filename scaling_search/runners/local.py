@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from scaling_search.runners.agenda import Agenda, D, OnOutcome, Records, Train, Watcher, outcomes_of
+from scaling_search.runners.agenda import Agenda, D, OnOutcome, Records, Train, outcomes_of
+from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 
 

@@ -60,18 +60,19 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     Points that round to the same network get one Network. Raises UserError where no point meets the constraint, or
     equation 2 refuses all.
     """
-    baseline = network_at(family, config, Scale(), num_classes)
+    named: Any = {"name": config.family, "options": config.family_options}
+    baseline = network_at(family, Scale(), num_classes, **named)
     known = {baseline.fingerprint: baseline}
     points = []
     for rule in config.grid.rules():
-        network = network_at(family, config, rule.at(config.phi), num_classes)
+        network = network_at(family, rule.at(config.phi), num_classes, **named)
         network = known.setdefault(network.fingerprint, network)
         points.append(Point(rule, network, refusal(network, config)))
     if all(point.rejected for point in points):
         cheapest = min(points, key=lambda point: point.network.multiply_adds)
         raise UserError(
             f"equation 2 refuses all {len(points)} points of the grid; of the cheapest, {cheapest.rejected}",
-            hint="raise --target-flops or --target-memory, or take a smaller baseline",
+            hint="raise --max-flops or --max-memory, or take a smaller baseline",
         )
     return Step1(config.phi, baseline, tuple(points))
 

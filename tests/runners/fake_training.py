@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +81,8 @@ class Notes:
     def started(self, slots: int) -> None:
         self.slots = slots
 
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
-        self.planned_batches.append((len(specs), already))
+    def planned(self, specs: Sequence[Spec], known: Mapping[str, Outcome]) -> None:
+        self.planned_batches.append((len(specs), len(known)))
 
     def finished(self, spec: Spec, outcome: Outcome) -> None:
         self.order.append((spec.network.fingerprint, spec.seed))

@@ -9,7 +9,8 @@ from typing import Any
 from scaling_search.config import Workers
 from scaling_search.data import ImageData
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train, Watcher
+from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train
+from scaling_search.runners.progress import Watcher
 from scaling_search.runners.ray.session import ray_session
 from scaling_search.search.plan import Plan, T
 

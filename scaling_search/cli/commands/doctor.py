@@ -1,4 +1,4 @@
-"""`doctor`: what this machine is to a run, and what is in use on it."""
+"""`doctor`: checks this machine."""
 
 import importlib.metadata
 import os
@@ -6,17 +6,29 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaling_search import __version__
-from scaling_search.cli.show import print_rows
+from scaling_search.cli.command import Command, Format
+from scaling_search.cli.tables import print_rows
 
 PACKAGES = ("jax", "flax", "optax", "ray", "numpy", "pandas")
 
 
-def print_report(format: str) -> None:
-    """Prints a line for each thing that decides whether, and how fast, a run goes here."""
-    print_rows([{"what": what, "found": _said(find)} for what, find in CHECKS.items()], format)
+@dataclass(frozen=True)
+class Doctor(Command):
+    """Checks this machine: versions, cores, devices, native kernels, where compiled programs are kept.
+
+    Example: scaling-search doctor
+    """
+
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Prints a line for each thing that decides whether, and how fast, a run works here."""
+        print_rows([{"what": what, "found": _said(find)} for what, find in CHECKS.items()], self.format)
 
 
 def _said(find: Callable[[], str]) -> str:
@@ -70,7 +82,7 @@ def _programs() -> str:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "scaling-search": lambda: f"{__version__} in {Path(__file__).parents[1]}",
+    "scaling-search": lambda: f"{__version__} in {Path(__file__).parents[2]}",
     "Python": lambda: f"{platform.python_version()} in {sys.prefix}",
     "packages": _packages,
     "CPU cores": _cores,

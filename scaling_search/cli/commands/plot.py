@@ -1,41 +1,68 @@
 """`plot`: a figure of a run, of several runs, or of the paper's own tables."""
 
+from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from scaling_search.cli.show import PICTURE, judgement_of, results_of
+import tyro
+
+from scaling_search.cli.command import Command, Folder
 from scaling_search.errors import UserError
-from scaling_search.store import RunDirectory, open_run
+from scaling_search.store import open_run, write_output
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from scaling_search.analysis.frames import Run, Runs
-    from scaling_search.cli.commands import FigureName
+
+FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "edf"]
 
 PAPER = "paper"
 """In place of a run: the paper's own tables."""
 
 FORMATS = ("png", "svg", "pdf")
-_FILES = {"frontier": PICTURE, "curves": "learning_curves", "grid": "step1_grid", "edf": "error_distributions"}
+_FILES = {
+    "frontier": "accuracy_against_multiply_adds",
+    "curves": "learning_curves",
+    "grid": "step1_grid",
+    "edf": "error_distributions",
+}
 
 
-def write_plot(what: str, figure: "FigureName", output: str | None) -> None:
-    """Draws `figure` of `what` and prints where it lies: in `output`, or as PNG and SVG in the folder of the run."""
-    from scaling_search.analysis.figures import render
+@dataclass(frozen=True)
+class Plot(Command):
+    """Draws a figure of a run, of several runs, or of the paper's own tables.
 
-    if output is None:
-        if what == PAPER or has_magic(what):
-            raise UserError(f"no file given for a figure of {what}", hint=f"add --output figure_{figure}.pdf")
-        stem = _FILES.get(figure, f"figure_{figure}")
-        files = [Path(what, f"{stem}.{format}") for format in ("png", "svg")]
-    else:
-        files = [picture_file(output)]
-    drawn = _figure(what, figure)
-    for file in files:
-        print(RunDirectory(file.parent).write_file(file.name, render(drawn, file.suffix.removeprefix(".").lower())))
+    Example: scaling-search plot runs/digits, or scaling-search plot paper --figure 5 -o figure_5.pdf
+    """
+
+    run: Folder
+    """Folder of a run, a pattern of several in quotes such as "runs/*", or the word paper."""
+    figure: FigureName = "frontier"
+    """frontier: accuracy against multiply-adds. By the paper's numbers: 1 and 5, Table 2 by parameters and by
+    multiply-adds; 3, one dimension scaled alone; 4, width under other depths and resolutions; 8, one dimension beside
+    all three. curves: learning curves. grid: STEP 1. edf: distributions of error."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """File to write, .png, .svg or .pdf; by default PNG and SVG beside the run's tables."""
+
+    def execute(self) -> None:
+        """Writes the figure and prints its path."""
+        from scaling_search.analysis.figures import render
+
+        files = _files(self.run, self.figure) if self.output is None else [picture_file(self.output)]
+        drawn = _figure(self.run, self.figure)
+        for file in files:
+            print(write_output(file, render(drawn, file.suffix.removeprefix(".").lower())))
+
+
+def _files(what: str, figure: FigureName) -> list[Path]:
+    """Where a figure goes by default: beside the tables of its run."""
+    if what == PAPER or has_magic(what):
+        raise UserError(f"no file given for a figure of {what}", hint=f"add --output figure_{figure}.pdf")
+    stem = _FILES.get(figure, f"figure_{figure}")
+    return [Path(what, f"{stem}.{format}") for format in ("png", "svg")]
 
 
 def picture_file(output: str) -> Path:
@@ -44,11 +71,11 @@ def picture_file(output: str) -> Path:
     if file.suffix.lower().removeprefix(".") not in FORMATS:
         raise UserError(f"picture {output!r} given", f"its name ends in .{', .'.join(FORMATS)}")
     if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is no folder", hint="make it, or write elsewhere")
+        raise UserError(f"{file.parent} is not a folder", hint="make it, or write elsewhere")
     return file
 
 
-def _figure(what: str, figure: "FigureName") -> "Figure":
+def _figure(what: str, figure: FigureName) -> "Figure":
     from scaling_search.analysis import figures
 
     if what == PAPER:
@@ -70,7 +97,7 @@ def _figure(what: str, figure: "FigureName") -> "Figure":
     return by_name[figure](runs.trials)
 
 
-def _figure_of_paper(figure: "FigureName") -> "Figure":
+def _figure_of_paper(figure: FigureName) -> "Figure":
     from scaling_search.analysis import figures
     from scaling_search.analysis.reference.paper import scaling_results, table2
 
@@ -87,16 +114,20 @@ def _figure_of_paper(figure: "FigureName") -> "Figure":
     return draw(table[table["source"] == "Table 7"], "ImageNet top-1 accuracy, %")
 
 
-def _figure_of_run(what: str, figure: "FigureName") -> "Figure":
+def _figure_of_run(what: str, figure: FigureName) -> "Figure":
     from scaling_search.analysis.figures import accuracy_against_multiply_adds, step1_grid
+    from scaling_search.analysis.findings.run import findings_of
+    from scaling_search.analysis.frames import load_run
 
     directory = open_run(what)
+    findings = findings_of(load_run(directory.path))
     if figure == "grid":
-        return step1_grid(judgement_of(directory))
-    results = results_of(directory)
-    if results.frontier is None:
+        if findings.judgement is None:
+            raise UserError(f"{what} has no STEP 1 to draw", hint=f"try scaling-search resume {what}")
+        return step1_grid(findings.judgement)
+    if findings.measured.empty:
         raise UserError(f"{what} has no finished trial to draw", hint=f"try scaling-search resume {what}")
-    return accuracy_against_multiply_adds(results.run, results.judgement, results.step2)
+    return accuracy_against_multiply_adds(findings.run, findings.judgement, findings.step2)
 
 
 def _load(what: str) -> "Run | Runs":

@@ -1,16 +1,45 @@
-"""`weights import`, `export` and `convert`."""
+"""`weights`: import, export and convert."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-from scaling_search.cli.show import print_rows
+import tyro
+
+from scaling_search.cli.command import Command, Format
+from scaling_search.cli.tables import print_rows
 from scaling_search.errors import UserError
 
-if TYPE_CHECKING:
-    from scaling_search.cli.commands import Weights
+
+@dataclass(frozen=True)
+class Weights(Command):
+    """Reads weights of other implementations into a network and writes them back: import, export or convert.
+
+    Example: scaling-search weights import resnet50.safetensors --network resnet50 --output own.safetensors
+    """
+
+    action: Annotated[Literal["import", "export", "convert"], tyro.conf.Positional]
+    """import: into the network's own names; export: into another implementation's; convert: a PyTorch checkpoint
+    into safetensors, by PyTorch's loader of weights alone, names as they are."""
+    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """A .safetensors or .npz file; a .pth file for convert."""
+    network: str | None = None
+    """The network that the weights are for."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
+    naming: str | None = None
+    """For export: timm, torchvision or another naming that the network knows; by default its first."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The .safetensors file to write. Without one, import only checks."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Does it and prints what was found."""
+        run_weights(self)
 
 
-def run_weights(options: "Weights") -> None:
+def run_weights(options: Weights) -> None:
     """Does what `options.action` says, and prints a row about it."""
     if options.action == "convert":
         _convert(options)
@@ -43,7 +72,7 @@ def run_weights(options: "Weights") -> None:
     print_rows([row], options.format)
 
 
-def _convert(options: "Weights") -> None:
+def _convert(options: Weights) -> None:
     """A PyTorch checkpoint of tensors as safetensors, read by PyTorch's loader that runs no code."""
     from scaling_search.weights.files import write_arrays
 
