@@ -235,8 +235,7 @@ def _trainings(
         processes.append(session.process(f"trainings {name} {share}", words, environment))
     found = []
     try:
-        for process in processes:
-            found.append(process.answer(until))
+        found.extend(process.answer(until) for process in processes)
     finally:
         for process in processes:
             process.end()
@@ -284,9 +283,8 @@ def whole_run(session: Session, wanted: float) -> None:
         "tables": done.stdout[-6000:],
         "timings": log.read_text(errors="replace")[-2500:],
     }
-    print(
-        f"\nrun --phi 1 --quick: exit status {done.returncode} after {seconds:.1f} s, {session.results['run']['trainings']}"
-    )
+    counts = session.results["run"]["trainings"]
+    print(f"\nrun --phi 1 --quick: exit status {done.returncode} after {seconds:.1f} s, {counts}")
     print(f"on {session.results['run']['devices']}\n{done.stdout[-1500:]}", flush=True)
     if done.returncode:
         session.problem("run", log.read_text(errors="replace").strip()[-400:])
@@ -332,9 +330,8 @@ def main() -> None:
     session.results["took"] = time.time() - given.began
     session.keep()
     shutil.rmtree(session.scratch, ignore_errors=True)
-    print(
-        f"\n{session.results['took']:.0f} s in all; {len(session.results['problems'])} problems; {given.out}/device.json"
-    )
+    problems = len(session.results["problems"])
+    print(f"\n{session.results['took']:.0f} s in all; {problems} problems; {given.out}/device.json")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Processes that measure: started side by side, asked one at a time, ended when their time is up."""
 
+import contextlib
 import json
 import os
 import queue
@@ -15,11 +16,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
-class TookTooLong(Exception):
+class TimeUpError(Exception):
     """A process did not answer in time."""
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """A process ended without an answer."""
 
 
@@ -50,14 +51,14 @@ class Process:
         self._answers.put(None)
 
     def answer(self, until: float) -> dict[str, Any]:
-        """The next object. Raises TookTooLong at the time `until`, and Ended where there is none to come."""
+        """The next object. Raises TimeUpError at the time `until`, and EndedError where there is none to come."""
         try:
             line = self._answers.get(timeout=max(0.01, until - time.time()))
         except queue.Empty:
-            raise TookTooLong("no answer in the time it was given") from None
+            raise TimeUpError("no answer in the time it was given") from None
         if line is None:
             self._answers.put(None)
-            raise Ended(f"ended with {self._process.wait()}: {self.last_words()}")
+            raise EndedError(f"ended with {self._process.wait()}: {self.last_words()}")
         return json.loads(line)  # type: ignore[no-any-return]
 
     def tell(self, line: str) -> None:
@@ -78,8 +79,6 @@ class Process:
 
     def end(self) -> None:
         """Ends it and what it started."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()

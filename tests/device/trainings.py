@@ -1,8 +1,8 @@
 """STEP 1's trainings of the default run, as many as come to their end in a given time.
 
-`trainings.py HOW SECONDS SHARE OF [CORE]`: HOW is "single" (one seed after another) or "together" (a network's seeds in one
-program); this process takes every OF-th network from the SHARE-th on, on one CPU core if
-one is named. Prints one JSON object.
+`trainings.py HOW SECONDS SHARE OF [CORE]`: HOW is "single" (one seed after another) or "together" (a network's
+seeds in one program); this process takes every OF-th network from the SHARE-th on, on one CPU core where one is named.
+Prints one JSON object.
 """
 
 import json

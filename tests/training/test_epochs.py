@@ -1,6 +1,5 @@
 """Several seeds in one program, on images that lie on the device or stream to it, on one device or several."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -14,8 +13,8 @@ from flax import nnx
 
 from scaling_search.config import Recipe, RunConfig, Split
 from scaling_search.data import augment, draw_moves, from_arrays, prepare, reach
-from scaling_search.rule import Scale
 from scaling_search.family import load_family
+from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import fit
 from scaling_search.training.epochs import mesh_of, moved
