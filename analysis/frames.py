@@ -111,9 +111,6 @@ SWEEP = {"scaling": "str", **_NETWORK}
 """Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
 "width", "resolution", "compound" or "given"."""
 
-KINDS = ("method", "sweep", "train", "nas")
-"""What a run may do: STEP 1 and 2, networks by their scale factors, one network, or a search for a baseline."""
-
 NAS = {
     "batch": "int64",
     "architecture": "str",
@@ -150,7 +147,7 @@ class Run:
     nas: "pd.DataFrame"
     """One row an architecture that `nas` tried; empty in other runs."""
     kind: str
-    """What the run does, one of KINDS."""
+    """What kind of run it is: method, sweep, train or nas."""
     steps: tuple[int, ...]
     """Steps of the method that the run does: (1, 2), (1,) or (2,); empty in runs of another kind."""
 
@@ -158,6 +155,12 @@ class Run:
     def finalists(self) -> frozenset[str]:
         """Fingerprints of the architectures that a search trained from all seeds in the end."""
         return frozenset(self.nas["fingerprint"][self.nas["finalist"]])
+
+
+def family_of(run: Run) -> str:
+    """The network family that a run is of; the space of architectures where it is a search."""
+    config = run.manifest["config"]
+    return str(config.get("family") or config.get("space"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,29 +196,18 @@ def load_run(path: str | Path) -> Run:
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     elsewhere = 0 if points.empty and models.empty else 2
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
-    documents = {name: tree for name in ("sweep", "nas") if (tree := directory.document(name)) is not None}
-    kind = kind_of(manifest, documents)
+    kind = directory.kind()
     steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
     return Run(directory.path, manifest, *frames, points, models, sweep, nas, kind, steps)
-
-
-def kind_of(manifest: Mapping[str, Any], documents: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a run does, one of KINDS: as its manifest says or, in older ones that do not, by its `documents`."""
-    if manifest.get("kind") in KINDS:
-        return str(manifest["kind"])
-    if "nas" in documents:
-        return "nas"
-    if "sweep" in documents:
-        return "train" if all(row["scaling"] == "network" for row in documents["sweep"]["rows"]) else "sweep"
-    return "method"
 
 
 def _steps_of(
     manifest: Mapping[str, Any], points: "pd.DataFrame", models: "pd.DataFrame", trials: "pd.DataFrame"
 ) -> tuple[int, ...]:
     """Steps that a run of the method does: as its manifest says or, in older ones that do not, by what it has."""
-    if isinstance(manifest.get("steps"), list):
-        return tuple(int(step) for step in manifest["steps"])
+    config = manifest.get("config")
+    if isinstance(config, dict) and isinstance(config.get("steps"), list):
+        return tuple(int(step) for step in config["steps"])
     if points.empty and not models.empty:
         return (2,)
     # Only a run without STEP 2 tests the winner before STEP 2 is laid out.

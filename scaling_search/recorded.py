@@ -3,15 +3,18 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from scaling_search.config import RunConfig, run_config_from_dict
+from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError
+from scaling_search.manifest import shared_part, stored_config
 from scaling_search.store import RunDirectory, finished_records, open_run
-from scaling_search.trial import Network, Outcome, Spec
+from scaling_search.trial import Network
+
+C = TypeVar("C", bound=Experiment)
 
 _MANIFEST = b"scaling-search"
 """Where the manifest lies in the file's metadata."""
@@ -52,10 +55,10 @@ class RecordedTable:
         """Every trial, as a run keeps it."""
         yield from self._content[1].values()
 
-    def config(self) -> RunConfig:
+    def config(self) -> Experiment:
         """The config that its trials were trained by, to be replayed."""
-        tree = self.manifest()["config"] | {"name": None, "runs": RunConfig().runs, "reuse": []}
-        return run_config_from_dict(tree | {"replay": str(self.path)})
+        stored = stored_config(self.manifest(), {})
+        return replace(stored, name=None, runs=Experiment.runs, reuse=(), replay=str(self.path))
 
     def has(self, network: Network) -> bool:
         """Whether there are trainings of a network."""
@@ -66,6 +69,23 @@ class RecordedTable:
         return frozenset(record["spec"]["network"]["fingerprint"] for record in self.records())
 
 
+def replay_config(path: str | Path, kind: type[C]) -> C:
+    """The config that a replay of a recorded table starts from: all of the table's own that a run of `kind` has.
+
+    Example:
+        >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
+        >>> config.recipe.epochs, config.seeds
+        (4, 2)
+
+    """
+    recorded = RecordedTable(Path(path).expanduser()).config()
+    if isinstance(recorded, kind):
+        return recorded
+    # A search for a baseline has the options of its space's family instead.
+    common = ("family", "family_options") if NasConfig not in (kind, type(recorded)) else ()
+    return shared_part(recorded, kind, **{name: getattr(recorded, name) for name in common})
+
+
 def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
     """An existing run, or a recorded table. Raises UserError where there is neither."""
     place = Path(path).expanduser()
@@ -74,12 +94,6 @@ def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
     table = RecordedTable(place)
     table.manifest()
     return table
-
-
-def lacking(specs: Sequence[Spec], table: RecordedTable) -> Iterator[Outcome]:
-    """What comes of trainings that a table does not have."""
-    for spec in specs:
-        yield Outcome("failed", reason=f"{table.path.name} has no training of it from seed {spec.seed}")
 
 
 def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, Any]) -> bytes:

@@ -1,10 +1,11 @@
 """The run directory: what a run writes, and how it reads back. The one room that knows either; no JAX, no Ray.
 
-    runs/NAME/manifest.json       the config, the versions, the seeds, the state of git
+    runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record a trial, written once and never changed
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
-    runs/NAME/nas.json            a search for a baseline: its config, what was tried, the best
+    runs/NAME/sweep.json          the networks that a sweep or a training was given
+    runs/NAME/nas.json            a search for a baseline: what was tried, the best
     runs/NAME/latencies.json      what its networks take for one image, where that is its metric
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
@@ -12,14 +13,15 @@ Every file appears whole or not at all: it is written beside its place, flushed 
 """
 
 import dataclasses
-import fcntl
 import json
 import os
 import platform
+import re
+import shlex
 import subprocess
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -27,9 +29,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import RunConfig, Workers, run_config_from_dict, to_dict
-from scaling_search.errors import UserError
+from scaling_search.config import Experiment, Kind, Workers, to_dict
+from scaling_search.errors import UserError, in_one_line
+from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
 
+_DOCUMENTS = ("step1", "step2", "sweep", "nas")
+_NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
+"""What older versions stored as failures: exceptions, and trials that a replayed table does not have."""
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
@@ -50,11 +56,32 @@ class RunDirectory:
         """The manifest as plain data. Raises UserError where there is none that can be read."""
         return _read_json(self.path / "manifest.json", f"{self.path} is not a run")
 
-    def config(self) -> RunConfig:
-        """The config the run was started with, naming the folder where the run lies now."""
-        stored = run_config_from_dict(self.manifest()["config"])
-        here = self.path.resolve()
-        return dataclasses.replace(stored, runs=str(here.parent), name=here.name)
+    def config(self) -> Experiment:
+        """The config that the run was started with, by runs of earlier versions too."""
+        try:
+            return stored_config(self.manifest(), self._documents())
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
+
+    def kind(self) -> Kind:
+        """What kind of run it is."""
+        return kind_of(self.manifest(), self._documents())
+
+    def _documents(self) -> dict[str, dict[str, Any]]:
+        return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
+
+    @property
+    def images(self) -> str:
+        """What the run calls its images, NAME:DIGEST, wherever they lie now."""
+        return str(self.manifest()["data"])
+
+    def command(self) -> str:
+        """What to type to have the same run again, as a POSIX shell reads it."""
+        try:
+            return shlex.join(["scaling-search", *command_of(self.config())])
+        except UserError:
+            # A run of another version: what its options were called is not known here.
+            return shlex.join(["scaling-search", "resume", str(self.path)])
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. A record that cannot be read is passed over with a warning that names it."""
@@ -83,14 +110,24 @@ class RunDirectory:
         _write(self.path / f"{name}.json", _json_bytes(tree))
 
     def write_file(self, name: str, content: bytes) -> Path:
-        """Writes or replaces a file of the run, a table or a figure, and returns where it lies."""
+        """Writes or replaces a file of the run, a table or a figure, and returns its path."""
         _write(self.path / name, content)
         return self.path / name
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second process from working on the same run. The lock goes with the process, however it ends."""
-        with _clear_os_errors(self.path), open(self.path / ".lock", "a+") as lock:
+        try:
+            import fcntl
+        except ImportError:
+            raise UserError(
+                f"runs cannot be written on {platform.system()}",
+                "scaling-search trains on Linux and macOS",
+                "on Windows, use the Windows Subsystem for Linux",
+            ) from None
+        with _clear_os_errors(self.path, _RUNS_HINT):
+            lock = open(self.path / ".lock", "a+")  # noqa: SIM115
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -107,66 +144,97 @@ def open_run(path: str | Path) -> RunDirectory:
     return run
 
 
-def start_run(config: RunConfig, data: str, workers: Workers | None = None) -> RunDirectory:
-    """The directory of `config`: made anew, or, where it exists with the same config and images, gone on with.
+def start_run(
+    config: Experiment,
+    images: str,
+    workers: Workers | None = None,
+    *,
+    given: Sequence[str] = (),
+    counts: Mapping[str, int] | None = None,
+) -> RunDirectory:
+    """The directory of `config`: made anew, or, where it exists with the same config and images, continued.
 
-    `data` names the images with a digest of their content. Raises UserError where the run exists with another
-    config, or cannot be written.
+    `images` names the images with a digest of their content, `counts` says how many `classes` and `training` images
+    they have, and `given` what was handed over as an object of Python ("family", "data"), which a manifest cannot hold.
+    Raises UserError where the run exists with another config, or
+    cannot be written.
     """
     run = RunDirectory(Path(config.runs).expanduser() / config.run_name)
-    with _clear_os_errors(run.path):
+    with _clear_os_errors(run.path, _RUNS_HINT):
         (run.path / "trials").mkdir(parents=True, exist_ok=True)
     if (run.path / "manifest.json").exists():
-        manifest = run.manifest()
-        changes = differences(
-            {**run_config_from_dict(manifest["config"]).what_it_computes(), "images": manifest["data"]},
-            {**config.what_it_computes(), "images": data},
-        )
-        if changes:
-            raise UserError(
-                f"{run.path} exists with another config: {'; '.join(changes)}",
-                hint="give another --name, or go on with the old one by scaling-search resume " + str(run.path),
-            )
+        continue_run(run, config, images)
         return run
     run.write_document(
         "manifest",
         {
+            "kind": config.kind,
             "config": to_dict(config),
+            "given": list(given),
             "workers": to_dict(workers or Workers()),
-            "data": data,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "python": platform.python_version(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-            "packages": _package_versions(),
-            "git": _git_state(),
+            "data": images,
+            "images": dict(counts or {}),
+            **_here_and_now(),
         },
     )
     return run
 
 
+def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
+    """Checks that an existing run is of `config` and `images`, and notes in its manifest what is new.
+
+    That is: another step that it is to do, another place of its images, and, as numbers may depend on them, another
+    machine, other versions or another state of git (under `resumed`). Raises UserError where it is another run.
+    """
+    manifest, stored = run.manifest(), run.config()
+    digests = (_digest(manifest["data"]), _digest(images))
+    if changes := check_same(stored, config, digests):
+        raise UserError(
+            f"{run.path} exists with another config: {'; '.join(changes)}",
+            hint=f"give another --name, or continue the old one: scaling-search resume {shlex.quote(str(run.path))}",
+        )
+    merged = with_steps_of(dataclasses.replace(config, name=stored.name, runs=stored.runs), stored)
+    updated = {**manifest, "kind": merged.kind, "config": to_dict(merged)}
+    made_by, now = (manifest.get("resumed") or [manifest])[-1], _here_and_now()
+    if any(made_by.get(name) != now[name] for name in now if name != "started"):
+        updated["resumed"] = [*manifest.get("resumed", []), now]
+    if updated != manifest:
+        run.write_document("manifest", updated)
+
+
+def _digest(images: str) -> str:
+    return images.rpartition(":")[2]
+
+
+def _here_and_now() -> dict[str, Any]:
+    """What numbers may depend on beside the config."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "packages": _package_versions(),
+        "git": _git_state(),
+    }
+
+
 def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
     """Records by trial key over several runs, the first run's where a trial is in more than one.
 
-    A trial whose process died is not among them: it is worth another try.
+    A trial that crashed is not among them: it is worth another try.
     """
     records: dict[str, dict[str, Any]] = {}
     for run in runs:
         for record in run.records():
-            if record["outcome"]["status"] != "crashed":
+            if not _to_be_tried_again(record["outcome"]):
                 records.setdefault(record["key"], record)
     return records
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """What changed from one config as plain data to another, a sentence each."""
-    changes: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            changes += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            changes.append(f"{prefix}{key} was {before!r} and is now {after!r}")
-    return changes
+def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
+    """Whether a stored outcome does not settle its trial."""
+    if outcome["status"] == "failed":
+        return _NO_FAILURE.match(outcome.get("reason") or "") is not None
+    return bool(outcome["status"] != "ok")
 
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:
@@ -184,20 +252,28 @@ def _json_bytes(tree: dict[str, Any]) -> bytes:
     return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
+_RUNS_HINT = "make room or give another --runs FOLDER, then run the same command again; finished trials are kept"
+
+
+def write_output(file: Path, content: bytes) -> Path:
+    """Writes or replaces a file that the user named. Raises UserError where it cannot."""
+    with _clear_os_errors(file, "give another --output"):
+        write_atomically(file, content)
+    return file
+
+
 def _write(file: Path, content: bytes) -> None:
-    with _clear_os_errors(file):
+    with _clear_os_errors(file, _RUNS_HINT):
         write_atomically(file, content)
 
 
 @contextmanager
-def _clear_os_errors(path: Path) -> Iterator[None]:
+def _clear_os_errors(path: Path, hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            "the run directory must be writable and have room; what was finished before is kept",
-            "make room or give another --runs FOLDER, then run the same command again",
+            f"cannot write {path}: {error.strerror or error}", "it must be writable and its disk have room", hint
         ) from error
 
 

@@ -27,6 +27,7 @@ from scaling_search.analysis.figures.style import (
     whiskers,
     within_percent,
 )
+from scaling_search.analysis.frames import family_of
 from scaling_search.analysis.text.words import rule_in_words
 from scaling_search.errors import UserError
 
@@ -138,7 +139,7 @@ def _finish(axes: "Axes", findings: "Findings", layers: list[Layer]) -> None:
     axes.set_ylabel(ACCURACY)
     plain_axes(axes)
     config = findings.run.manifest["config"]
-    title = fill(f"Accuracy against multiply-adds: {config['family']} on {config['data']}", 80)
+    title = fill(f"Accuracy against multiply-adds: {family_of(findings.run)} on {config['data']}", 80)
     caption = fill(_caption(findings, layers), 130)
     style: Any = {"fontsize": 8, "color": DARK_GREY, "linespacing": 1.4, "va": "bottom"}
     axes.text(0, 1.015, caption, transform=axes.transAxes, **style)

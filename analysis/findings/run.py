@@ -92,7 +92,7 @@ class Findings:
         return figure_of(self, name)
 
 
-_STATED_BY_MANIFEST: dict[str, Any] = {"family": str, "data": str, "phi": (int, float), "seeds": int}
+_STATED_BY_MANIFEST: dict[str, Any] = {"data": str, "seeds": int}
 
 
 def check_manifest(run: "Run") -> None:

@@ -1,6 +1,6 @@
 """STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +88,11 @@ class Judgement:
     on_edge: tuple[str, ...]
     """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better."""
 
-    def rules(self, fingerprints: Sequence[str]) -> list[dict[Hashable, float]]:
+    def rules(self, fingerprints: Sequence[str]) -> list[dict[str, float]]:
         """The rule that each of these networks of the grid goes by: `alpha`, `beta`, `gamma`."""
         named = preferred_rules(self.table).set_index("fingerprint")[["alpha", "beta", "gamma"]]
-        return [named.loc[key].to_dict() for key in fingerprints]
+        rows: dict[str, dict[str, float]] = named.to_dict("index")  # type: ignore[assignment]
+        return [rows[key] for key in fingerprints]
 
 
 def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:

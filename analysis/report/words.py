@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.run import Findings
+from scaling_search.analysis.frames import family_of
 from scaling_search.analysis.text.steps import edge_text, separation_text, surface_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, short
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def question(findings: Findings) -> str:
     """What the run set out to find."""
     config = findings.run.manifest["config"]
-    family, data = config["family"], config["data"]
+    family, data = family_of(findings.run), config["data"]
     if findings.run.kind == "nas":
         return f"Which architecture of {family} makes the best baseline on {data}?"
     if findings.run.kind == "method":

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. It alone joins search and analysis."""
+"""The command line: parse, call, print."""
 
 import contextlib
 import difflib
@@ -6,36 +6,65 @@ import io
 import os
 import re
 import sys
-import time
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_search import __version__
+from scaling_search.cli import clock as clock  # First, as its time is when the command started.
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
-    from scaling_search.cli.commands import Command
-
-
-BEGAN = time.monotonic()
-"""When the command started."""
+    from scaling_search.cli.command import Command
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs `scaling-search`. Exits with 0; 2 where the input was bad; 130 where it was interrupted."""
+    """Runs `scaling-search`.
+
+    Exits with 0; 1 where all training failed or output could not be written; 2 where the input was bad; 130 where it
+    was interrupted.
+    """
     argv = sys.argv[1:] if argv is None else argv
-    # A user's own family is found from the current directory, as `python -m` would find it.
-    sys.path.insert(0, str(Path.cwd()))
+    # A user's own family is found from the current directory; last, so that no file there hides an installed module.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
-        _parse(argv).execute()
-        sys.stdout.flush()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            _parse(argv).execute()
+        _flush()
     except UserError as error:
         _fail(f"error: {error}", 2)
     except BrokenPipeError:
         # Whoever read the output has gone; what Python flushes at exit must not fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OutputError as error:
+        _drop_output()
+        _fail(f"error: cannot write the output: {error}", 1)
     except KeyboardInterrupt:
-        _fail("interrupted: finished trials are kept; run the same command again to go on", 130)
+        _fail("interrupted: finished trials are kept; run the same command again to continue", 130)
+
+
+class OutputError(Exception):
+    """What was printed could not be written, to a full disk for example."""
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.strerror or error) from error
+
+
+def _drop_output() -> None:
+    """What Python flushes at exit must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_warning(message: Warning | str, *about: Any, **more: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _fail(line: str, status: int) -> None:

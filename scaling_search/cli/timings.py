@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scaling_search.trial import Outcome, Spec
 
@@ -23,7 +23,7 @@ class Timings:
         """Groups are trained, so many at a time."""
         self._workers = slots
 
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
+    def planned(self, specs: Sequence[Spec], known: Mapping[str, Outcome]) -> None:
         """Takes no time."""
 
     def finished(self, spec: Spec, outcome: Outcome) -> None:

@@ -1,13 +1,14 @@
 """The bookkeeping of every way of running a plan: which groups to train next, and what came of those before."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from scaling_search.errors import in_one_line
+from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 from scaling_search.trial import Outcome, Spec, outcome_from_dict
 
@@ -21,21 +22,8 @@ Records: TypeAlias = Mapping[str, dict[str, Any]]
 OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
 
 
-class Watcher(Protocol):
-    """Is told how a plan goes: what a progress display needs."""
-
-    def started(self, slots: int) -> None:
-        """What trains has been started, and takes so many groups at a time."""
-
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
-        """A batch of different specs was asked for, of which `already` are finished."""
-
-    def finished(self, spec: Spec, outcome: Outcome) -> None:
-        """A spec came to its end."""
-
-
 def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
-    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has failed then.
+    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has crashed then.
 
     The specs after it are trained by another call, so that no seed depends on what befell the one before.
     """
@@ -48,7 +36,7 @@ def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, No
             if left:
                 raise RuntimeError("training ended without an outcome")
         except Exception as error:
-            yield Outcome("failed", reason=in_one_line(error))
+            yield Outcome("crashed", reason=in_one_line(error))
             left = left[1:]
 
 
@@ -74,7 +62,7 @@ class Agenda(Generic[T]):
         self._batch: dict[str, Spec] = {}
         self._fresh: list[Spec] = []
         self._groups: deque[Group] = deque()
-        self._lost_once: set[str] = set()
+        self._losses: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         self._advance()
@@ -102,20 +90,24 @@ class Agenda(Generic[T]):
 
     def report(self, spec: Spec, outcome: Outcome) -> None:
         """Takes the outcome of a spec that `next_group` gave out. The last one of a batch moves the plan on."""
-        self._on_outcome(spec, outcome)
+        if outcome.status != "missing":
+            self._on_outcome(spec, outcome)
         self._outcomes[spec.key] = outcome
         for watcher in self._watchers:
             watcher.finished(spec, outcome)
         if self._batch.keys() <= self._outcomes.keys():
             self._advance(self._outcomes_of_batch())
 
-    def report_lost(self, group: Group, reason: str) -> None:
-        """Takes back specs whose process died: each is tried once more, in a group of its own, then it has crashed."""
+    def report_lost(self, group: Group, reason: str, *, tries: int = 2) -> None:
+        """Takes back specs whose process died: each is tried again, in a group of its own, up to so many tries.
+
+        After the last of them it has crashed.
+        """
         for spec in group:
-            if spec.key in self._lost_once:
+            self._losses[spec.key] += 1
+            if self._losses[spec.key] >= tries:
                 self.report(spec, Outcome("crashed", reason=reason))
             else:
-                self._lost_once.add(spec.key)
                 self._groups.append((spec,))
 
     def _advance(self, outcomes: dict[str, Outcome] | None = None) -> None:
@@ -132,8 +124,9 @@ class Agenda(Generic[T]):
                 self._batch.setdefault(spec.key, spec)
             self._recall()
             self._fresh = [spec for key, spec in self._batch.items() if key not in self._outcomes]
+            known = {key: self._outcomes[key] for key in self._batch if key in self._outcomes}
             for watcher in self._watchers:
-                watcher.planned(tuple(self._batch.values()), len(self._batch) - len(self._fresh))
+                watcher.planned(tuple(self._batch.values()), known)
             if self._fresh:
                 return
             outcomes = self._outcomes_of_batch()

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from scaling_search.runners.agenda import Agenda, D, OnOutcome, Records, Train, Watcher, outcomes_of
+from scaling_search.runners.agenda import Agenda, D, OnOutcome, Records, Train, outcomes_of
+from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 
 
@@ -19,7 +20,7 @@ def run_here(
 
     `finished` are the store's records by key; what is among them is not trained again. `on_outcome` is called with
     every other outcome as it comes, to record it. An exception of the plan or of `on_outcome` ends the run; one of
-    `train` makes a failed outcome.
+    `train` makes a crashed outcome.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         agenda.started(1)

@@ -1,37 +1,59 @@
 """From a rule or a scale to a network with its cost, and from there to the specs of its trainings."""
 
-from scaling_search.config import RunConfig
+from scaling_search.config import Experiment, RunConfig
 from scaling_search.cost import cost_of_scale, memory
-from scaling_search.family import Family, load_family
+from scaling_search.family import Cost, Family
 from scaling_search.rule import Scale, round_resolution
 from scaling_search.trial import Init, Network, Spec
-from scaling_search.units import parse_bytes
+from scaling_search.units import parse_bytes, parse_count
 
 
-def network_at(family: Family, config: RunConfig, scale: Scale, num_classes: int) -> Network:
-    """The network that `family` gives at `scale`, with its cost."""
-    resolution = round_resolution(family.resolution, scale.resolution)
-    cost, name = cost_of_scale(family, scale, num_classes, resolution)
+def network_at(family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()) -> Network:
+    """The network that `family` gives at `scale`, with its cost; `name` and `options` load the family again.
+
+    Raises UserError where it does not take its input, with the smallest side that it takes.
+    """
+    cost, fingerprint = cost_of_scale(family, scale, num_classes, input_side(family, scale))
+    return _network(family, scale, num_classes, cost, fingerprint, name, options)
+
+
+def uncounted_network(
+    family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()
+) -> Network:
+    """What stands for a network that does not take its input: its costs are zeros."""
+    return _network(family, scale, num_classes, Cost(0, 0, 0), "refused", name, options)
+
+
+def input_side(family: Family, scale: Scale) -> int:
+    """The input side of `family` at `scale`, in pixels."""
+    return round_resolution(family.resolution, scale.resolution)
+
+
+def _network(
+    family: Family,
+    scale: Scale,
+    num_classes: int,
+    cost: Cost,
+    fingerprint: str,
+    name: str,
+    options: tuple[str, ...],
+) -> Network:
+    resolution = input_side(family, scale)
     return Network(
-        family=config.family,
-        options=config.family_options,
+        family=name,
+        options=options,
         scale=scale,
         input_resolution=resolution,
         num_classes=num_classes,
-        fingerprint=f"{name}@{resolution}",
+        fingerprint=f"{fingerprint}@{resolution}",
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         activations=cost.activations,
     )
 
 
-def family_of(config: RunConfig) -> Family:
-    """The family that a run scales."""
-    return load_family(config.family, config.family_options)
-
-
 def specs_of(
-    network: Network, config: RunConfig, data: str, *, test: bool = False, init: Init | None = None
+    network: Network, config: Experiment, data: str, *, test: bool = False, init: Init | None = None
 ) -> tuple[Spec, ...]:
     """The trainings of a network, one a seed, judged on the validation split, or once on the test split."""
     return tuple(
@@ -42,22 +64,19 @@ def specs_of(
 
 def refusal(network: Network, config: RunConfig) -> str | None:
     """Why equation 2 refuses a network before it is trained, or None where it fits."""
-    if config.target_flops is not None and network.multiply_adds > config.target_flops:
-        return f"{network.multiply_adds:,} multiply-adds are more than --target-flops {config.target_flops:,.0f}"
-    if config.target_memory is not None:
+    if config.max_flops is not None and network.multiply_adds > parse_count(config.max_flops):
+        return f"{network.multiply_adds:,} multiply-adds exceed --max-flops {config.max_flops}"
+    if config.max_memory is not None:
         needed = step_memory(network, config.recipe.batch_size)
-        if needed > parse_bytes(config.target_memory):
+        if needed > parse_bytes(config.max_memory):
             return (
-                f"a training step takes about {needed / 2**20:,.0f} MiB, more than "
-                f"--target-memory {config.target_memory}"
+                f"a training step takes about {needed / 2**20:,.0f} MiB, which exceeds --max-memory {config.max_memory}"
             )
     return None
 
 
 def step_memory(network: Network, batch_size: int) -> int:
     """Estimated peak bytes of the network's training step."""
-    from scaling_search.family import Cost
-
     cost = Cost(network.parameters, network.multiply_adds, network.activations)
     return memory(cost, network.input_resolution, batch_size)
 

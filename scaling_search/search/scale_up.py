@@ -8,6 +8,7 @@ from scaling_search.family import Family
 from scaling_search.rule import PUBLISHED, CompoundRule, Scale
 from scaling_search.search.candidates import network_at, specs_of, training_cost
 from scaling_search.trial import Network, Spec
+from scaling_search.units import parse_count
 
 LARGEST = 7
 """STEP 2 goes to B7, as the paper's Table 2 does."""
@@ -86,10 +87,10 @@ def _model(
     num_classes: int,
     training_images: int,
 ) -> Model:
-    network = network_at(family, config, scale, num_classes)
+    network = network_at(family, scale, num_classes, name=config.family, options=config.family_options)
     spent = training_cost(network, training_images, config.recipe.epochs)
     coefficients: Literal["found", "published"] = "published" if phi is None else "found"
-    return Model(name, coefficients, phi, network, spent, spent <= config.training_budget)
+    return Model(name, coefficients, phi, network, spent, spent <= parse_count(config.training_budget))
 
 
 def step2_specs(models: tuple[Model, ...], config: RunConfig, data: str) -> list[Spec]:

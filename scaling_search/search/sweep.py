@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling_search.config import RunConfig, to_dict
+from scaling_search.config import Experiment, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import Family
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.trial import Init, Network, Spec, network_from_dict
+from scaling_search.trial import Init, Network, Spec
 
 DIMENSIONS = {"d": "depth", "w": "width", "r": "resolution"}
 
@@ -43,21 +43,16 @@ class Sweep:
         }
 
 
-def sweep_from_document(tree: dict[str, Any]) -> Sweep:
-    """The inverse of `Sweep.document`. Raises KeyError or TypeError where it is not one."""
-    rows = tuple(Row(row["scaling"], network_from_dict(row["network"])) for row in tree["rows"])
-    return Sweep(rows, None if tree["init"] is None else Init(**tree["init"]))
-
-
-def scales(
-    dims: Sequence[str], factors: dict[str, tuple[float, ...]], compound: Scale | None
-) -> list[tuple[str, Scale]]:
-    """The baseline, then each dimension of `dims` (d, w or r) alone by each of its factors, then all together."""
+def scales_of(config: SweepConfig) -> list[tuple[str, Scale]]:
+    """The baseline, each dimension alone by each of its factors, all together, and the networks given."""
     named = [("baseline", Scale())]
-    for dim in dims:
+    factors = {"d": config.depths, "w": config.widths, "r": config.resolutions}
+    for dim in config.dims:
         dimension = DIMENSIONS[dim]
         named += [(dimension, Scale(**{dimension: factor})) for factor in factors[dim]]
-    return named + ([("compound", compound)] if compound else [])
+    if config.compound:
+        named.append(("compound", Scale(*config.compound_scale)))
+    return named + [("given", parse_scale(text)) for text in config.scales]
 
 
 def parse_scale(text: str) -> Scale:
@@ -72,15 +67,16 @@ def parse_scale(text: str) -> Scale:
 def lay_out_sweep(
     family: Family,
     named: Sequence[tuple[str, Scale]],
-    config: RunConfig,
+    config: SweepConfig | TrainConfig,
     num_classes: int,
     init: Init | None = None,
 ) -> Sweep:
     """The network, and what it costs, at each scale."""
-    return Sweep(tuple(Row(name, network_at(family, config, scale, num_classes)) for name, scale in named), init)
+    of_family: Any = {"name": config.family, "options": config.family_options}
+    return Sweep(tuple(Row(name, network_at(family, scale, num_classes, **of_family)) for name, scale in named), init)
 
 
-def sweep_specs(sweep: Sweep, config: RunConfig, data: str) -> list[Spec]:
+def sweep_specs(sweep: Sweep, config: Experiment, data: str) -> list[Spec]:
     """The trainings: each different network from every seed."""
     networks = {row.network.fingerprint: row.network for row in sweep.rows}
     return [spec for network in networks.values() for spec in specs_of(network, config, data, init=sweep.init)]

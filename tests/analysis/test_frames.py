@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from made_up import outcome_of, spec_of, write_step1, write_step2
 
-from scaling_search.analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, kind_of, load_run, load_runs
+from scaling_search.analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, load_run, load_runs
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.recorded import table_bytes
@@ -217,25 +217,9 @@ def test_a_step_file_with_values_of_another_kind_is_refused(step1_run, name, val
         load_run(step1_run.path)
 
 
-@pytest.mark.parametrize(
-    ("manifest", "documents", "kind"),
-    [
-        ({"kind": "sweep"}, {}, "sweep"),
-        ({"kind": "nas"}, {}, "nas"),
-        ({}, {}, "method"),
-        ({}, {"nas": {}}, "nas"),
-        ({}, {"sweep": {"rows": [{"scaling": "network"}]}}, "train"),
-        ({}, {"sweep": {"rows": [{"scaling": "baseline"}, {"scaling": "width"}]}}, "sweep"),
-        ({"kind": "something else"}, {}, "method"),
-    ],
-)
-def test_the_manifest_says_what_a_run_does_and_older_ones_are_understood(manifest, documents, kind):
-    assert kind_of(manifest, documents) == kind
-
-
-def test_the_manifest_says_which_steps_a_run_does(new_run):
+@pytest.mark.parametrize("steps", [[1], [2], [1, 2]])
+def test_the_manifest_says_which_steps_a_run_does(new_run, steps):
     assert load_run(new_run.path).steps == (1, 2)
-    new_run.write_document("manifest", new_run.manifest() | {"kind": "method", "steps": [1]})
-    assert load_run(new_run.path).steps == (1,)
-    write_step2(new_run)
-    assert load_run(new_run.path).steps == (1,)
+    manifest = new_run.manifest()
+    new_run.write_document("manifest", manifest | {"config": manifest["config"] | {"steps": steps}})
+    assert load_run(new_run.path).steps == tuple(steps)

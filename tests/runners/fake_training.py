@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +51,11 @@ def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
                 raise ValueError("seed 1")
             case "die_at_seed_1" if spec.seed == 1:
                 os._exit(1)
-            case "die_once":
+            case "die_once" | "hang_once" as family:
                 marker = Path(os.environ["MARK"]) / spec.key
                 if not marker.exists():
                     marker.touch()
-                    os._exit(1)
+                    time.sleep(1000) if family == "hang_once" else os._exit(1)
             case "meet":
                 meet(spec)
             case "sleep":
@@ -81,8 +81,8 @@ class Notes:
     def started(self, slots: int) -> None:
         self.slots = slots
 
-    def planned(self, specs: Sequence[Spec], already: int) -> None:
-        self.planned_batches.append((len(specs), already))
+    def planned(self, specs: Sequence[Spec], known: Mapping[str, Outcome]) -> None:
+        self.planned_batches.append((len(specs), len(known)))
 
     def finished(self, spec: Spec, outcome: Outcome) -> None:
         self.order.append((spec.network.fingerprint, spec.seed))

@@ -12,7 +12,7 @@ from scaling_search.family import Cost
 from scaling_search.search.candidates import step_memory
 from scaling_search.search.nas.space import Counts
 from scaling_search.trial import Network
-from scaling_search.units import parse_bytes, parse_count
+from scaling_search.units import Amount, parse_bytes, parse_count
 
 Measure = Callable[[Sequence[Network]], list[float]]
 """Latencies of networks, in milliseconds."""
@@ -29,8 +29,8 @@ class Limits:
     batch_size: int
 
     def allow(self, counts: Counts) -> NDArray[np.bool_]:
-        """Which of the networks with these costs, (N, 4), may be trained: (N,)."""
-        allowed = np.ones(len(counts), bool)
+        """Which of the networks with these costs, (N, 4), take their input and may be trained: (N,)."""
+        allowed = counts[:, 3] > 0
         if self.parameters is not None:
             allowed &= counts[:, 0] <= self.parameters
         if self.multiply_adds is not None:
@@ -41,8 +41,8 @@ class Limits:
         return allowed
 
 
-def _number(parse: Callable[[str], float], text: str | None) -> float | None:
-    return None if text is None else parse(text)
+def _number(parse: Callable[[Amount], float], amount: Amount | None) -> float | None:
+    return None if amount is None else parse(amount)
 
 
 def limits_of(config: NasConfig) -> Limits:

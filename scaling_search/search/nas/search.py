@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling_search.config import NasConfig, RunConfig, to_dict
+from scaling_search.config import NasConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.rule import Scale
@@ -34,9 +34,7 @@ class Laboratory:
     """What a search works with, checked before anything is trained."""
 
     space: Space
-    nas: NasConfig
-    config: RunConfig
-    """The same, as the manifest has it."""
+    config: NasConfig
     num_classes: int
     data: str
     """Names the images."""
@@ -45,9 +43,9 @@ class Laboratory:
 
     def network(self, genotype: Genotype) -> Network:
         """The network of a genotype, with its cost."""
-        options = (*self.space.options(genotype), *self.nas.family_options)
-        named = replace(self.config, family_options=options)
-        return network_at(load_family(self.space.family, options), named, Scale(), self.num_classes)
+        options = (*self.space.options(genotype), *self.config.family_options)
+        family = load_family(self.space.family, options)
+        return network_at(family, Scale(), self.num_classes, name=self.space.family, options=options)
 
     def middle(self) -> Network:
         """The network of all middle choices."""
@@ -59,8 +57,7 @@ def set_up(space: Space, nas: NasConfig, num_classes: int, data: str) -> Laborat
     target_of(nas)
     return Laboratory(
         space=space,
-        nas=nas,
-        config=nas.run_config(space.family),
+        config=nas,
         num_classes=num_classes,
         data=data,
         limits=limits_of(nas),
@@ -120,13 +117,15 @@ class Search:
         epochs = self.laboratory.config.recipe.epochs
         whole = [one for one in self.tried if one.reward is not None and one.epochs == epochs]
         ranked = sorted(whole, key=lambda one: -(one.reward or 0))
-        return tuple({one.network.fingerprint: one for one in ranked}.values())
+        first: dict[str, Tried] = {}
+        for one in ranked:
+            first.setdefault(one.network.fingerprint, one)
+        return tuple(first.values())
 
     def document(self) -> dict[str, Any]:
         """As the store keeps it."""
         lab = self.laboratory
         tree = {
-            "config": to_dict(lab.nas),
             "target": self.objective.target,
             "decisions": {name: list(map(str, choices)) for name, choices in lab.space.decisions.items()},
             "rejected": self.rejected,
@@ -160,7 +159,7 @@ def search_plan(lab: Laboratory, measure: Measure, on_news: Callable[[Search], N
 
     Raises UserError where no architecture is within the limits, or none can be trained.
     """
-    nas = lab.nas
+    nas = lab.config
     strategy = make_strategy(nas.strategy, sizes(lab.space), nas.seed)
     target = target_of(nas) or costs_by(nas.metric, [lab.middle()], nas.recipe.batch_size, measure)[0]
     search = Search(lab, Objective(target, nas.weight))
@@ -206,7 +205,7 @@ def _tried(
     lab: Laboratory, objective: Objective, genotypes: Sequence[Genotype], batch: int, measure: Measure
 ) -> Plan[list[Tried]]:
     """Trains the networks of a batch, by successive halving where the config says so."""
-    nas, recipe = lab.nas, lab.config.recipe
+    nas, recipe = lab.config, lab.config.recipe
     networks = [lab.network(genotype) for genotype in genotypes]
     distinct = {network.fingerprint: network for network in networks}
     costs = dict(zip(distinct, costs_by(nas.metric, list(distinct.values()), recipe.batch_size, measure), strict=True))
@@ -237,7 +236,7 @@ def _spec(lab: Laboratory, network: Network, epochs: int) -> Spec:
 
 def _finalists(lab: Laboratory, search: Search) -> Plan[tuple[Finalist, ...]]:
     """The best by one seed, trained from all, by falling mean reward."""
-    chosen = search.ranking[: lab.nas.finalists]
+    chosen = search.ranking[: lab.config.finalists]
     if not chosen:
         raise UserError(
             "no architecture could be trained to the end", "the records in trials/ say why", "try another --recipe"
@@ -248,6 +247,10 @@ def _finalists(lab: Laboratory, search: Search) -> Plan[tuple[Finalist, ...]]:
     for one in chosen:
         found = (outcomes[spec.key].accuracy for spec in specs[one.network.fingerprint])
         accuracies = tuple(accuracy for accuracy in found if accuracy is not None)
+        if not accuracies:
+            continue
         mean = float(np.mean(accuracies))
         finalists.append(Finalist(one, accuracies, mean, search.objective.reward(mean, one.cost)))
+    if not finalists:
+        raise UserError("no finalist could be trained from all seeds", hint="the records in trials/ say why")
     return tuple(sorted(finalists, key=lambda one: -one.reward))

@@ -1,0 +1,83 @@
+"""What commands are made of: options as a dataclass that tyro reads, and a call."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from scaling_search.config import Experiment, Workers
+
+if TYPE_CHECKING:
+    from scaling_search.analysis.findings.run import Findings
+
+C = TypeVar("C", bound=Experiment)
+
+Format = Literal["table", "json", "csv"]
+Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose options have been read."""
+
+    def execute(self) -> None:
+        """Does it and prints the result."""
+        raise AssertionError("every command has its own")
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """Where options start from, as keywords for tyro; by default at the fields' own defaults."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Running(Command):
+    """A command that carries out an experiment and prints what it found."""
+
+    workers: Annotated[Workers, tyro.conf.arg(name="")] = field(default_factory=Workers)
+    """Where trials run."""
+    format: Format = "table"
+    """How the tables are printed."""
+    timings: bool = False
+    """Show where the time went."""
+
+    def carry_out(self, experiment: "Callable[..., Findings]") -> "Findings":
+        """Calls one of `scaling_search.experiments`, prints what it found, and ends with status 1 if all failed."""
+        from scaling_search.cli.clock import BEGAN
+        from scaling_search.cli.tables import print_findings
+        from scaling_search.cli.timings import Timings
+
+        times = Timings(BEGAN)
+        findings = experiment(workers=self.workers, watchers=(times,))
+        print_findings(findings, self.format)
+        if self.timings:
+            times.show()
+        _report_failures(findings)
+        return findings
+
+
+def replayed(options: Sequence[str], kind: type[C]) -> C | None:
+    """The config of the recorded table that `--replay` names among options that are not parsed yet, or None."""
+    from scaling_search.recorded import replay_config
+
+    for option, value in pairwise([*options, ""]):
+        name, equals, given = option.partition("=")
+        if name == "--replay" and (equals or value):
+            return replay_config(given if equals else value, kind)
+    return None
+
+
+def _report_failures(findings: "Findings") -> None:
+    """Says how many trainings failed, and why the first did. Exits with status 1 where no training succeeded."""
+    trials = findings.run.trials
+    failed = trials[trials["status"] != "ok"]
+    if failed.empty:
+        return
+    succeeded = len(trials) - len(failed)
+    line = f"{len(failed)} of {len(trials)} trainings failed, the first because {failed['reason'].iloc[0]}"
+    print(f"{'warning' if succeeded else 'error'}: {line}", file=sys.stderr)
+    if not succeeded:
+        sys.exit(1)

@@ -1,0 +1,50 @@
+"""`run`: the whole method."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from scaling_search.cli.command import Running, replayed
+from scaling_search.config import QUICK, RunConfig
+
+
+@dataclass(frozen=True)
+class Run(Running):
+    """STEP 1 then STEP 2: search the grid, grow the winner to B0..B7, log the accuracy-FLOPS frontier.
+
+    Example: scaling-search run --phi 1
+    """
+
+    steps: ClassVar[tuple[int, ...]] = (1, 2)
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    """What to compute."""
+    baseline: str | None = None
+    """Folder of a search by `scaling-search nas`, whose best architecture is the family to scale."""
+    quick: bool = False
+    """The same, smaller: under 90 seconds on two cores."""
+
+    def execute(self) -> None:
+        """Runs it."""
+        from scaling_search.experiments.baseline import with_baseline
+        from scaling_search.experiments.method import run
+
+        config = self.config if self.baseline is None else with_baseline(self.config, self.baseline)
+        self.carry_out(partial(run, config))
+
+    @classmethod
+    def defaults(cls, options: list[str]) -> dict[str, Any]:
+        """`--quick` and `--replay TABLE` bring another config to start from."""
+        config = replayed(options, RunConfig)
+        if config is None:
+            config = QUICK if "--quick" in options else RunConfig()
+        elif "--quick" in options:
+            # A table has trainings by its own recipe alone.
+            smaller = {name: getattr(QUICK, name) for name in ("grid", "seeds", "training_budget")}
+            config = replace(config, **smaller, name=f"{config.run_name}-quick")
+        if any(option.partition("=")[0] == "--baseline" for option in options):
+            # The baseline brings all options of its family itself.
+            config = replace(config, family_options=())
+        return {"default": cls(config=replace(config, steps=cls.steps))}

@@ -1,0 +1,106 @@
+"""`weights`: import, export and convert."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from scaling_search.cli.command import Command, Format
+from scaling_search.cli.tables import print_rows
+from scaling_search.errors import UserError, printable
+
+
+@dataclass(frozen=True)
+class Weights(Command):
+    """Reads weights of other implementations into a network and writes them back: import, export or convert.
+
+    Example: scaling-search weights import resnet50.safetensors --network resnet50 --output own.safetensors
+    """
+
+    action: Annotated[Literal["import", "export", "convert"], tyro.conf.Positional]
+    """import: into the network's own names; export: into another implementation's; convert: a PyTorch checkpoint
+    into safetensors, by PyTorch's loader of weights alone, names as they are."""
+    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """A .safetensors or .npz file; a .pth file for convert."""
+    network: str | None = None
+    """The network that the weights are for."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
+    naming: str | None = None
+    """For export: timm, torchvision or another naming that the network knows; by default its first."""
+    averaged: bool = False
+    """Take the averaged copy of the weights where a file has one, such as model_ema or state_dict_ema."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """The .safetensors file to write. Without one, import only checks."""
+    format: Format = "table"
+    """How the table is printed."""
+
+    def execute(self) -> None:
+        """Does it and prints what was found."""
+        run_weights(self)
+
+
+def run_weights(options: Weights) -> None:
+    """Does what `options.action` says, and prints a row about it; what is worth knowing goes to stderr."""
+    if options.action == "convert":
+        _convert(options)
+    else:
+        _transfer(options)
+
+
+def _transfer(options: Weights) -> None:
+    """Reads weights into a network, and writes them in its own names or in another implementation's."""
+    from scaling_search.family import load_family
+    from scaling_search.weights.files import read_arrays, write_arrays
+    from scaling_search.weights.transfer import IMAGENET, OWN, export_weights, load_network, namings_of
+
+    if options.network is None:
+        raise UserError("no network given", hint="try --network resnet50")
+    family = load_family(options.network, options.family_options)
+    namings = namings_of(family)
+    target = OWN if options.action == "import" else options.naming or next(iter(namings))
+    if target not in namings:
+        raise UserError(f"naming {target!r} given", f"{family.name} knows {', '.join(namings)}")
+    if options.action == "export" and options.output is None:
+        raise UserError("no file to export to given", hint="try --output weights.safetensors")
+    network, imported = load_network(family, read_arrays(options.file), new_head=IMAGENET, averaged=options.averaged)
+    arrays = export_weights(network, namings[target])
+    if options.output is not None:
+        write_arrays(options.output, arrays, {"network": family.name, "naming": target})
+    _tell(imported.notes)
+    row = {
+        "network": family.name,
+        "naming": imported.naming,
+        "tensors": len(arrays),
+        "values": sum(array.size for array in arrays.values()),
+        "written": options.output or "nothing",
+        "written_naming": target if options.output else "-",
+    }
+    print_rows([row], options.format)
+
+
+def _convert(options: Weights) -> None:
+    """Writes the tensors of a PyTorch checkpoint as safetensors, in their own names."""
+    from scaling_search.weights.files import write_arrays
+    from scaling_search.weights.torch_checkpoint import read_checkpoint
+
+    if options.output is None:
+        raise UserError("no file to convert to given", hint="try --output weights.safetensors")
+    checkpoint = read_checkpoint(options.file, averaged=options.averaged)
+    write_arrays(options.output, checkpoint.arrays, {"converted_from": Path(options.file).name})
+    _tell(checkpoint.notes)
+    row = {
+        "tensors": len(checkpoint.arrays),
+        "values": sum(array.size for array in checkpoint.arrays.values()),
+        "found_under": checkpoint.under or "-",
+        "written": options.output,
+    }
+    print_rows([row], options.format)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {printable(note)}", file=sys.stderr)

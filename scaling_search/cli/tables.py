@@ -1,0 +1,38 @@
+"""What commands print: the tables of a run, and rows that are alike."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_search.analysis.findings.run import Findings
+
+
+def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
+    """The tables that a run has so far, by name."""
+    names = ("step1", "step2", "sweep", "nas", "frontier")
+    return {name: table for name in names if (table := getattr(findings, name)) is not None}
+
+
+def print_findings(findings: "Findings", format: str) -> None:
+    """Prints the tables of a run on stdout."""
+    from scaling_search.analysis.text.steps import findings_text
+    from scaling_search.analysis.text.tables import render
+
+    tables = tables_of(findings)
+    if format == "json":
+        print(json.dumps({name: json.loads(render(table, "json")) for name, table in tables.items()}, indent=1))
+    elif format == "csv":
+        print("\n\n".join(render(table, "csv").strip() for table in tables.values()))
+    elif text := findings_text(findings):
+        print(text, end="\n\n")
+
+
+def print_rows(rows: list[dict[str, Any]], format: str) -> None:
+    """Prints a table of rows that are alike."""
+    import pandas as pd
+
+    from scaling_search.analysis.text.tables import render
+
+    print(render(pd.DataFrame(rows), format))

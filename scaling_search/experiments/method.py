@@ -1,0 +1,156 @@
+"""The whole method, from images to a frontier: STEP 1, STEP 2 and the winner's one look at the test split."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scaling_search.config import RunConfig, Workers
+from scaling_search.errors import UserError
+from scaling_search.experiments.images import Images
+from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
+from scaling_search.family import Family
+from scaling_search.rule import CompoundRule
+from scaling_search.runners.display import ProgressSetting
+from scaling_search.runners.progress import Progress, Watcher
+from scaling_search.store import RunDirectory
+
+if TYPE_CHECKING:
+    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.data import ImageData
+    from scaling_search.search.grid import Step1
+    from scaling_search.search.plan import Plan
+    from scaling_search.search.scale_up import Model
+    from scaling_search.trial import Spec
+
+
+def run(
+    config: RunConfig | None = None,
+    *,
+    family: Family | None = None,
+    data: "ImageData | None" = None,
+    workers: Workers | None = None,
+    progress: ProgressSetting = "auto",
+    watchers: Sequence[Watcher] = (),
+) -> "Findings":
+    """Runs STEP 1 and STEP 2, as `scaling-search run` does, into the folder of the run.
+
+    A run that was cut short is continued by the same call. In a script, call it below `if __name__ == "__main__":`.
+
+    Args:
+        config: What to compute; the defaults are those of the command.
+        family: The network family to scale, instead of the one that the config names.
+        data: Images, as `from_arrays` makes them, instead of those that the config names.
+        workers: Where trials run: a Ray cluster, how many cores or GPUs a trial gets.
+        progress: "auto" shows a bar in a notebook and a line on a terminal; None shows nothing.
+        watchers: Told of every trial as it ends.
+
+    Returns:
+        What the run found: winner, tables and frontier as frames, figures and a report.
+
+    Raises:
+        UserError: Something given cannot be used; the message says what is allowed.
+
+    Example:
+        >>> from scaling_search import RunConfig, replay_config, run
+        >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
+        >>> findings = run(config, progress=None)
+        >>> findings.winner.multiply_adds > 0
+        True
+        >>> sorted(findings.step2["model"].unique())[:3]
+        ['B0', 'B1', 'B2']
+
+    """
+    study = set_up(config or RunConfig(), family, data)
+    return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+
+
+def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:
+    """The run of the method, checked before anything is trained."""
+    from scaling_search.search.grid import lay_out
+
+    if 1 in config.steps:
+        config.grid.rules()
+    materials = materials_of(config, family, data)
+    config = materials.config
+    layout = lay_out(materials.family, config, materials.images.num_classes) if 1 in config.steps else None
+
+    def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
+        _announce(config, layout, materials.images, directory, progress)
+        return _method(materials, layout, directory, images, progress)
+
+    return materials.study(course)
+
+
+def judgement_of(directory: RunDirectory) -> "Judgement":
+    """STEP 1 of a run, judged. Raises UserError where it has not been trained."""
+    from scaling_search.analysis.findings.step1 import judge
+    from scaling_search.analysis.frames import load_run
+
+    run = load_run(directory.path)
+    if run.points.empty:
+        raise UserError(
+            f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
+        )
+    return judge(run.points, run.trials)
+
+
+def _announce(
+    config: RunConfig, layout: "Step1 | None", images: Images, directory: RunDirectory, progress: Progress
+) -> None:
+    if layout is not None:
+        networks = len({point.network.fingerprint for point in layout.points})
+        progress.note(
+            f"STEP 1 at phi {config.phi:g}: {len(layout.points)} points of the grid round to {networks} networks; "
+            f"{config.seeds} seeds each on {images.name}, {images.training} training images"
+        )
+        for reason, count in _refusals(layout).items():
+            progress.note(f"equation 2 refuses {count} of them, {reason}")
+    progress.note(f"records go to {directory.path}")
+
+
+def _refusals(layout: "Step1") -> dict[str, int]:
+    refused: dict[str, int] = {}
+    for point in layout.points:
+        if point.rejected is not None:
+            scale = point.network.scale
+            named = f"d {scale.depth:.3g}, w {scale.width:.3g}, r {scale.resolution:.3g}: {point.rejected}"
+            refused[named] = refused.get(named, 0) + 1
+    return refused
+
+
+def _method(
+    materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
+) -> "Plan[None]":
+    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's one look at the test split."""
+    from scaling_search.search.candidates import specs_of
+    from scaling_search.search.grid import step1_specs
+    from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
+
+    config, images = materials.config, materials.images
+    sizes = (materials.family, config, images.num_classes, images.training)
+    published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
+    rule = config.rule
+    tested: list[Spec] = []
+    if layout is not None:
+        directory.write_document("step1", layout.document())
+        progress.phase("STEP 1 and the published models" if published else "STEP 1")
+        # The published models need no winner: trained in the same batch, they leave no worker idle.
+        yield [*step1_specs(layout, config, data), *step2_specs(published, config, data)]
+        winner = judgement_of(directory).winner
+        network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
+        tested = list(specs_of(network, config, data, test=True))
+    models: tuple[Model, ...] = ()
+    if 2 in config.steps:
+        if rule is None:
+            winner = judgement_of(directory).winner
+            rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
+        models = (*_trainable(found_models(rule, *sizes), images), *published)
+        directory.write_document("step2", Step2(rule, models).document())
+    progress.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
+    yield [*step2_specs(models, config, data), *tested]
+
+
+def _trainable(models: "tuple[Model, ...]", images: Images) -> "tuple[Model, ...]":
+    """Models as they are, except that those that a recorded table has no training of are not trained."""
+    return tuple(model if images.can_train(model.network) else replace(model, trained=False) for model in models)

@@ -1,0 +1,49 @@
+"""The files that a run writes beside its records: tables, the frontier and its picture."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling_search.errors import in_one_line
+from scaling_search.store import RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scaling_search.analysis.findings.run import Findings
+
+PICTURE = "accuracy_against_multiply_adds"
+
+
+def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Path]:
+    """Writes what there is to write of a run, and yields where each file lies.
+
+    A file that cannot be made or written is warned of, and costs neither the others nor the run.
+    """
+    for name, content in _outputs(findings):
+        try:
+            yield directory.write_file(name, content())
+        except Exception as error:
+            warnings.warn(f"{directory.path / name} could not be written: {in_one_line(error)}", stacklevel=2)
+
+
+def _outputs(findings: "Findings") -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names of files, and what makes their content."""
+    from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
+
+    for name in ("step1", "step2", "sweep", "nas", "frontier"):
+        if (table := getattr(findings, name)) is not None:
+            yield f"{name}.csv", partial(to_csv_bytes, table)
+    if findings.frontier is not None:
+        yield "frontier.parquet", partial(to_parquet_bytes, findings.frontier)
+        figure = cache(findings.figure)
+        for format in ("png", "svg"):
+            yield f"{PICTURE}.{format}", partial(_drawn, figure, format)
+
+
+def _drawn(figure: "Callable[[], Figure]", format: str) -> bytes:
+    from scaling_search.analysis.figures import render
+
+    return render(figure(), format)

@@ -1,0 +1,83 @@
+"""Continuing a run where it stopped, by the config in its manifest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling_search.config import Kind, Workers
+from scaling_search.errors import UserError
+from scaling_search.experiments import baseline, given_networks, method
+from scaling_search.experiments.study import Study, carry_out
+from scaling_search.family import Family
+from scaling_search.runners.display import ProgressSetting
+from scaling_search.runners.progress import Watcher
+from scaling_search.store import RunDirectory, open_run
+
+if TYPE_CHECKING:
+    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.data import ImageData
+
+_SET_UP: dict[Kind, Callable[..., Study]] = {
+    "method": method.set_up,
+    "sweep": given_networks.set_up_sweep,
+    "train": given_networks.set_up_training,
+    "nas": baseline.set_up,
+}
+
+
+def resume(
+    run: str | Path,
+    *,
+    family: Family | None = None,
+    data: "ImageData | str | None" = None,
+    workers: Workers | None = None,
+    progress: ProgressSetting = "auto",
+    watchers: Sequence[Watcher] = (),
+) -> "Findings":
+    """Continues any kind of run where it stopped, in the folder where it lies now.
+
+    It does the steps that it was started for, and no others. Finished trials are not trained again.
+
+    Args:
+        run: Folder of the run.
+        family: The network family again, where the run was started with an object of Python.
+        data: The images again, where the run was started with arrays; or where they lie now, such as "folder:NEW", if
+            they have moved.
+        workers: Where trials run.
+        progress: "auto" shows a bar in a notebook and a line on a terminal; None shows nothing.
+        watchers: Told of every trial as it ends.
+
+    Returns:
+        What the run has found.
+
+    Raises:
+        UserError: There is no such run, or what it needs is missing; the message says what.
+
+    Example:
+        >>> from scaling_search import RunConfig, replay_config, resume, run
+        >>> findings = run(replay_config("tables/fashion_mnist.parquet", RunConfig), progress=None)
+        >>> again = resume(findings.run.path, progress=None)
+        >>> again.winner == findings.winner
+        True
+
+    """
+    directory = open_run(Path(run).expanduser())
+    config: Any = directory.config()
+    _check_given(directory, family, data)
+    if isinstance(data, str):
+        config, data = replace(config, data=data), None
+    objects = {"data": data} if config.kind == "nas" else {"family": family, "data": data}
+    study = _SET_UP[config.kind](config, **objects)
+    return carry_out(study, directory=directory, workers=workers, progress=progress, watchers=watchers)
+
+
+def _check_given(directory: RunDirectory, family: Family | None, data: Any) -> None:
+    """Raises UserError where the run was started with an object that is not given again."""
+    for name, thing in (("family", family), ("data", data)):
+        if thing is None and name in directory.manifest().get("given", ()):
+            raise UserError(
+                f"{directory.path} was started from Python with a {name} of its own",
+                "a manifest cannot hold an object",
+                f"continue it with scaling_search.resume({str(directory.path)!r}, {name}=...)",
+            )

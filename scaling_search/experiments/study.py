@@ -1,0 +1,161 @@
+"""The one life cycle of every kind of run: opened, locked, trained, judged and written down."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from scaling_search.config import Experiment, Workers
+from scaling_search.experiments.images import Images, open_images
+from scaling_search.experiments.outputs import write_outputs
+from scaling_search.family import Family, load_family
+from scaling_search.recorded import RecordedTable, open_trials
+from scaling_search.runners.display import ProgressSetting, display_for
+from scaling_search.runners.progress import Progress, Watcher
+from scaling_search.search.plan import Plan
+from scaling_search.store import RunDirectory, continue_run, finished_records, start_run
+from scaling_search.trial import Outcome, Spec, to_record
+
+if TYPE_CHECKING:
+    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.data import ImageData
+
+Course: TypeAlias = Callable[[RunDirectory, str, Progress], Plan[None]]
+"""(directory, images, progress) -> the plan of a run. It writes its documents to the directory, names the images in its
+specs as the run does, and speaks through the progress."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A run that is set up: all that could be checked before training has been."""
+
+    config: Experiment
+    images: Images
+    course: Course
+    family: Family | None = None
+    """The network family where it was handed over as an object, for the processes that train."""
+    given: tuple[str, ...] = ()
+    """What was handed over as an object: "family", "data"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """What a study is about: the config as it will be kept, its family and its images."""
+
+    config: Any
+    family: Family
+    images: Images
+    own_family: Family | None
+    given: tuple[str, ...]
+
+    def study(self, course: Course) -> Study:
+        """These, on the given course."""
+        return Study(self.config, self.images, course, self.own_family, self.given)
+
+
+def carry_out(
+    study: Study,
+    *,
+    directory: RunDirectory | None = None,
+    workers: Workers | None = None,
+    progress: ProgressSetting = "auto",
+    watchers: Sequence[Watcher] = (),
+) -> "Findings":
+    """Trains what the study asks for and its run does not have, judges it and writes its tables and pictures.
+
+    `directory` is that of a run to continue; by default it follows from the config. Raises UserError where the run
+    exists with another config, another process works on it, or it cannot be written.
+    """
+    from scaling_search.analysis.findings.run import findings_of
+    from scaling_search.analysis.frames import load_run
+
+    config, workers = study.config, workers or Workers()
+    reused = [open_trials(path) for path in config.reuse]
+    if directory is None:
+        images = study.images
+        directory = start_run(config, images.identity, workers, given=study.given, counts=images.counts)
+    else:
+        continue_run(directory, config, study.images.identity)
+    with directory.locked(), display_for(progress) as display:
+        plan = study.course(directory, directory.images, display)
+        _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
+        findings = findings_of(load_run(directory.path))
+        for file in write_outputs(directory, findings):
+            display.note(f"wrote {file}")
+    return findings
+
+
+def _train(
+    plan: Plan[None],
+    study: Study,
+    directory: RunDirectory,
+    *,
+    reused: Sequence[RunDirectory | RecordedTable],
+    workers: Workers,
+    display: Progress,
+    watchers: Sequence[Watcher],
+) -> None:
+    """Trains what the plan asks for and neither `directory` nor a `reused` run has; `directory` gets all of it."""
+    watchers = (display, *watchers)
+    source = study.images.source
+    replayed = [source] if isinstance(source, RecordedTable) else []
+    finished = finished_records([directory, *reused, *replayed])
+    plan = _adopting(plan, finished, directory)
+
+    def record(spec: Spec, outcome: Outcome) -> None:
+        directory.write_record(to_record(spec, outcome))
+
+    if isinstance(source, RecordedTable):
+        from scaling_search.runners.local import run_here
+        from scaling_search.runners.replay import missing_outcomes
+
+        run_here(plan, missing_outcomes, source, finished=finished, on_outcome=record, watchers=watchers)
+        return
+
+    from scaling_search.runners.ray.driver import run_on_ray
+    from scaling_search.training.environment import training_environment
+    from scaling_search.training.fit import train_group
+
+    run_on_ray(
+        plan,
+        train_group if study.family is None else partial(train_group, family=study.family),
+        source,
+        workers=workers,
+        finished=finished,
+        on_outcome=record,
+        watchers=watchers,
+        worker_env=training_environment(),
+        note=display.note,
+    )
+
+
+def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: RunDirectory) -> Plan[None]:
+    """The plan; before its specs are looked up, records of other runs are copied to the run's own."""
+    kept_here = set(finished_records([directory]))
+    outcomes = None
+    with closing(plan):
+        while True:
+            try:
+                specs = next(plan) if outcomes is None else plan.send(outcomes)
+            except StopIteration:
+                return
+            for spec in specs:
+                if spec.key in finished and spec.key not in kept_here:
+                    directory.write_record(finished[spec.key])
+                    kept_here.add(spec.key)
+            outcomes = yield specs
+
+
+def materials_of(config: Any, family: Family | None, data: "ImageData | None") -> Materials:
+    """The family and the images of a run, by its config or as given. Raises UserError where they cannot be had."""
+    from dataclasses import replace
+
+    if family is not None:
+        config = replace(config, family=family.name, family_options=())
+    if data is not None:
+        config = replace(config, data=data.name)
+    given = tuple(name for name, thing in (("family", family), ("data", data)) if thing is not None)
+    named = load_family(config.family, config.family_options) if family is None else family
+    images = open_images(config, data)
+    return Materials(replace(config, split=images.split), named, images, family, given)

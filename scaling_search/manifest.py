@@ -1,0 +1,162 @@
+"""Configs as a manifest keeps them, and as a command line that asks for the same."""
+
+import dataclasses
+from typing import Any, TypeVar, cast
+
+from scaling_search.config import (
+    CONFIGS,
+    QUICK,
+    Experiment,
+    Kind,
+    NasConfig,
+    Recipe,
+    RunConfig,
+    Split,
+    SweepConfig,
+    TrainConfig,
+    to_dict,
+)
+from scaling_search.errors import UserError
+from scaling_search.rule import Grid
+
+C = TypeVar("C", bound=Experiment)
+
+_PARTS: dict[str, Any] = {"split": Split, "grid": Grid, "recipe": Recipe}
+_RENAMED = {"target_flops": "max_flops", "target_memory": "max_memory"}
+"""What fields of `RunConfig` were called in version 0.1."""
+
+
+def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
+    """The inverse of `config.to_dict`, for a manifest read back. Raises UserError where a field is not known."""
+    if kind is RunConfig:
+        tree = {_RENAMED.get(name, name): value for name, value in tree.items()}
+    try:
+        built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
+        fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
+        return kind(**fields)
+    except TypeError as error:
+        raise UserError(
+            f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"
+        ) from None
+
+
+def stored_config(manifest: dict[str, Any], documents: dict[str, Any]) -> Experiment:
+    """The config in a run's manifest, of whatever version; `documents` are the run's other JSON documents by name.
+
+    Version 0.1 kept every kind of run as a RunConfig, which must be told by its documents.
+    """
+    kind = kind_of(manifest, documents)
+    if "kind" in manifest:
+        return config_from_dict(CONFIGS[kind], manifest["config"])
+    config = config_from_dict(RunConfig, manifest["config"])
+    match kind:
+        case "nas":
+            return config_from_dict(NasConfig, documents["nas"]["config"])
+        case "sweep" | "train":
+            return _config_of_old_sweep(config, documents["sweep"])
+        case "method":
+            return dataclasses.replace(config, **_steps_of_old_run(documents))
+
+
+def kind_of(manifest: dict[str, Any], documents: dict[str, Any]) -> Kind:
+    """What kind of run a manifest is of; in version 0.1, which does not say so, by the run's other documents."""
+    if "kind" in manifest:
+        if manifest["kind"] not in CONFIGS:
+            raise UserError(f"the run is of kind {manifest['kind']!r}", f"this version knows {', '.join(CONFIGS)}")
+        return cast(Kind, manifest["kind"])
+    if "nas" in documents:
+        return "nas"
+    if "sweep" in documents:
+        return "train" if all(row["scaling"] == "network" for row in documents["sweep"]["rows"]) else "sweep"
+    return "method"
+
+
+def _config_of_old_sweep(config: RunConfig, document: dict[str, Any]) -> Experiment:
+    of_family = {"family": config.family, "family_options": config.family_options}
+    rows = [(row["scaling"], row["network"]["scale"]) for row in document["rows"]]
+    if all(scaling == "network" for scaling, _ in rows):
+        init = document.get("init") or {}
+        weights = {"init": init.get("weights"), "trained": init.get("trained", "all")}
+        return shared_part(config, TrainConfig, **of_family, **rows[0][1], **weights)
+    dimensions = ("depth", "width", "resolution")
+    factors = {name: tuple(scale[name] for scaling, scale in rows if scaling == name) for name in dimensions}
+    compound = [tuple(scale.values()) for scaling, scale in rows if scaling == "compound"]
+    return shared_part(
+        config,
+        SweepConfig,
+        **of_family,
+        dims=tuple(name[0] for name, values in factors.items() if values),
+        **{f"{name}s": values for name, values in factors.items() if values},
+        compound=bool(compound),
+        **({"compound_scale": compound[0]} if compound else {}),
+        scales=tuple(",".join(map(str, scale.values())) for scaling, scale in rows if scaling == "given"),
+    )
+
+
+def _steps_of_old_run(documents: dict[str, Any]) -> dict[str, Any]:
+    """Which steps a run of version 0.1 was for, as far as what it wrote tells."""
+    if "step1" not in documents and "step2" in documents:
+        return {"steps": (2,), "coefficients": tuple(documents["step2"]["rule"].values())}
+    return {}
+
+
+def command_of(config: Experiment) -> list[str]:
+    """The words of a command line that asks for the same config: only what differs from the defaults."""
+    if not isinstance(config, RunConfig):
+        return [config.kind, *flags_of(to_dict(config), to_dict(type(config)()))]
+    alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
+    name = alone.get(config.steps, "run")
+    given = to_dict(dataclasses.replace(config, steps=RunConfig.steps))
+    flags = [flags_of(given, to_dict(default)) for default in (RunConfig(), QUICK)]
+    return [name, *min(flags[0], ["--quick", *flags[1]], key=len)]
+
+
+def flags_of(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> list[str]:
+    """The options of which `usual` has the defaults and whose values in `given` are others."""
+    flags: list[str] = []
+    for key in (key for key in usual if key in given):
+        name, value = f"{prefix}{key.replace('_', '-')}", given[key]
+        if isinstance(value, dict):
+            flags += flags_of(value, usual[key], f"{name}.")
+        elif isinstance(value, bool):
+            flags += [f"--{name}"] if value and not usual[key] else []
+        elif value != usual[key]:
+            flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return flags
+
+
+def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> list[str]:
+    """What changed that decides numbers, a phrase each; `images` are the digests of the old and the new."""
+    if old.kind != new.kind:
+        return [f"it is of {old.kind}, not of {new.kind}"]
+    before, after = old.what_it_computes(), new.what_it_computes()
+    changes = differences(before, after) + differences({"images": images[0]}, {"images": images[1]})
+    if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {2}:
+        changes += differences({"coefficients": old.coefficients}, {"coefficients": new.coefficients})
+    return changes
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed from one config as plain data to another, a phrase each."""
+    changes: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changes += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            changes.append(f"{prefix}{key} was {before!r} and is now {after!r}")
+    return changes
+
+
+def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
+    """The new config with what the old asked for as well: `step2` in the folder of `step1` makes a run of both."""
+    if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
+        return new
+    both = tuple(sorted({*new.steps, *old.steps}))
+    return dataclasses.replace(new, steps=both, coefficients=new.coefficients or old.coefficients)
+
+
+def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:
+    """A config of another kind with what every kind of run shares, such as the recipe and the images."""
+    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Experiment)}
+    return kind(**{**shared, **changes})
