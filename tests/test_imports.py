@@ -20,7 +20,7 @@ FLOORS = (
     ("native",),
     ("networks", "data"),
     ("cost", "weights", "baselines"),
-    ("training",),
+    ("training", "evaluation"),
     ("search", "analysis"),
     ("runners",),
     ("experiments",),
