@@ -1,5 +1,6 @@
 """Weights that say what they are: a safetensors file with the network, its classes and its pixels in the metadata."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from flax import nnx
@@ -9,7 +10,19 @@ from scaling_search.family import Family, Naming
 from scaling_search.weights.description import KEY, Description
 from scaling_search.weights.files import read_arrays, read_metadata, write_arrays
 from scaling_search.weights.hugging_face import read_config
-from scaling_search.weights.transfer import export_weights, load_network
+from scaling_search.weights.transfer import Imported, export_weights, load_network
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with weights from a file."""
+
+    network: nnx.Module
+    """For evaluation."""
+    imported: Imported
+    family: Family
+    description: Description | None
+    """What the file says it is for; None where another family was asked for."""
 
 
 def write_bundle(file: str | Path, network: nnx.Module, description: Description, naming: Naming | None = None) -> None:
@@ -44,10 +57,24 @@ def read_bundle(file: str | Path, family: Family | None = None) -> tuple[nnx.Mod
     say what it is for, or holds weights of something else.
     """
     description = read_description(file)
-    network, _ = load_network(
-        description.network if family is None else family,
-        read_arrays(file),
-        scale=description.scale,
-        num_classes=len(description.classes),
-    )
+    network, _ = _described(file, description, family or description.network)
     return network, description
+
+
+def open_weights(
+    file: str | Path, family: Family | None = None, *, new_head: int | None = None, averaged: bool = False
+) -> Opened:
+    """The network whose weights a file holds: `family` at scale 1, or by default what the file says it is for.
+
+    `new_head` and `averaged` are those of `load_network`. Raises UserError as that and `read_description` do.
+    """
+    if family is None:
+        description = read_description(file)
+        family = description.network
+        return Opened(*_described(file, description, family), family, description)
+    network, imported = load_network(family, read_arrays(file), new_head=new_head, averaged=averaged)
+    return Opened(network, imported, family, None)
+
+
+def _described(file: str | Path, description: Description, family: Family) -> tuple[nnx.Module, Imported]:
+    return load_network(family, read_arrays(file), scale=description.scale, num_classes=len(description.classes))
