@@ -175,17 +175,18 @@ def test_timm_loads_the_folder_and_answers_the_same(description, tmp_path):
     network = description.network.build(description.scale, 2, rngs=nnx.Rngs(1))
     rng = np.random.default_rng(0)
     for _, module in nnx.iter_modules(network):
-        if hasattr(module, "var"):  # So that epsilon matters.
+        if hasattr(module, "var"):  # Small enough that epsilon matters, and not so small that rounding grows.
             module.mean[...] = 0.1 * rng.standard_normal(module.mean.shape)
-            module.var[...] = rng.uniform(0.3, 0.9, module.var.shape)
+            module.var[...] = rng.uniform(0.4, 1.2, module.var.shape)
     network.eval()
     write_model_folder(tmp_path, network, description)
     theirs = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    images = rng.standard_normal((2, 65, 65, 3)).astype(np.float32)
+    # Of an even side, since at odd ones both paddings are the same.
+    images = rng.standard_normal((2, 64, 64, 3)).astype(np.float32)
     with torch.no_grad():
         expected = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
     assert expected.shape == (2, 2)
     found = np.asarray(jax.jit(lambda x: network(x))(images))
-    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     assert theirs.pretrained_cfg["label_names"] == ["a", "b"]
     assert theirs.pretrained_cfg["mean"] == [0.5, 0.5, 0.5]
