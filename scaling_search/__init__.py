@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from scaling_search.config import (
         Workers as Workers,
     )
-    from scaling_search.data.sources import (
+    from scaling_search.data import (
         ImageData as ImageData,
     )
-    from scaling_search.data.sources import (
+    from scaling_search.data import (
         from_arrays as from_arrays,
     )
     from scaling_search.errors import UserError as UserError
@@ -104,8 +104,8 @@ else:
         "SweepConfig": "config",
         "TrainConfig": "config",
         "Workers": "config",
-        "ImageData": "data.sources",
-        "from_arrays": "data.sources",
+        "ImageData": "data",
+        "from_arrays": "data",
         "UserError": "errors",
         "nas": "experiments.baseline",
         "costs": "experiments.costs",
