@@ -66,8 +66,8 @@ def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_o
     with pytest.warns(UserWarning) as warned:
         assert len(load(f"folder:{cats_and_dogs}").images) == 5
     assert [str(warning.message) for warning in warned] == [
-        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), 4 hidden or special (such as .git), "
-        "1 outside the classes (such as cover.png)"
+        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), "
+        "4 hidden or special (such as .git), 1 outside the classes (such as cover.png)"
     ]
 
 
