@@ -21,7 +21,7 @@ FLOORS = (
     ("networks", "data"),
     ("input_side",),
     ("cost", "weights", "baselines"),
-    ("training",),
+    ("training", "evaluation"),
     ("search", "analysis"),
     ("runners",),
     ("experiments",),
