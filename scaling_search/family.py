@@ -67,6 +67,16 @@ class Plan(Protocol, Hashable):
         """Side in pixels of the last feature map at such an input; 0 where a map on the way has no pixels left."""
         ...
 
+    @property
+    def layers(self) -> int:
+        """What depth multiplies: the network's blocks."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """What width multiplies: the channels of all its stages together."""
+        ...
+
 
 @runtime_checkable
 class PlannedFamily(Family, Protocol):
