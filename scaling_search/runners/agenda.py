@@ -1,6 +1,6 @@
 """The bookkeeping of every way of running a plan: which groups to train next, and what came of those before."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +23,7 @@ OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
 
 
 def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
-    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has failed then.
+    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has crashed then.
 
     The specs after it are trained by another call, so that no seed depends on what befell the one before.
     """
@@ -36,7 +36,7 @@ def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, No
             if left:
                 raise RuntimeError("training ended without an outcome")
         except Exception as error:
-            yield Outcome("failed", reason=in_one_line(error))
+            yield Outcome("crashed", reason=in_one_line(error))
             left = left[1:]
 
 
@@ -62,7 +62,7 @@ class Agenda(Generic[T]):
         self._batch: dict[str, Spec] = {}
         self._fresh: list[Spec] = []
         self._groups: deque[Group] = deque()
-        self._lost_once: set[str] = set()
+        self._losses: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         self._advance()
@@ -90,20 +90,24 @@ class Agenda(Generic[T]):
 
     def report(self, spec: Spec, outcome: Outcome) -> None:
         """Takes the outcome of a spec that `next_group` gave out. The last one of a batch moves the plan on."""
-        self._on_outcome(spec, outcome)
+        if outcome.status != "missing":
+            self._on_outcome(spec, outcome)
         self._outcomes[spec.key] = outcome
         for watcher in self._watchers:
             watcher.finished(spec, outcome)
         if self._batch.keys() <= self._outcomes.keys():
             self._advance(self._outcomes_of_batch())
 
-    def report_lost(self, group: Group, reason: str) -> None:
-        """Takes back specs whose process died: each is tried once more, in a group of its own, then it has crashed."""
+    def report_lost(self, group: Group, reason: str, *, tries: int = 2) -> None:
+        """Takes back specs whose process died: each is tried again, in a group of its own, up to so many tries.
+
+        After the last of them it has crashed.
+        """
         for spec in group:
-            if spec.key in self._lost_once:
+            self._losses[spec.key] += 1
+            if self._losses[spec.key] >= tries:
                 self.report(spec, Outcome("crashed", reason=reason))
             else:
-                self._lost_once.add(spec.key)
                 self._groups.append((spec,))
 
     def _advance(self, outcomes: dict[str, Outcome] | None = None) -> None:

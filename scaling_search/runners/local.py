@@ -20,7 +20,7 @@ def run_here(
 
     `finished` are the store's records by key; what is among them is not trained again. `on_outcome` is called with
     every other outcome as it comes, to record it. An exception of the plan or of `on_outcome` ends the run; one of
-    `train` makes a failed outcome.
+    `train` makes a crashed outcome.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         agenda.started(1)

@@ -3,7 +3,6 @@
 XLA starts a thread for every core the process may use, whatever Ray granted it.
 """
 
-import fcntl
 import os
 import sys
 import tempfile
@@ -40,6 +39,8 @@ def keep_to_own_cores(count: int, folder: Path | None = None) -> ExitStack:
 
 def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
     """The cores to keep to. Raises BlockingIOError where there are fewer than `count`."""
+    import fcntl  # Linux and macOS have it.
+
     cores: set[int] = set()
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < count:
