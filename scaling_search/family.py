@@ -125,7 +125,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
             raise UserError(f"family {name!r} cannot be made without arguments: {error}") from None
     if not isinstance(family, Family):
         raise UserError(
-            f"{name!r} is no family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
+            f"{name!r} is not a family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
         )
     return _with_options(family, options)
 

@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic"),
-    ("units", "rule"),
+    ("units", "rule", "traced"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
     ("recorded",),
     ("native",),
     ("networks", "data"),
+    ("input_side",),
     ("cost", "weights", "baselines"),
     ("training",),
     ("search", "analysis"),
