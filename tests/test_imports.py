@@ -17,7 +17,7 @@ FLOORS = (
     ("trial", "manifest"),
     ("store",),
     ("recorded",),
-    ("native",),
+    ("native", "traced"),
     ("networks", "data"),
     ("input_side",),
     ("cost", "weights", "baselines"),
