@@ -421,7 +421,7 @@ def one_spec():
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
 def test_a_cluster_that_cannot_be_reached_is_named_with_what_to_do(address, monkeypatch):
-    monkeypatch.setattr(driving, "CONNECT_SECONDS", 3)
+    monkeypatch.setattr(driving, "CONNECT_SECONDS", 1)
     with screen() as shown, pytest.raises(UserError, match="cannot be reached") as raised:
         run_on_ray(one_spec(), train, DATA, workers=Workers(address=address), finished={}, on_outcome=None)
     assert address in str(raised.value)
