@@ -17,6 +17,7 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 
 Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
+Precision = Literal["float32", "bfloat16"]
 Metric = Literal["flops", "params", "memory", "latency"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -89,6 +90,9 @@ class Recipe:
     """Epochs between two looks at the validation split, for the learning curve; the last epoch is always judged."""
     augment: Augmentation = "shift"
     """What happens to training images: nothing, random shifts, or random shifts and mirror images."""
+    precision: Precision | None = None
+    """What networks compute in; parameters, statistics, optimiser and averages are float32 either way. By default
+    float32 on a CPU and bfloat16 on a GPU or TPU."""
 
     def __post_init__(self) -> None:
         whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "evaluate_every")}

@@ -63,6 +63,10 @@ class Plan(Protocol, Hashable):
         """What the network costs at an input of `resolution` pixels a side."""
         ...
 
+    def last_map_side(self, resolution: int) -> int:
+        """Side in pixels of the last feature map at such an input; 0 where a map on the way has no pixels left."""
+        ...
+
 
 @runtime_checkable
 class PlannedFamily(Family, Protocol):

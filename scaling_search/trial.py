@@ -60,12 +60,16 @@ class Spec:
     @property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
+        recipe = to_dict(self.recipe)
+        if recipe["precision"] is None:
+            # Left out, as in the records of versions that had no choice.
+            del recipe["precision"]
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
             "input_resolution": self.network.input_resolution,
             "num_classes": self.network.num_classes,
-            "recipe": to_dict(self.recipe),
+            "recipe": recipe,
             "data": self.data,
             "split": to_dict(self.split),
             "seed": self.seed,
@@ -112,6 +116,16 @@ class Outcome:
     peak_memory: int | None = None
     """Largest resident size of the trial's process so far, bytes."""
     device: str = ""
+    """Kind of device that trained it."""
+    precision: str | None = None
+    """What it computed in."""
+    images_per_second: float | None = None
+    """Images that its program trained on in a second, those of seeds trained together counted for each."""
+    utilisation: float | None = None
+    """Share of the device's peak in bfloat16 that this is: multiply-adds x 6 x images a second; None where the peak is
+    not known or another precision was used."""
+    note: str | None = None
+    """What was done about a lack of device memory."""
 
 
 def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:

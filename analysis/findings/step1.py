@@ -88,7 +88,8 @@ class Judgement:
     def rules(self, fingerprints: Sequence[str]) -> list[dict[str, float]]:
         """The rule that each of these networks of the grid goes by: `alpha`, `beta`, `gamma`."""
         named = preferred_rules(self.table).set_index("fingerprint")[["alpha", "beta", "gamma"]]
-        return [named.loc[key].to_dict() for key in fingerprints]
+        rows: dict[str, dict[str, float]] = named.to_dict("index")  # type: ignore[assignment]
+        return [rows[key] for key in fingerprints]
 
 
 def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:

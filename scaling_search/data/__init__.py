@@ -1,8 +1,8 @@
 """Where images come from, and how they are split, resized, augmented and batched. Numpy only, no JAX."""
 
 from scaling_search.data.arrays import from_arrays
-from scaling_search.data.augment import augment
-from scaling_search.data.batches import check_batch_size, evaluation_batches, training_batches
+from scaling_search.data.augment import Moves, augment, draw_moves, reach
+from scaling_search.data.batches import Pass, check_batch_size, evaluation_batches, training_batches, training_pass
 from scaling_search.data.images import ImageData
 from scaling_search.data.prepare import Prepared, prepare
 from scaling_search.data.resize import resize
@@ -12,15 +12,20 @@ from scaling_search.data.split import Division, divide, resolve
 __all__ = [
     "Division",
     "ImageData",
+    "Moves",
+    "Pass",
     "Prepared",
     "augment",
     "check_batch_size",
     "divide",
+    "draw_moves",
     "evaluation_batches",
     "from_arrays",
     "load",
     "prepare",
+    "reach",
     "resize",
     "resolve",
     "training_batches",
+    "training_pass",
 ]

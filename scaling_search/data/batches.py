@@ -1,10 +1,12 @@
 """Batches of constant shape, as each new shape would be compiled anew."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from scaling_search.config import Augmentation
+from scaling_search.data.augment import Moves, draw_moves
 from scaling_search.data.augment import augment as augmented
 from scaling_search.errors import UserError
 
@@ -33,6 +35,27 @@ def training_batches(
     full = len(images) // batch_size * batch_size
     chosen = (order[start : start + batch_size] for start in range(0, full, batch_size))
     return ((augmented(images[batch], augment, rng), labels[batch]) for batch in chosen)
+
+
+class Pass(NamedTuple):
+    """One pass over the training images as indices: what `training_batches` yields, for images that lie elsewhere."""
+
+    order: np.ndarray
+    """(steps, B) int32, indices of images."""
+    moves: Moves
+    """What is done to each image, (steps, B)."""
+
+
+def training_pass(
+    count: int, side: tuple[int, int], batch_size: int, *, seed: int, epoch: int, augment: Augmentation
+) -> Pass:
+    """The pass over `count` images of `side` (H, W) pixels that `seed` and `epoch` decide."""
+    check_batch_size(batch_size, count)
+    rng = np.random.default_rng((seed, epoch))
+    steps = count // batch_size
+    order = rng.permutation(count)[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
+    moves = [draw_moves(batch_size, *side, augment, rng) for _ in range(steps)]
+    return Pass(order, Moves(*map(np.stack, zip(*moves, strict=True))))
 
 
 def evaluation_batches(

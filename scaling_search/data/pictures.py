@@ -28,8 +28,8 @@ MARGIN = 32
 """Pixels that evaluation cuts off between both sides of a picture of the network's size and this more, as the
 EfficientNet authors' code does."""
 
-SCALED = "of more than 8 bits, scaled from the range of their values to 0..255"
-COMPOSITED = "with transparent parts, composited on white"
+SCALED = "of more than 8 bits: the range of values is scaled to 0..255"
+COMPOSITED = "with transparency: composited on white"
 MOST_PIXELS = 89_478_485
 """Pixels beyond which a picture is refused by its header, before it is decoded: Pillow's own limit."""
 
@@ -135,9 +135,12 @@ def read_file(file: str | Path, *, least: int | None = None) -> Picture:
 def read_picture(file: str | Path, side: int) -> np.ndarray:
     """The middle of a picture as (side, side, 3) uint8: of the shorter side, side / (side + 32), resized bicubically.
 
-    Raises UserError where the file cannot be read as a picture.
+    Warns of what had to be done to it that changes its values. Raises UserError where the file cannot be read as a
+    picture.
     """
     picture = read_file(file, least=side + MARGIN)
+    for remark in picture.remarks:
+        warnings.warn(f"{file}: a picture {remark}", stacklevel=2)
     return square(picture.image.convert("RGB"), side, kept=side / (side + MARGIN))
 
 

@@ -86,7 +86,7 @@ def train(
         >>> from scaling_search import TrainConfig, replay_config, train
         >>> config = replay_config("tables/fashion_mnist.parquet", TrainConfig)
         >>> findings = train(replace(config, name="baseline"), progress=None)
-        >>> 0.5 < findings.sweep["val_accuracy"][0] < 1
+        >>> bool(0.5 < findings.sweep["val_accuracy"][0] < 1)
         True
 
     """

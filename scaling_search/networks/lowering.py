@@ -1,4 +1,4 @@
-"""Operations with a form of their own for CPUs: one equation in a traced program, lowered as suits the platform.
+"""Operations with forms of their own for CPUs and GPUs: one equation in a traced program, lowered for the platform.
 
 `lax.platform_dependent` would do the same, but traces every form each time: half of the time that tracing a network
 takes. Here the one form in use is traced, when the program is lowered. Whoever reads a traced program (the cost model)
@@ -36,10 +36,11 @@ class Form:
 
 @dataclass(frozen=True)
 class PlainForm:
-    """The form for other platforms than a CPU, and the program it makes."""
+    """The form for other platforms than a CPU, the program it makes, and the form that a GPU takes instead."""
 
     form: Form
     arrays: Out
+    gpu: Form
 
     @property
     def jaxpr(self) -> Jaxpr:
@@ -47,6 +48,7 @@ class PlainForm:
         return jax.make_jaxpr(self.form)(*self.arrays).jaxpr
 
     def __repr__(self) -> str:
+        # Names the plain form alone: what a GPU takes instead is the same operation.
         return repr(self.form)
 
 
@@ -54,11 +56,16 @@ _by_platform = Primitive("by_platform")
 _by_platform.multiple_results = True
 
 
-def by_platform(*arrays: Array, out: Sequence[Array | jax.ShapeDtypeStruct], cpu: Form, plain: Form) -> list[Array]:
-    """Computes arrays like `out` by one form on a CPU and by another elsewhere. To be differentiated from outside."""
+def by_platform(
+    *arrays: Array, out: Sequence[Array | jax.ShapeDtypeStruct], cpu: Form, plain: Form, gpu: Form | None = None
+) -> list[Array]:
+    """Computes arrays like `out` by one form on a CPU, by `gpu` on a GPU where given, and by the plain form elsewhere.
+
+    To be differentiated from outside.
+    """
     given = tuple(jax.core.ShapedArray(array.shape, array.dtype) for array in arrays)
     results = tuple(jax.core.ShapedArray(one.shape, one.dtype) for one in out)
-    return _by_platform.bind(*arrays, cpu=cpu, jaxpr=PlainForm(plain, given), out=results)  # type: ignore[no-any-return]
+    return _by_platform.bind(*arrays, cpu=cpu, jaxpr=PlainForm(plain, given, gpu or plain), out=results)  # type: ignore[no-any-return]
 
 
 @partial(jax.jit, static_argnames=("cpu", "jaxpr", "out"))
@@ -66,16 +73,41 @@ def _run(*arrays: Array, cpu: Form, jaxpr: PlainForm, out: Out) -> list[Array]:
     return _by_platform.bind(*arrays, cpu=cpu, jaxpr=jaxpr, out=out)  # type: ignore[no-any-return]
 
 
-def _batch(arrays: Sequence[Array], axes: Sequence[int | None], **parameters: Any) -> tuple[list[Array], list[int]]:
-    """One member of the batch after another."""
-    mapped = [jax.numpy.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True) if axis is not None]
+def _one_by_one(*arguments: Any) -> list[Array]:
+    """A form applied to one member of the batch after another: what a CPU's kernels want."""
+    *arrays, form, mapped = arguments
 
-    def one(members: list[Array]) -> list[Array]:
+    def one(members: list[Array]) -> Sequence[Array]:
         rest = iter(members)
-        every = [array if axis is None else next(rest) for array, axis in zip(arrays, axes, strict=True)]
-        return _by_platform.bind(*every, **parameters)  # type: ignore[no-any-return]
+        return form(*[next(rest) if batched else array for array, batched in zip(arrays, mapped, strict=True)])
 
-    results = lax.map(one, mapped)
+    results: list[Array] = lax.map(one, [array for array, batched in zip(arrays, mapped, strict=True) if batched])
+    return results
+
+
+def _together(*arguments: Any) -> list[Array]:
+    """A form applied to the whole batch at once."""
+    *arrays, form, mapped = arguments
+    axes = tuple(0 if batched else None for batched in mapped)
+    results: list[Array] = jax.vmap(form, in_axes=axes)(*arrays)
+    return results
+
+
+def _batch(
+    arrays: Sequence[Array], axes: Sequence[int | None], *, cpu: Form, jaxpr: PlainForm, out: Out
+) -> tuple[list[Array], list[int]]:
+    mapped = tuple(axis is not None for axis in axes)
+    first = [
+        array if axis is None else jax.numpy.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True)
+    ]
+    size = next(array.shape[0] for array, batched in zip(first, mapped, strict=True) if batched)
+    results = by_platform(
+        *first,
+        out=[jax.ShapeDtypeStruct((size, *one.shape), one.dtype) for one in out],
+        cpu=Form(_one_by_one, (cpu, mapped)),
+        plain=Form(_together, (jaxpr.form, mapped)),
+        gpu=Form(_together, (jaxpr.gpu, mapped)),
+    )
     return results, [0] * len(results)
 
 
@@ -84,3 +116,7 @@ _by_platform.def_abstract_eval(lambda *arrays, cpu, jaxpr, out: list(out))
 batching.primitive_batchers[_by_platform] = _batch
 mlir.register_lowering(_by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: jaxpr.form(*arrays)))
 mlir.register_lowering(_by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: cpu(*arrays)), platform="cpu")
+for _gpu in ("cuda", "rocm"):
+    mlir.register_lowering(
+        _by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: jaxpr.gpu(*arrays)), platform=_gpu
+    )

@@ -3,9 +3,9 @@
 XLA lowers a depthwise convolution on a CPU to something many times slower than it need be, fuses a transpose of the
 large operand into the weight gradient of a 1x1 convolution, and takes tens of milliseconds to compile each of the many
 small loops of a batch norm. So on a CPU float32 goes through native kernels where they are there (`native`); else a
-depthwise convolution is computed as a sum of k * k shifted products; and a 1x1 convolution is a matrix product.
-Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when a program is compiled:
-whoever reads the traced program finds the plain form in it.
+depthwise convolution is computed as a sum of k * k shifted products; and a 1x1 convolution is a matrix product, which
+it is on a GPU as well. Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when
+a program is compiled: whoever reads the traced program finds the plain form in it.
 
 Images are NHWC, kernels HWIO.
 """
@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +131,8 @@ def _takes_native(*arrays: Array) -> bool:
 
 
 def _affine(x: Array, factor: Array, offset: Array) -> Array:
-    return x * factor.astype(x.dtype) + offset.astype(x.dtype)
+    # In float32: of bfloat16's eight bits the difference of two large terms would keep none.
+    return (x.astype(shifts.wide(x)) * factor + offset).astype(x.dtype)
 
 
 def _channel_sum(x: Array) -> Array:
@@ -195,7 +196,8 @@ def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation
     # dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
     slope_of_x = -factor * inverse * dscale / count
     constant = -factor * dbias / count - slope_of_x * mean
-    return dz * factor.astype(x.dtype) + _affine(x, slope_of_x, constant), dscale, dbias
+    dx = dz.astype(shifts.wide(x)) * factor + (x.astype(shifts.wide(x)) * slope_of_x + constant)
+    return dx.astype(x.dtype), dscale, dbias
 
 
 def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
@@ -332,15 +334,22 @@ def _convolution_gradient(x, kernel, dy, stride, pads, groups):  # type: ignore[
     return jax.vjp(lambda x, kernel: _plain(x, kernel, stride, pads, groups), x, kernel)[1](dy)
 
 
-class OnCpu(NamedTuple):
-    """How a CPU computes a kind of convolution and its gradients, by (stride, pads)."""
+class Computed(NamedTuple):
+    """How a device computes a kind of convolution and its gradients, by (stride, pads)."""
 
     forward: Callable[..., list[Array]]
     gradient: Callable[..., tuple[Array, Array]]
 
 
+class Kind(NamedTuple):
+    """A kind of convolution, by the devices with a form of their own for it."""
+
+    cpu: Computed
+    gpu: Computed | None = None
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, on_cpu: OnCpu) -> Array:
+def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, kind: Kind) -> Array:
     """A convolution with kernel (K, K, C / groups, F)."""
     sides = (
         max(0, (side + sum(pad) - taps) // stride + 1)
@@ -349,14 +358,19 @@ def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, on_
     return by_platform(
         *(x, kernel),
         out=[jax.ShapeDtypeStruct((x.shape[0], *sides, kernel.shape[3]), x.dtype)],
-        cpu=Form(on_cpu.forward, (stride, pads)),
+        cpu=Form(kind.cpu.forward, (stride, pads)),
         plain=Form(_convolution, (stride, pads, groups)),
+        gpu=Form(kind.gpu.forward, (stride, pads)) if kind.gpu else None,
     )[0]
 
 
-def _convolve_backward(stride, pads, groups, on_cpu, kept, dy):  # type: ignore[no-untyped-def]
-    plain = Form(_convolution_gradient, (stride, pads, groups))
-    return tuple(by_platform(*kept, dy, out=kept, cpu=Form(on_cpu.gradient, (stride, pads)), plain=plain))
+def _convolve_backward(stride, pads, groups, kind, kept, dy):  # type: ignore[no-untyped-def]
+    forms: Any = {
+        "cpu": Form(kind.cpu.gradient, (stride, pads)),
+        "plain": Form(_convolution_gradient, (stride, pads, groups)),
+        "gpu": Form(kind.gpu.gradient, (stride, pads)) if kind.gpu else None,
+    }
+    return tuple(by_platform(*kept, dy, out=kept, **forms))
 
 
 _convolve.defvjp(lambda x, kernel, *static: (_convolve(x, kernel, *static), (x, kernel)), _convolve_backward)
@@ -409,6 +423,22 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
     return form(x, kernel, dy, stride, pads)
 
 
-POINTWISE = OnCpu(_matrix_product, _matrix_product_gradient)
-DENSE = OnCpu(_dense_on_cpu, _dense_gradient_on_cpu)
-DEPTHWISE = OnCpu(_depthwise_on_cpu, _depthwise_gradient_on_cpu)
+def _depthwise_shifted(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+    wide = shifts.wide(x)
+    return [shifts.depthwise(x.astype(wide), kernel.astype(wide), stride, pads).astype(x.dtype)]
+
+
+def _depthwise_gradient_shifted(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    wide = shifts.wide(x)
+    dx, dkernel = shifts.depthwise_gradient(x.astype(wide), kernel.astype(wide), dy.astype(wide), stride, pads)
+    return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
+
+
+MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
+SHIFTED = Computed(_depthwise_shifted, _depthwise_gradient_shifted)
+"""In float32 inside: a GPU's compiler makes one kernel of each sum, which reads and writes the narrow type."""
+
+# tests/device times each kind's forms on a GPU.
+POINTWISE = Kind(MATRIX_PRODUCT, MATRIX_PRODUCT)
+DENSE = Kind(Computed(_dense_on_cpu, _dense_gradient_on_cpu))
+DEPTHWISE = Kind(Computed(_depthwise_on_cpu, _depthwise_gradient_on_cpu))

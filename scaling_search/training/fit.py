@@ -1,30 +1,42 @@
-"""Trains one network: the seeds of a spec's network after each other, in one compiled program."""
+"""Trains one network: the seeds of a spec's network, after each other on a CPU and together elsewhere."""
 
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from scaling_search.cost import memory
 from scaling_search.data import ImageData, Prepared, evaluation_batches, prepare, training_batches
-from scaling_search.family import Family, load_family
+from scaling_search.family import Cost, Family, load_family
+from scaling_search.training import devices
+from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
+from scaling_search.training.precision import precision_of
 from scaling_search.training.recipe import learning_rate
-from scaling_search.training.step import Program, TrainState, compile_program
+from scaling_search.training.step import Program, TrainState, compile_program, steps_of
 from scaling_search.trial import Epoch, Outcome, Spec
 from scaling_search.weights.files import read_arrays
 from scaling_search.weights.transfer import import_weights, namings_of
+
+Build = Callable[[int], nnx.Module]
+"""Builds a group's network from a seed."""
+
+MEMORY_SHARE = 0.8
+"""Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 
 
 def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = None) -> Iterator[Outcome]:
     """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
 
     `family` is the specs' own where it was handed over as an object, which no name leads to. A loss that is not finite
-    ends its seed with a failed outcome that says at which step; the others go on.
+    ends its seed with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after
+    the other; on other devices, or on several, as many at a time as their memory takes.
     """
     spec = specs[0]
     family = family or load_family(spec.network.family, spec.network.options)
@@ -39,9 +51,20 @@ def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = 
 
     began = time.perf_counter()
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate)
+    prepared = time.perf_counter() - began
+    if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
+        yield from _one_after_another(specs, images, build, prepared)
+    else:
+        yield from _within_memory(specs, images, build, prepared)
+
+
+def _one_after_another(specs: Sequence[Spec], images: Prepared, build: Build, prepared: float) -> Iterator[Outcome]:
+    spec = specs[0]
+    began = time.perf_counter()
     network = build(spec.seed)
-    built = time.perf_counter()
+    built = prepared + time.perf_counter() - began
     batch_size = spec.recipe.batch_size
+    precision = precision_of(spec.recipe, jax.default_backend())
     program = compile_program(
         network,
         spec.recipe,
@@ -50,29 +73,150 @@ def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = 
         std=jnp.asarray(images.std),
         steps_per_epoch=len(images.train_images) // batch_size,
         trained="all" if spec.init is None else spec.init.trained,
+        precision=precision,
     )
-    shared = {"build": built - began, **program.seconds}
+    shared = {"build": built, **program.seconds}
     for one in specs:
         began = time.perf_counter()
         state = program.start(network if one is spec else build(one.seed))
         started = time.perf_counter() - began
         outcome = _train(one, program, state, images)
-        seconds = {**shared, **outcome.pop("seconds")}
+        rate = _images_a_second(one, images, outcome)
+        seconds = {**shared, **outcome.seconds}
         seconds["build"] = seconds.get("build", 0.0) + started
         shared = {}
-        yield Outcome(**outcome, seconds=seconds, peak_memory=_peak_memory(), device=jax.devices()[0].device_kind)
+        yield replace(
+            outcome,
+            seconds=seconds,
+            peak_memory=_peak_memory(),
+            device=jax.devices()[0].device_kind,
+            precision=precision,
+            images_per_second=rate,
+        )
 
 
-def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> dict[str, Any]:
-    """The fields of an outcome that one seed decides."""
+def _within_memory(specs: Sequence[Spec], images: Prepared, build: Build, prepared: float) -> Iterator[Outcome]:
+    """As many seeds at a time as memory takes; where that was too many, fewer, and at last one by parts of a batch."""
+    left, parts, note = list(specs), 1, None
+    at_once = _seeds_at_once(specs, images)
+    while left:
+        try:
+            outcomes = train_together(left[:at_once], images, build, parts=parts)
+        except jax.errors.JaxRuntimeError as error:
+            batch_size = specs[0].recipe.batch_size
+            if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size):
+                raise
+            if at_once > 1:
+                at_once = 1
+            else:
+                parts = next(count for count in range(2 * parts, batch_size + 1) if batch_size % count == 0)
+                note = (
+                    f"out of device memory at {batch_size} images a step: gradients of {parts} parts of "
+                    f"{batch_size // parts} were added up, and batch norm was over each part"
+                )
+            continue
+        for outcome in outcomes:
+            seconds = {**outcome.seconds, "build": outcome.seconds.get("build", 0.0) + prepared}
+            prepared = 0.0
+            yield replace(outcome, seconds=seconds, note=note)
+        left = left[at_once:]
+
+
+def _seeds_at_once(specs: Sequence[Spec], images: Prepared) -> int:
+    """How many seeds a device's memory takes by the estimate of what one does."""
+    limit = devices.memory_limit(jax.devices()[0])
+    if limit is None:
+        return len(specs)
+    network, recipe = specs[0].network, specs[0].recipe
+    counted = Cost(network.parameters, network.multiply_adds, network.activations)
+    mesh = mesh_of(jax.local_devices(), recipe.batch_size)
+    one = memory(counted, network.input_resolution, recipe.batch_size // mesh.size)
+    return max(1, min(len(specs), int(MEMORY_SHARE * limit / one)))
+
+
+def train_together(specs: Sequence[Spec], images: Prepared, build: Build, *, parts: int = 1) -> list[Outcome]:
+    """Trains specs that differ in their seeds alone in one program, on all devices of this process.
+
+    `parts` of each batch are computed one after the other. Raises jax.errors.JaxRuntimeError where memory is short.
+    """
+    spec, recipe = specs[0], specs[0].recipe
+    platform = jax.default_backend()
+    precision = precision_of(recipe, platform)
+    mesh = mesh_of(jax.local_devices(), recipe.batch_size // parts)
+    limit = devices.memory_limit(jax.devices()[0])
+    size = images.train_images.nbytes + images.eval_images.nbytes
+    began = time.perf_counter()
+    networks = [build(one.seed) for one in specs]
+    steps_per_epoch = len(images.train_images) // recipe.batch_size
+    steps = steps_of(
+        networks[0],
+        recipe,
+        mean=jnp.asarray(images.mean),
+        std=jnp.asarray(images.std),
+        steps_per_epoch=steps_per_epoch,
+        trained="all" if spec.init is None else spec.init.trained,
+        precision=precision,
+        parts=parts,
+    )
+    seconds = {"build": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
+    resident = limit is None or size <= RESIDENT_SHARE * limit
+    program = compile_epochs(steps, specs, images, networks[0], mesh=mesh, resident=resident)
+    seconds |= program.seconds
+    states = program.start(networks)
+    del networks
+    rate = learning_rate(recipe, steps_per_epoch)
+    losses = np.zeros((len(specs), 0))
+    curves: list[list[Epoch]] = [[] for _ in specs]
+    for number in range(1, recipe.epochs + 1):
+        began = time.perf_counter()
+        states, of_epoch = program.epoch(states, number)
+        losses = np.concatenate([losses, of_epoch], 1)
+        seconds["train"] += time.perf_counter() - began
+        if not np.isfinite(losses).all(1).any():
+            break
+        began = time.perf_counter()
+        judged = number % recipe.evaluate_every == 0 or number == recipe.epochs
+        sums = program.judge(states) if judged else None
+        seconds["evaluate"] += time.perf_counter() - began
+        done = number * steps_per_epoch
+        at = float(rate(jnp.asarray(done - 1)))
+        for seed, curve in enumerate(curves):
+            if np.isfinite(losses[seed]).all():
+                judgement = sums and _judgement(sums.correct[seed], sums.entropy[seed], len(images.eval_labels))
+                curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgement))
+    trained_on = losses.size * recipe.batch_size
+    measured = {
+        "precision": precision,
+        "device": jax.devices()[0].device_kind,
+        "images_per_second": trained_on / seconds["train"],
+        "peak_memory": devices.peak_memory(jax.local_devices()) or _peak_memory(),
+    }
+    if precision == "bfloat16":
+        measured["utilisation"] = devices.utilisation(
+            spec.network.multiply_adds, measured["images_per_second"], measured["device"], mesh.size
+        )
+    share = {phase: seconds.pop(phase) / len(specs) for phase in ("train", "evaluate")}
+    return [
+        replace(
+            _ended(curves[seed], losses[seed], steps_per_epoch),
+            seconds=share | (seconds if seed == 0 else {}),
+            **measured,
+        )
+        for seed in range(len(specs))
+    ]
+
+
+def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> Outcome:
+    """What one seed decides of an outcome."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
     rate = jax.jit(learning_rate(recipe, steps_per_epoch))
     curve: list[Epoch] = []
+    losses = np.zeros(0)
     seconds = {"train": 0.0, "evaluate": 0.0}
     for epoch in range(1, recipe.epochs + 1):
         began = time.perf_counter()
-        losses = []
+        of_epoch = []
         batches = training_batches(
             images.train_images,
             images.train_labels,
@@ -83,41 +227,30 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
         )
         for batch, labels in batches:
             state, loss = program.train(state, batch, labels)
-            losses.append(loss)
-        values = np.array(jax.device_get(losses))
+            of_epoch.append(loss)
+        values = np.array(jax.device_get(of_epoch))
+        losses = np.concatenate([losses, values])
         seconds["train"] += time.perf_counter() - began
-        done = (epoch - 1) * steps_per_epoch
         if not np.isfinite(values).all():
-            step = done + int(np.argmin(np.isfinite(values))) + 1
-            reason = f"the training loss was {values[step - done - 1]} at step {step} (epoch {epoch})"
-            return {
-                "status": "failed",
-                "reason": reason,
-                "failed_step": step,
-                "curve": tuple(curve),
-                "seconds": seconds,
-            }
+            break
         began = time.perf_counter()
         judged = epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs
         judgement = _evaluate(program, state, images, recipe.batch_size) if judged else None
         seconds["evaluate"] += time.perf_counter() - began
-        curve.append(
-            Epoch(
-                epoch=epoch,
-                step=done + steps_per_epoch,
-                learning_rate=float(rate(jnp.asarray(done + steps_per_epoch - 1))),
-                train_loss=float(values.mean()),
-                accuracy=judgement.accuracy if judgement else None,
-                loss=judgement.loss if judgement else None,
-            )
-        )
-    return {
-        "status": "ok",
-        "accuracy": curve[-1].accuracy,
-        "loss": curve[-1].loss,
-        "curve": tuple(curve),
-        "seconds": seconds,
-    }
+        done = epoch * steps_per_epoch
+        curve.append(_point(epoch, done, float(rate(jnp.asarray(done - 1))), float(values.mean()), judgement))
+    return replace(_ended(curve, losses, steps_per_epoch), seconds=seconds)
+
+
+def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> Outcome:
+    """The outcome of a training that came to its end, or to a loss that is no number."""
+    finite = np.isfinite(losses)
+    if finite.all():
+        return Outcome("ok", accuracy=curve[-1].accuracy, loss=curve[-1].loss, curve=tuple(curve))
+    step = int(np.argmin(finite)) + 1
+    epoch = (step - 1) // steps_per_epoch + 1
+    reason = f"the training loss was {losses[step - 1]} at step {step} (epoch {epoch})"
+    return Outcome("failed", reason=reason, failed_step=step, curve=tuple(curve))
 
 
 class _Judgement(NamedTuple):
@@ -126,14 +259,34 @@ class _Judgement(NamedTuple):
     """None where it is no finite number."""
 
 
+def _judgement(correct: float, entropy: float, count: int) -> _Judgement:
+    return _Judgement(float(correct / count), float(entropy / count) if np.isfinite(entropy) else None)
+
+
+def _point(epoch: int, step: int, rate: float, train_loss: float, judgement: _Judgement | None) -> Epoch:
+    return Epoch(
+        epoch=epoch,
+        step=step,
+        learning_rate=rate,
+        train_loss=train_loss,
+        accuracy=judgement.accuracy if judgement else None,
+        loss=judgement.loss if judgement else None,
+    )
+
+
 def _evaluate(program: Program, state: TrainState, images: Prepared, batch_size: int) -> _Judgement:
     averaged = program.averaged(state)
     sums = [
         program.evaluate(averaged, batch, labels, weights)
         for batch, labels, weights in evaluation_batches(images.eval_images, images.eval_labels, batch_size)
     ]
-    correct, entropy = np.array(jax.device_get(sums), np.float64).sum(0) / len(images.eval_labels)
-    return _Judgement(float(correct), float(entropy) if np.isfinite(entropy) else None)
+    correct, entropy = np.array(jax.device_get(sums), np.float64).sum(0)
+    return _judgement(correct, entropy, len(images.eval_labels))
+
+
+def _images_a_second(spec: Spec, images: Prepared, outcome: Outcome) -> float:
+    steps = outcome.failed_step or spec.recipe.epochs * (len(images.train_images) // spec.recipe.batch_size)
+    return steps * spec.recipe.batch_size / outcome.seconds["train"]
 
 
 def _peak_memory() -> int:

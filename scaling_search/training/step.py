@@ -1,4 +1,4 @@
-"""One compiled training step and one compiled evaluation step of a network.
+"""A network's training step and evaluation, as pure functions and compiled.
 
 Everything that is a number lies in a few long vectors: kernels, other parameters, batch statistics, and as many of the
 optimiser's and of the averaged weights. A network has hundreds of small arrays, and one kernel for each in optimiser
@@ -7,7 +7,8 @@ and averages would take longer to compile than the network itself.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,11 +21,13 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from scaling_search.config import Recipe, Trained
-from scaling_search.errors import UserError
+from scaling_search.config import Precision, Recipe, Trained
+from scaling_search.errors import UserError, first_line
 from scaling_search.family import HEAD
+from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
+from scaling_search.training.precision import compute_in
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
 
 AUXILIARY_LOSS = 0.4
@@ -138,25 +141,40 @@ def _changed(network: nnx.Module, trained: Trained) -> tuple[Array, Any]:
     return ravel_pytree(statistics)[0], streams
 
 
-def compile_program(
+class Steps(NamedTuple):
+    """A network's training and evaluation as pure functions, which can be compiled alone, in loops or over seeds."""
+
+    train: Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
+    """(state, images, labels) -> (state, loss)."""
+    evaluate: Callable[[nnx.State[Any, Any], Array, Array, Array], tuple[Array, Array]]
+    """(averaged, images, labels, weights) -> (weighted correct answers, weighted cross-entropy)."""
+    start: Callable[[nnx.Module], TrainState]
+    """A network freshly built -> its first state."""
+    averaged: Callable[[TrainState], nnx.State[Any, Any]]
+    """The averaged weights and statistics of a state, as the network holds them; can be traced."""
+
+
+def steps_of(
     network: nnx.Module,
     recipe: Recipe,
     *,
-    images: jax.ShapeDtypeStruct,
     mean: Array,
     std: Array,
     steps_per_epoch: int,
     trained: Trained = "all",
-) -> Program:
-    """Compiles training and evaluation of `network` for batches like `images` (N, H, W, 3), uint8 or float32.
+    precision: Precision = "float32",
+    parts: int = 1,
+) -> Steps:
+    """What trains and evaluates `network` on batches of images (N, H, W, 3), uint8 or float32.
 
     Images are normalised by `mean` and `std` (3,) inside the program. Where the head alone is `trained`, the rest
     works as in evaluation: batch statistics stay as they are. A network that answers in training with a pair has an
-    auxiliary head, whose loss counts 0.4 times. Raises UserError where the network does not
-    take such images, or has no parameters to train.
+    auxiliary head, whose loss counts 0.4 times. A step takes its batch in `parts`, which divide it, and adds their
+    gradients up: less memory, and batch norm over each part.
     """
     rule = optimiser(recipe, steps_per_epoch)
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
+    compute_in(network, precision)
     graphdef, _, put_together = _take_apart(network, trained)
 
     def network_of(state: nnx.State[Any, Any]) -> Any:
@@ -164,21 +182,43 @@ def compile_program(
         return nnx.merge(graphdef, state, copy=True)
 
     def normalised(batch: Array) -> Array:
-        return (batch.astype(jnp.float32) - mean) / std
+        return ((batch.astype(jnp.float32) - mean) / std).astype(precision)
 
-    def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
+    def gradient(
+        params: dict[str, Array], statistics: Array, streams: Any, batch: Array, labels: Array
+    ) -> tuple[tuple[Array, tuple[Array, Any]], dict[str, Array]]:
         def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
-            net = network_of(put_together(_Parts(params, state.statistics, state.streams)))
+            net = network_of(put_together(_Parts(params, statistics, streams)))
             net.train() if trained == "all" else net.eval()
             answers = net(normalised(batch))
             logits, *auxiliary = answers if isinstance(answers, tuple) else (answers,)
             targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), recipe.label_smoothing)
-            total = optax.softmax_cross_entropy(logits, targets).mean()
+            total = optax.softmax_cross_entropy(_wide(logits), targets).mean()
             for more in auxiliary:
-                total += AUXILIARY_LOSS * optax.softmax_cross_entropy(more, targets).mean()
+                total += AUXILIARY_LOSS * optax.softmax_cross_entropy(_wide(more), targets).mean()
             return total, _changed(net, trained)
 
-        (value, (statistics, streams)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    def accumulated(state: TrainState, batch: Array, labels: Array) -> Any:
+        """What `gradient` answers, of one part of the batch after another."""
+
+        def one(carry: Any, part: Any) -> tuple[Any, Array]:
+            statistics, streams, total = carry
+            (value, (statistics, streams)), gradients = gradient(state.params, statistics, streams, *part)
+            return (statistics, streams, jax.tree.map(jnp.add, total, gradients)), value
+
+        cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (batch, labels)]
+        nothing = jax.tree.map(jnp.zeros_like, state.params)
+        (statistics, streams, total), values = jax.lax.scan(one, (state.statistics, state.streams, nothing), cut)
+        return (values.mean(), (statistics, streams)), jax.tree.map(lambda leaf: leaf / parts, total)
+
+    def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
+        if parts == 1:
+            answer = gradient(state.params, state.statistics, state.streams, batch, labels)
+        else:
+            answer = accumulated(state, batch, labels)
+        (value, (statistics, streams)), gradients = answer
         updates, optimiser_state = rule.update(gradients, state.optimiser, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = ema_decay(recipe, state.step)
@@ -188,7 +228,7 @@ def compile_program(
     def evaluate(averaged: nnx.State[Any, Any], batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
         net = network_of(averaged)
         net.eval()
-        logits = net(normalised(batch))
+        logits = _wide(net(normalised(batch)))
         correct = (logits.argmax(-1) == labels) * weights
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels) * weights
         return correct.sum(), entropy.sum()
@@ -204,34 +244,78 @@ def compile_program(
         return TrainState(jnp.zeros((), jnp.int32), *parts, rule.init(parts.params), ema)
 
     def averaged(state: TrainState) -> nnx.State[Any, Any]:
-        # NumPy cuts the vectors up in no time; a program to do it would take as long to compile as evaluation itself.
-        params, statistics = jax.tree.map(np.asarray, state.ema)
+        params, statistics = state.ema
         return put_together(_Parts(params, statistics, state.streams))
 
+    return Steps(train, evaluate, start, averaged)
+
+
+def compile_program(
+    network: nnx.Module,
+    recipe: Recipe,
+    *,
+    images: jax.ShapeDtypeStruct,
+    mean: Array,
+    std: Array,
+    steps_per_epoch: int,
+    trained: Trained = "all",
+    precision: Precision = "float32",
+) -> Program:
+    """Compiles `steps_of` a network, a step at a time, for batches like `images` (N, H, W, 3), uint8 or float32.
+
+    Raises UserError where the network does not take such images, or has no parameters to train.
+    """
+    steps = steps_of(
+        network,
+        recipe,
+        mean=mean,
+        std=std,
+        steps_per_epoch=steps_per_epoch,
+        trained=trained,
+        precision=precision,
+    )
+
+    def averaged(state: TrainState) -> nnx.State[Any, Any]:
+        # NumPy cuts the vectors up in no time; a program to do it would take as long to compile as evaluation itself.
+        return steps.averaged(state._replace(ema=jax.tree.map(np.asarray, state.ema)))
+
     began = time.perf_counter()
-    first = start(network)
-    state, averages = jax.tree.map(_shape, (first, averaged(first)))
+    first = steps.start(network)
+    state, averages = jax.tree.map(shape_of, (first, averaged(first)))
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
     weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
-    try:
-        traced_train = jax.jit(train, donate_argnums=0).lower(state, images, labels)
-        traced_evaluate = jax.jit(evaluate).lower(averages, images, labels, weights)
-    except (TypeError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"the network cannot be trained on images of shape {images.shape}: {first_line}") from error
+    with clear_shape_errors(images.shape):
+        evaluation = jax.jit(steps.evaluate).trace(averages, images, labels, weights)
+        refuse_small_input(network, evaluation.jaxpr, images.shape[1])
+        traced_train = jax.jit(steps.train, donate_argnums=0).lower(state, images, labels)
+        traced_evaluate = evaluation.lower()
     traced = time.perf_counter()
     compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
     return Program(
         train=compiled_train,
         evaluate=compiled_evaluate,
         averaged=averaged,
-        start=start,
+        start=steps.start,
         memory=_step_bytes(compiled_train),
         seconds={"trace": traced - began, "compile": time.perf_counter() - traced},
     )
 
 
-def _shape(leaf: Array) -> jax.ShapeDtypeStruct:
+@contextmanager
+def clear_shape_errors(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns what tracing raises into a UserError that names the shape of the images."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the network cannot be trained on images of shape {shape}: {first_line(error)}") from error
+
+
+def _wide(logits: Array) -> Array:
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+
+def shape_of(leaf: Array) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of an array."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 

@@ -1,0 +1,250 @@
+"""Whole epochs as one compiled program, for a GPU or TPU: several seeds at once, on images that lie on the device.
+
+A search's networks are so small that an accelerator would spend its time on being told what to do next. Here the host
+says it once an epoch: which images, shifted how, in which order, from the generator that the steps of a CPU draw from.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from scaling_search.config import Augmentation
+from scaling_search.data import Moves, Pass, Prepared, evaluation_batches, reach, training_batches, training_pass
+from scaling_search.training.step import Steps, TrainState, clear_shape_errors
+from scaling_search.trial import Spec
+
+RESIDENT_SHARE = 0.25
+"""Share of a device's memory that images may take to lie there for good."""
+AHEAD = 2
+"""Batches that are on their way to the device while one is trained on."""
+
+
+class Sums(NamedTuple):
+    """Of each seed, over the images that judge: (S,)."""
+
+    correct: np.ndarray
+    entropy: np.ndarray
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """A network's training compiled for as many seeds as it was made for."""
+
+    start: Callable[[Sequence[nnx.Module]], TrainState]
+    """Freshly built networks, one a seed -> their first states, stacked."""
+    epoch: Callable[[TrainState, int], tuple[TrainState, np.ndarray]]
+    """(states, number of the epoch) -> (states, losses (S, steps)). The states are donated."""
+    judge: Callable[[TrainState], Sums]
+    """Judges the averaged weights of every seed."""
+    seconds: dict[str, float]
+    """Wall time of trace and compile."""
+
+
+def mesh_of(devices: Sequence[jax.Device], batch_size: int) -> Mesh:
+    """The devices that share out a batch: as many as divide it."""
+    count = next(count for count in range(min(len(devices), batch_size), 0, -1) if batch_size % count == 0)
+    return Mesh(np.array(devices[:count]), ("images",))
+
+
+def moved(images: Array, moves: Moves, kind: Augmentation) -> Array:
+    """Images (B, H, W, C) after their moves, as `data.augment` makes them; can be traced."""
+    if kind == "none":
+        return images
+    height, width = images.shape[1:3]
+    rows, columns = (
+        jnp.clip(first[:, None] + jnp.arange(side) - reach(side), 0, side - 1)
+        for first, side in ((moves.rows, height), (moves.columns, width))
+    )
+    columns = jnp.where(moves.mirrored[:, None], columns[:, ::-1], columns)
+    return images[jnp.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def compile_epochs(
+    steps: Steps, specs: Sequence[Spec], images: Prepared, network: nnx.Module, *, mesh: Mesh, resident: bool
+) -> Epochs:
+    """Compiles the training of `specs`, which differ in their seeds alone.
+
+    Images lie on the device where they are `resident`, and stream to it otherwise. Batches are shared out among the
+    devices of `mesh`, and batch norm is over the whole batch. Raises UserError where the network does not take the
+    images, or has no parameters to train.
+    """
+    together = len(specs) > 1
+    compiler = _Compiler(mesh, {"trace": 0.0, "compile": 0.0}, images.train_images.shape)
+
+    def start(networks: Sequence[nnx.Module]) -> TrainState:
+        states = [steps.start(one) for one in networks]
+        return compiler.everywhere(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if together else states[0])
+
+    def seed_by_seed(found: Sequence[Any]) -> Any:
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *found) if together else found[0]
+
+    states = start([network] * len(specs))
+    make = _resident if resident else _streaming
+    epoch, judge = make(steps, specs, images, states, compiler, seed_by_seed)
+
+    def sums(states: TrainState) -> Sums:
+        return Sums(*(np.atleast_1d(np.asarray(one, np.float64)) for one in judge(states)))
+
+    def train(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
+        states, losses = epoch(states, number)
+        return states, np.atleast_2d(np.asarray(jax.device_get(losses)))
+
+    return Epochs(start, train, sums, compiler.seconds)
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """Places arrays on the devices, compiles for them, and keeps account of the time."""
+
+    mesh: Mesh
+    seconds: dict[str, float]
+    shape: tuple[int, ...]
+
+    def everywhere(self, tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def batch(self, array: Any, axis: int) -> Any:
+        return jax.device_put(array, NamedSharding(self.mesh, PartitionSpec(*[None] * axis, "images")))
+
+    def shared_out(self, batch: Array) -> Array:
+        """Has a batch be divided among the devices inside a program."""
+        if self.mesh.size == 1:
+            return batch
+        return jax.lax.with_sharding_constraint(batch, NamedSharding(self.mesh, PartitionSpec("images")))
+
+    def compile(self, function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()) -> Any:
+        began = time.perf_counter()
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        with clear_shape_errors(self.shape):
+            lowered = jax.jit(function, donate_argnums=donate, out_shardings=everywhere).lower(*arguments)
+        traced = time.perf_counter()
+        compiled = lowered.compile()
+        self.seconds["trace"] += traced - began
+        self.seconds["compile"] += time.perf_counter() - traced
+        return compiled
+
+
+def _over_seeds(function: Callable[..., Any], specs: Sequence[Spec], *axes: int | None) -> Callable[..., Any]:
+    return jax.vmap(function, in_axes=axes) if len(specs) > 1 else function
+
+
+def _resident(
+    steps: Steps,
+    specs: Sequence[Spec],
+    images: Prepared,
+    states: TrainState,
+    compiler: _Compiler,
+    seed_by_seed: Callable[[Sequence[Any]], Any],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """(epoch, judge) on images that are put on the device once."""
+    recipe = specs[0].recipe
+    count, height, width, _ = images.train_images.shape
+    training = compiler.everywhere((np.ascontiguousarray(images.train_images), images.train_labels))
+    judging = compiler.everywhere(_stacked_batches(images, recipe.batch_size))
+
+    def passes(number: int) -> Pass:
+        drawn = [
+            training_pass(
+                count, (height, width), recipe.batch_size, seed=spec.seed, epoch=number, augment=recipe.augment
+            )
+            for spec in specs
+        ]
+        return compiler.everywhere(seed_by_seed(drawn))
+
+    def epoch(state: TrainState, pixels: Array, labels: Array, drawn: Pass) -> tuple[TrainState, Array]:
+        def one(state: TrainState, chosen: Pass) -> tuple[TrainState, Array]:
+            batch = compiler.shared_out(moved(pixels[chosen.order], chosen.moves, recipe.augment))
+            return steps.train(state, batch, compiler.shared_out(labels[chosen.order]))
+
+        return jax.lax.scan(one, state, drawn)
+
+    def judge(state: TrainState, pixels: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
+        averaged = steps.averaged(state)
+
+        def one(sums: tuple[Array, Array], batch: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+            correct, entropy = steps.evaluate(averaged, *map(compiler.shared_out, batch))
+            return (sums[0] + correct, sums[1] + entropy), None
+
+        return jax.lax.scan(one, (jnp.zeros(()), jnp.zeros(())), (pixels, labels, weights))[0]
+
+    train = compiler.compile(_over_seeds(epoch, specs, 0, None, None, 0), states, *training, passes(1), donate=(0,))
+    evaluate = compiler.compile(_over_seeds(judge, specs, 0, None, None, None), states, *judging)
+    return (
+        lambda states, number: train(states, *training, passes(number)),
+        lambda states: evaluate(states, *judging),
+    )
+
+
+def _streaming(
+    steps: Steps,
+    specs: Sequence[Spec],
+    images: Prepared,
+    states: TrainState,
+    compiler: _Compiler,
+    seed_by_seed: Callable[[Sequence[Any]], Any],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """(epoch, judge) on images that the host sends a batch at a time, the next ones while one is trained on."""
+    recipe = specs[0].recipe
+    axis = 1 if len(specs) > 1 else 0
+
+    def batches(number: int) -> Iterator[Any]:
+        of_seeds = [
+            training_batches(
+                images.train_images,
+                images.train_labels,
+                recipe.batch_size,
+                seed=spec.seed,
+                epoch=number,
+                augment=recipe.augment,
+            )
+            for spec in specs
+        ]
+        for drawn in zip(*of_seeds, strict=True):
+            yield compiler.batch(seed_by_seed(drawn), axis)
+
+    def judging() -> Iterator[Any]:
+        for batch in evaluation_batches(images.eval_images, images.eval_labels, recipe.batch_size):
+            yield compiler.batch(batch, 0)
+
+    def judge(state: TrainState, *batch: Array) -> tuple[Array, Array]:
+        return steps.evaluate(steps.averaged(state), *batch)
+
+    train = compiler.compile(_over_seeds(steps.train, specs, 0, 0, 0), states, *next(batches(1)), donate=(0,))
+    evaluate = compiler.compile(_over_seeds(judge, specs, 0, None, None, None), states, *next(judging()))
+
+    def epoch(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
+        losses = []
+        for batch in _ahead(batches(number)):
+            states, loss = train(states, *batch)
+            losses.append(loss)
+        return states, np.stack(jax.device_get(losses), -1)
+
+    def sums(states: TrainState) -> np.ndarray:
+        found = [evaluate(states, *batch) for batch in _ahead(judging())]
+        return np.asarray(jax.device_get(found), np.float64).sum(0)
+
+    return epoch, sums
+
+
+def _stacked_batches(images: Prepared, batch_size: int) -> tuple[np.ndarray, ...]:
+    """The images that judge, their labels and weights, (batches, B, ...)."""
+    parts = zip(*evaluation_batches(images.eval_images, images.eval_labels, batch_size), strict=True)
+    return tuple(map(np.stack, parts))
+
+
+def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches, of which the next few have been asked for by the time that one is used."""
+    waiting = deque(islice(batches, AHEAD))
+    while waiting:
+        yield waiting.popleft()
+        waiting.extend(islice(batches, 1))

@@ -1,0 +1,1 @@
+"""What needs an accelerator: agreement with the CPU, speed beside timm, trainings a minute, a run. See run.sh."""

@@ -1,0 +1,338 @@
+"""Everything that `run.sh` measures, each part in processes of its own and within its time; see `run.sh` for the usage.
+
+A part that fails leaves its reason in the table and in device.json, and the others go on. Loads no JAX.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.device.processes import ROOT, Process
+
+LIMITS = {"float32": 2e-3, "bfloat16": 3e-2}
+"""Relative error that a device may have, in logits and in gradients."""
+HEURISTIC = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
+"""No kernel is chosen by timing: the fastest to compile, and the same choice every time."""
+OURS = {
+    "efficientnet_b0": {
+        "ours": "",
+        "ours, depthwise shifted": "depthwise=shifted",
+        "ours, depthwise mixed": "depthwise=mixed",
+        "ours, pointwise conv": "pointwise=conv",
+        "ours, no autotuning": HEURISTIC,
+    },
+    "resnet50": {"ours": "", "ours, pointwise conv": "pointwise=conv", "ours, no autotuning": HEURISTIC},
+}
+PEERS = ("timm compiled", "timm eager")
+FLOPS_PER_MULTIPLY_ADD = 6
+
+
+class Session:
+    """Where results go, and how much time is left."""
+
+    def __init__(self, out: Path, until: float, cpu: bool, small: bool) -> None:
+        self.out, self.until, self.cpu, self.small = out, until, cpu, small
+        self.scratch = Path(tempfile.mkdtemp(prefix="scaling-search-device-"))
+        self.results: dict[str, Any] = {"python": sys.version.split()[0], "problems": {}}
+
+    def environment(self, cache: str, **more: str) -> dict[str, str]:
+        """Of a process that uses the device; programs compiled with one `cache` are found by others with it."""
+        return {
+            "JAX_COMPILATION_CACHE_DIR": str(self.scratch / "cache" / cache),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            # The device first, and the CPU as the reference.
+            **({"JAX_PLATFORMS": "cpu"} if self.cpu else {}),
+            **more,
+        }
+
+    def process(self, name: str, words: list[str], environment: dict[str, str]) -> Process:
+        return Process(words, environment, self.scratch / f"{name.replace(' ', '_').replace('/', '_')}.log")
+
+    def problem(self, where: str, error: Exception | str) -> None:
+        self.results["problems"][where] = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else error
+        print(f"  {where}: {self.results['problems'][where]}", flush=True)
+
+    def keep(self) -> None:
+        """Writes what is known by now, and everything that processes wrote on stderr."""
+        beside = self.out / "device.json.part"
+        beside.write_text(json.dumps(self.results, indent=1) + "\n")
+        beside.replace(self.out / "device.json")
+        logs = sorted(self.scratch.glob("*.log"))
+        text = "".join(f"==== {log.stem}\n{log.read_text(errors='replace')[-60_000:]}\n" for log in logs)
+        (self.out / "stderr.txt").write_text(text)
+
+    def left(self, wanted: float) -> float:
+        """The time `wanted` seconds from now, or the end of all."""
+        return min(self.until, time.time() + wanted)
+
+
+def start_agreement(session: Session) -> dict[str, Process]:
+    networks = {"efficientnet_tiny": (16, 8)} if session.small else {}
+    networks = networks or dict.fromkeys(("efficientnet_b0", "resnet50", "mobilenet_v2"), (64, 16))
+    return {
+        name: session.process(
+            f"agreement {name}",
+            ["-m", "tests.device.agreement", name, str(pixels), str(batch)],
+            session.environment("agreement", XLA_FLAGS=HEURISTIC),
+        )
+        for name, (pixels, batch) in networks.items()
+    }
+
+
+def finish_agreement(session: Session, processes: dict[str, Process], wanted: float) -> None:
+    until = session.left(wanted)
+    rows = session.results["agreement"] = []
+    print("\nagreement with the CPU: relative error of answers and of gradients")
+    for name, process in processes.items():
+        try:
+            for _ in range(4):
+                answer = process.answer(until)
+                limit = LIMITS[answer["precision"]]
+                within = max(answer["answers"], answer["gradients"]) <= limit
+                rows.append({"network": name, **answer, "limit": limit, "within": within})
+                print(
+                    f"  {name:<18}{answer['padding']:<10}  {answer['precision']:<9}{answer['logits']:10.1e}"
+                    f"{answer['gradients']:10.1e}   {'within' if within else 'BEYOND'} {limit:g}",
+                    flush=True,
+                )
+        except Exception as error:
+            session.problem(f"agreement {name}", error)
+        process.end()
+    session.keep()
+
+
+def start_steps(session: Session) -> dict[tuple[str, str], Process]:
+    def started(network: str, side: str, form: str) -> Process:
+        pixels, batch = (16, 8) if session.small else (224, 256)
+        flags = {"XLA_FLAGS": form} if form == HEURISTIC else {}
+        words = side if side in PEERS else f"ours {form}" if not flags else "ours"
+        return session.process(
+            f"steps {network} {side}",
+            ["-m", "tests.device.steps", words, network, str(pixels), str(batch)],
+            session.environment(f"steps {network} {side}", **flags),
+        )
+
+    if session.small:
+        wanted = [("efficientnet_tiny", "ours", "")]
+    else:
+        # The peers first, as they hold the longest list of work for one core.
+        wanted = [(network, "timm compiled", "") for network in OURS]
+        wanted += [(network, side, form) for network, sides in OURS.items() for side, form in sides.items()]
+    return {(network, side): started(network, side, form) for network, side, form in wanted}
+
+
+def finish_steps(session: Session, processes: dict[tuple[str, str], Process], wanted: float, seconds: float) -> None:
+    """Waits until all sides are ready, or the time is up, and has each make steps in turn, by network."""
+    until = session.left(wanted)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    batch = 8 if session.small else 256
+    for key, process in processes.items():
+        try:
+            rows[key] = process.answer(until)
+        except Exception as error:
+            session.problem(f"steps {' '.join(key)}", error)
+            process.end()
+    for network in dict.fromkeys(network for network, _ in rows):
+        for key in [key for key in rows if key[0] == network]:
+            try:
+                rows[key] |= _measured(processes[key], batch, session.left(60), seconds)
+            except Exception as error:
+                session.problem(f"steps {' '.join(key)}", error)
+            # One side's memory at a time.
+            processes[key].end()
+        _show_steps(network, {side: row for (name, side), row in rows.items() if name == network})
+        session.results["steps"] = [
+            {"network": key[0], "side": key[1], "batch": batch, **row} for key, row in rows.items()
+        ]
+        session.keep()
+
+
+def _measured(process: Process, batch: int, until: float, seconds: float) -> dict[str, Any]:
+    process.tell("1")
+    first = process.answer(until)
+    process.tell("3")
+    once = process.answer(until)["seconds"] / 3
+    readings = []
+    for _ in range(3):
+        count = max(1, round(seconds / 3 / once))
+        process.tell(str(count))
+        answer = process.answer(until)
+        readings.append(batch * count / answer["seconds"])
+    rate = statistics.median(readings)
+    return {
+        **answer,
+        "first_step": first["seconds"],
+        "images_per_second": rate,
+        "range": [min(readings), max(readings)],
+    }
+
+
+def _show_steps(network: str, rows: dict[str, dict[str, Any]]) -> None:
+    adds = next((row["multiply_adds"] for row in rows.values() if "multiply_adds" in row), None)
+    peak = next((row["peak_flops"] for row in rows.values() if row.get("peak_flops")), None)
+    peer = max((row.get("images_per_second", 0) for side, row in rows.items() if side in PEERS), default=0)
+    print(f"\ntraining step of {network}\n  {'':<26}{'images/s':>10}{'of timm':>9}{'MFU':>8}{'GiB':>7}{'ready s':>9}")
+    for side, row in rows.items():
+        rate = row.get("images_per_second")
+        if rate is None:
+            continue
+        row["of_peer"] = rate / peer if peer else None
+        row["utilisation"] = FLOPS_PER_MULTIPLY_ADD * adds * rate / peak if adds and peak else None
+        shown = [f"{rate:10.1f}", f"{row['of_peer']:9.2f}" if peer else f"{'-':>9}"]
+        shown.append(f"{100 * row['utilisation']:7.1f}%" if row["utilisation"] else f"{'-':>8}")
+        shown.append(f"{row['memory'] / 2**30:7.1f}" if row.get("memory") else f"{'-':>7}")
+        print(f"  {side:<26}{''.join(shown)}{row['ready']:9.1f}", flush=True)
+
+
+def trainings(session: Session, wanted: float) -> None:
+    """STEP 1's trainings a minute, each way in turn."""
+    window = 4.0 if session.small else 14.0
+    ways = {
+        "one seed at a time": ("single", 1, HEURISTIC),
+        "seeds together": ("together", 1, HEURISTIC),
+        "seeds together, autotuned": ("together", 1, ""),
+        "4 trials share the device": ("together", 4, HEURISTIC),
+    }
+    if session.cpu:
+        ways = {"a trial per core": ("together", len(os.sched_getaffinity(0)), "")}
+    end, rows = session.left(wanted), []
+    print(f"\nSTEP 1 of the default run, trainings a minute\n  {'':<28}{'with compiling':>15}{'training alone':>16}")
+    for name, (how, count, flags) in ways.items():
+        try:
+            row = _trainings(session, name, how, count, flags, window, min(end, time.time() + 3 * window + 25))
+        except Exception as error:
+            session.problem(f"trainings, {name}", error)
+            continue
+        rows.append({"how": name, **row})
+        print(f"  {name:<28}{row['per_minute']:15.1f}{row['per_minute_training']:16.1f}", flush=True)
+        session.results["trainings"] = rows
+        session.keep()
+
+
+def _trainings(
+    session: Session, name: str, how: str, count: int, flags: str, window: float, until: float
+) -> dict[str, Any]:
+    environment = session.environment(f"trainings {name}", XLA_FLAGS=flags)
+    if count > 1 and not session.cpu:
+        environment |= {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / count:.3f}", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
+    cores = sorted(os.sched_getaffinity(0))
+    processes = []
+    for share in range(count):
+        words = ["-m", "tests.device.trainings", how, str(window), str(share), str(count)]
+        if session.cpu:
+            words += [str(cores[share])]
+        processes.append(session.process(f"trainings {name} {share}", words, environment))
+    found = []
+    try:
+        found.extend(process.answer(until) for process in processes)
+    finally:
+        for process in processes:
+            process.end()
+    spent = [one["phases"].get("train", 0) + one["phases"].get("evaluate", 0) for one in found]
+    done = [one["trainings"] for one in found]
+    return {
+        "per_minute": sum(60 * number / one["seconds"] for number, one in zip(done, found, strict=True)),
+        "per_minute_training": sum(
+            60 * number / seconds for number, seconds in zip(done, spent, strict=True) if seconds
+        ),
+        "processes": found,
+    }
+
+
+def whole_run(session: Session, wanted: float) -> None:
+    """`scaling-search run --phi 1 --quick` through Ray, four trials to a device."""
+    options = ["--gpus-per-trial", "0" if session.cpu else "0.25", "--runs", str(session.scratch / "runs"), "--timings"]
+    if session.small:
+        options += ["--recipe.epochs", "1", "--training-budget", "1e8"]
+    code = "from scaling_search.cli import main; main()"
+    environment = session.environment("run") | {"XLA_FLAGS": "", "PYTHONWARNINGS": "ignore"}
+    # Ray's workers have their own way with memory: what the run itself gives them.
+    del environment["XLA_PYTHON_CLIENT_PREALLOCATE"]
+    log = session.scratch / "run.log"
+    began = time.time()
+    with open(log, "wb") as errors:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "run", "--phi", "1", "--quick", *options],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=max(5.0, session.left(wanted) - time.time()),
+        )
+    seconds = time.time() - began
+    records = [json.loads(file.read_text()) for file in (session.scratch / "runs").glob("*/trials/*.json")]
+    statuses = [record["outcome"]["status"] for record in records]
+    session.results["run"] = {
+        "seconds": seconds,
+        "exit_status": done.returncode,
+        "trainings": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
+        "devices": sorted({record["outcome"]["device"] for record in records}),
+        "reasons": sorted({str(record["outcome"]["reason"]) for record in records} - {"None"})[:3],
+        "tables": done.stdout[-6000:],
+        "timings": log.read_text(errors="replace")[-2500:],
+    }
+    counts = session.results["run"]["trainings"]
+    print(f"\nrun --phi 1 --quick: exit status {done.returncode} after {seconds:.1f} s, {counts}")
+    print(f"on {session.results['run']['devices']}\n{done.stdout[-1500:]}", flush=True)
+    if done.returncode:
+        session.problem("run", log.read_text(errors="replace").strip()[-400:])
+
+
+def main() -> None:
+    """Measures the parts asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--began", type=float, default=time.time())
+    parser.add_argument("--seconds", type=float, default=345, help="what all may take together")
+    parser.add_argument("--parts", nargs="+", default=["agreement", "steps", "trainings", "run"])
+    parser.add_argument("--small", action="store_true", help="small networks, to try the script out")
+    parser.add_argument("--cpu", action="store_true", help="use the CPU alone")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    session = Session(given.out, given.began + given.seconds, given.cpu, given.small)
+
+    def guarded(part: str, work: Callable[[], Any]) -> Any:
+        if part.partition(" ")[0] not in given.parts:
+            return None
+        try:
+            began = time.time()
+            found = work()
+            session.results.setdefault("seconds", {})[part] = time.time() - began
+            return found
+        except Exception as error:
+            session.problem(part, error)
+        finally:
+            session.keep()
+
+    # What compiles needs the CPU alone, so that all compile side by side; what is timed has the device to itself.
+    comparing = guarded("agreement started", lambda: start_agreement(session)) or {}
+    stepping = guarded("steps started", lambda: start_steps(session)) or {}
+    try:
+        guarded("agreement", lambda: finish_agreement(session, comparing, 120))
+        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 165 - time.time()), 3.0))
+    finally:
+        for process in (*comparing.values(), *stepping.values()):
+            process.end()
+    guarded("trainings", lambda: trainings(session, 110))
+    guarded("run", lambda: whole_run(session, 90))
+    session.results["took"] = time.time() - given.began
+    session.keep()
+    shutil.rmtree(session.scratch, ignore_errors=True)
+    problems = len(session.results["problems"])
+    print(f"\n{session.results['took']:.0f} s in all; {problems} problems; {given.out}/device.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Several seeds in one program, on images that lie on the device or stream to it, on one device or several."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from scaling_search.config import Recipe, RunConfig, Split
+from scaling_search.data import augment, draw_moves, from_arrays, prepare, reach
+from scaling_search.family import load_family
+from scaling_search.rule import Scale
+from scaling_search.search.candidates import network_at, specs_of
+from scaling_search.training import fit
+from scaling_search.training.epochs import mesh_of, moved
+from scaling_search.training.fit import train_group, train_together
+
+CONFIG = RunConfig(
+    family="efficientnet",
+    family_options=("resolution=12", "width=0.25", "depth=0.25", "stem_stride=1"),
+    recipe=Recipe(epochs=2, batch_size=16, evaluate_every=1, learning_rate=4.0, augment="shift_flip"),
+    split=Split(validation=0.3, test=0.2),
+    seeds=3,
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    pixels = rng.integers(0, 120, (120, 12, 12))
+    for label in range(3):
+        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
+    return from_arrays(pixels.astype(np.uint8), labels)
+
+
+def specs_and_build(images, config=CONFIG):
+    named = {"name": config.family, "options": config.family_options}
+    family = load_family(config.family, config.family_options)
+    specs = specs_of(network_at(family, Scale(), 3, **named), config, images.identity)
+    return specs, lambda seed: family.build(Scale(), 3, rngs=nnx.Rngs(seed))
+
+
+def losses(outcomes):
+    return np.array([[epoch.train_loss for epoch in outcome.curve] for outcome in outcomes])
+
+
+def judged(outcomes):
+    return np.array([[epoch.loss for epoch in outcome.curve] for outcome in outcomes])
+
+
+@pytest.fixture(scope="module")
+def one_after_another(images):
+    return list(train_group(specs_and_build(images)[0], images))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_another, resident, monkeypatch):
+    monkeypatch.setattr(fit.devices, "memory_limit", lambda device: None if resident else 1)
+    specs, build = specs_and_build(images)
+    together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
+    np.testing.assert_allclose(losses(together), losses(one_after_another), rtol=2e-4)
+    np.testing.assert_allclose(judged(together), judged(one_after_another), rtol=2e-3)
+    assert len({outcome.curve for outcome in together}) == 3
+
+
+@pytest.mark.parametrize("kind", ["none", "shift", "shift_flip"])
+@pytest.mark.parametrize("side", [(7, 7), (9, 16)])
+def test_images_move_on_a_device_as_on_the_host(kind, side):
+    images = np.random.default_rng(1).integers(0, 255, (20, *side, 3)).astype(np.uint8)
+    moves = draw_moves(20, *side, kind, np.random.default_rng(2))
+    expected = augment(images, kind, np.random.default_rng(2))
+    np.testing.assert_array_equal(jax.jit(moved, static_argnums=2)(images, moves, kind), expected)
+    assert reach(16) == 2
+
+
+def test_a_seed_whose_loss_is_no_number_fails_alone(images):
+    specs, build = specs_and_build(images)
+    prepared = prepare(images, CONFIG.split, 12, "validation")
+
+    def spoilt(seed):
+        network = build(seed)
+        if seed == 1:
+            network.classifier.bias.set_value(network.classifier.bias[...] + np.inf)
+        return network
+
+    good, bad, other = train_together(specs, prepared, spoilt)
+    assert (good.status, bad.status, other.status) == ("ok", "failed", "ok")
+    assert bad.failed_step == 1 and "step 1 (epoch 1)" in bad.reason and bad.curve == ()
+
+
+class Linear(nnx.Module):
+    """Without batch norm, so that parts of a batch make the same step as the whole."""
+
+    def __init__(self, rngs):
+        self.classifier = nnx.Linear(3, 3, rngs=rngs)
+
+    def __call__(self, images):
+        return self.classifier(images[:, :8, 2:5].mean((1, 3)) @ np.ones((8, 3), np.float32))
+
+
+def test_gradients_of_parts_add_up(images):
+    specs, _ = specs_and_build(images)
+    prepared = prepare(images, CONFIG.split, 12, "validation")
+    whole, parts = (
+        train_together(specs[:1], prepared, lambda seed: Linear(nnx.Rngs(seed)), parts=count) for count in (1, 4)
+    )
+    np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-5)
+
+
+def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeypatch):
+    tried = []
+
+    def short_of_memory(specs, prepared, build, *, parts=1):
+        tried.append((len(specs), parts))
+        if len(specs) > 1 or parts < 4:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        return [fit.Outcome("ok", accuracy=0.5) for _ in specs]
+
+    monkeypatch.setattr(fit, "train_together", short_of_memory)
+    specs, build = specs_and_build(images)
+    outcomes = list(fit._within_memory(specs, None, build, 0.0))
+    assert tried == [(3, 1), (1, 1), (1, 2), (1, 4), (1, 4), (1, 4)]
+    assert len(outcomes) == 3 and all("4 parts of 4" in outcome.note for outcome in outcomes)
+
+
+def test_a_batch_is_shared_out_among_as_many_devices_as_divide_it():
+    devices = list(range(8))
+    assert [mesh_of(devices, size).size for size in (32, 12, 7, 5, 100, 1)] == [8, 6, 7, 5, 5, 1]
+
+
+CURVE = """
+import json, sys
+from tests.training.test_epochs import CONFIG, images, losses, specs_and_build
+from scaling_search.training.fit import train_group
+import jax
+data = images.__wrapped__() if hasattr(images, "__wrapped__") else images._get_wrapped_function()()
+specs, _ = specs_and_build(data)
+outcomes = list(train_group(specs[:2], data))
+print(json.dumps([jax.device_count(), losses(outcomes).tolist()]))
+"""
+
+
+@pytest.mark.slow
+def test_eight_devices_have_the_curve_of_one(one_after_another):
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    ran = subprocess.run(
+        [sys.executable, "-c", CURVE], env=environment, cwd=root, check=True, capture_output=True, text=True
+    )
+    count, curves = json.loads(ran.stdout)
+    assert count == 8
+    np.testing.assert_allclose(curves, losses(one_after_another)[:2], rtol=1e-4)
