@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic"),
-    ("units", "rule"),
+    ("units", "rule", "traced"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
