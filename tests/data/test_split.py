@@ -72,19 +72,19 @@ def test_data_with_a_test_split_keep_that_and_give_only_validation() -> None:
             [2, 100],
             Split(),
             False,
-            "class '0' has too few images .2. for a split of 10 % validation, 10 % test, the rest training",
+            "class '0' has too few images .2. for .*10 % validation, 10 % test, the rest training",
         ),
         (
             [9, 1],
             Split(0.3),
             True,
-            "class '1' has too few images .1. for a split of 30 % validation, its own test part, the rest training",
+            "class '1' has too few images .1. for .*30 % validation, its own test part, the rest training",
         ),
         (
             [9, 2],
             Split(train=0.05),
             False,
-            "class '1' has too few images .2. for a split of 10 % validation, 10 % test, 5 % training",
+            "class '1' has too few images .2. for .*10 % validation, 10 % test, 5 % training",
         ),
     ],
 )
