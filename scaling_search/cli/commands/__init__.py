@@ -5,6 +5,7 @@ import inspect
 from scaling_search.cli.command import Command
 from scaling_search.cli.commands.cam import Cam
 from scaling_search.cli.commands.cost import Cost
+from scaling_search.cli.commands.data import Data
 from scaling_search.cli.commands.doctor import Doctor
 from scaling_search.cli.commands.fit import Fit
 from scaling_search.cli.commands.latency import Latency
@@ -29,6 +30,7 @@ COMMANDS: dict[str, type[Command]] = {
     "fit": Fit,
     "nas": Nas,
     "latency": Latency,
+    "data": Data,
     "train": Train,
     "resume": Resume,
     "record": Record,
