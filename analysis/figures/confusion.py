@@ -31,7 +31,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> "Figure":
         figure.colorbar(shade, ax=axes, shrink=0.8, label="% of the class")
         axes.set(xlabel="predicted class", ylabel="class")
         if len(present) <= NAMED:
-            names = [classes[index] for index in present]
+            names = [classes[int(index)] for index in present]
             axes.set_xticks(range(len(names)), names, rotation=90)
             axes.set_yticks(range(len(names)), names)
         if len(present) <= COUNTED:
