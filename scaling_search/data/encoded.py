@@ -4,15 +4,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from scaling_search.data.pictures import BadPictureError, decode, square
+from scaling_search.data.pictures import DETAIL, BadPictureError, Picture, decode
 from scaling_search.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 class Contents(Protocol):
@@ -117,7 +114,7 @@ class EncodedImages:
             check_memory(shape[0] * side * side * self.channels, self.contents.name(0))
             kept.side, kept.squares, kept.there = side, np.empty(shape, np.uint8), np.zeros(shape[0], bool)
         for number in self.numbers[~kept.there[self.numbers]]:
-            kept.squares[number] = square(self._decode(int(number), side), side)
+            kept.squares[number] = self._decode(int(number), DETAIL * side).square(side)
             kept.there[number] = True
         squares: np.ndarray = kept.squares[self.numbers]
         return squares
@@ -126,18 +123,17 @@ class EncodedImages:
         """(N, height, width, C) uint8: images that all have that size, as they are."""
         images = np.empty((len(self), height, width, self.channels), np.uint8)
         for row, number in enumerate(self.numbers):
-            images[row] = np.asarray(self._decode(int(number))).reshape(height, width, -1)
+            images[row] = np.asarray(self._decode(int(number)).image).reshape(height, width, -1)
         return images
 
-    def _decode(self, number: int, least: int | None = None) -> "Image.Image":
+    def _decode(self, number: int, least: int | None = None) -> Picture:
         try:
-            image = decode(self.contents.read(number), least=least).image
+            return decode(self.contents.read(number), least=least)
         except (OSError, BadPictureError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"{self.contents.name(number)} can no longer be read ({reason})", hint="put it back as it was"
             ) from None
-        return image if self.channels == 1 else image.convert("RGB")
 
 
 def check_memory(needed: int, what: str) -> None:

@@ -41,7 +41,7 @@ def test_what_is_exported_comes_back_and_answers_the_same(naming):
 
 def test_kernels_are_turned_as_pytorch_has_them():
     arrays = export_weights(original(), namings_of(TINY)["timm"])
-    network = built()
+    network = original()
     assert arrays["conv_stem.weight"].shape == (8, 3, 3, 3)
     np.testing.assert_array_equal(arrays["conv_stem.weight"][5, 2, 0, 1], network.stem.kernel[0, 1, 2, 5])
     assert arrays["classifier.weight"].shape == (7, network.classifier.kernel.shape[0])
