@@ -126,8 +126,11 @@ def import_weights(
     extra = sorted(unused - other_head)
     if missing or extra:
         said = [
-            f"{len(names)} {what}, such as {names[0]}"
-            for names, what in ((missing, "tensors are missing"), (extra, "have no place"))
+            f"{len(names)} tensor{' ' + one if len(names) == 1 else 's ' + several}, such as {names[0]}"
+            for names, one, several in (
+                (missing, "is missing", "are missing"),
+                (extra, "has no place", "have no place"),
+            )
             if names
         ]
         raise UserError(

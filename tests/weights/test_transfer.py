@@ -70,7 +70,7 @@ def test_without_its_head_the_rest_is_taken_over_whatever_the_number_of_classes(
         (lambda arrays: arrays.update({"bn1.weight": np.ones(8, np.int8)}), "holds int8 numbers"),
         (lambda arrays: arrays.update({"bn1.weight": np.ones(8, bool)}), "holds bool numbers"),
         (lambda arrays: arrays.update({"bn1.weight": np.ones(8, np.complex64)}), "holds complex64 numbers"),
-        (lambda arrays: arrays.pop("classifier.bias"), r"1 tensors are missing, such as classifier\.bias"),
+        (lambda arrays: arrays.pop("classifier.bias"), r"1 tensor is missing, such as classifier\.bias"),
     ],
 )
 def test_other_weights_are_refused_and_change_nothing(change, complaint):
