@@ -11,7 +11,7 @@ from typing import Any
 
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, Family, PlannedFamily, fingerprint
-from scaling_search.input_side import empty_maps, evaluation, explained, network_takes, taker
+from scaling_search.input_side import checked_evaluation, empty_maps, evaluation, explained, taker
 from scaling_search.rule import Scale
 from scaling_search.traced import InputSizeError, described, equations, forward
 
@@ -29,11 +29,7 @@ def cost(network: Any, resolution: int) -> Cost:
     The network may be abstract (`networks.initialise.abstract_network`). Raises UserError where it does not take
     such an image, with the smallest side that it takes, or its work depends on values.
     """
-    try:
-        return _count(network, evaluation(network, resolution))
-    except InputSizeError as refused:
-        name = type(network).__name__
-        raise explained(refused, name, resolution, lambda side: network_takes(network, side)) from refused
+    return _count(network, checked_evaluation(network, resolution))
 
 
 def _count(network: Any, program: Any) -> Cost:

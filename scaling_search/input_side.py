@@ -38,6 +38,15 @@ def evaluation(network: Any, resolution: int) -> Any:
     return program
 
 
+def checked_evaluation(network: Any, resolution: int) -> Any:
+    """As `evaluation`, but where the image is too small the error names the smallest side."""
+    try:
+        return evaluation(network, resolution)
+    except InputSizeError as refused:
+        name = type(network).__name__
+        raise explained(refused, name, resolution, lambda side: network_takes(network, side)) from refused
+
+
 def refuse_empty_maps(program: Any, resolution: int) -> None:
     """Raises InputSizeError where a traced program has a feature map without pixels."""
     if any(_is_empty_map(one.aval) for equation in all_equations(program) for one in equation.outvars):

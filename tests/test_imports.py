@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic"),
-    ("units", "rule"),
+    ("units", "rule", "traced"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
@@ -21,7 +21,7 @@ FLOORS = (
     ("networks", "data"),
     ("input_side",),
     ("cost", "weights", "baselines"),
-    ("training",),
+    ("training", "evaluation"),
     ("search", "analysis"),
     ("runners",),
     ("experiments",),

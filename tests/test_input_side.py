@@ -1,8 +1,10 @@
 import itertools
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -18,6 +20,7 @@ from scaling_search.rule import CompoundRule, Grid, Scale, round_channels, round
 from scaling_search.search.grid import lay_out
 from scaling_search.search.nas.limits import Limits
 from scaling_search.search.nas.space import counter_of
+from scaling_search.training.epochs import compile_epochs
 from scaling_search.training.step import compile_program
 
 
@@ -141,6 +144,13 @@ def test_training_on_images_too_small_is_refused():
         )
 
 
+def test_training_whole_epochs_on_images_too_small_is_refused():
+    images = SimpleNamespace(train_images=np.zeros((4, 7, 7, 3), np.uint8))
+    network = NarrowingFamily().build(Scale(), 10, rngs=nnx.Rngs(0))
+    with pytest.raises(UserError, match=r"smallest input side is 8"):
+        compile_epochs(None, [], images, network, mesh=None, resident=True)
+
+
 class SidesSpace:
     family = "tests.test_input_side:NarrowingFamily"
     decisions = {"resolution": (4, 8, 16)}  # noqa: RUF012
@@ -150,8 +160,6 @@ class SidesSpace:
 
 
 def test_a_search_for_a_baseline_leaves_out_inputs_too_small():
-    import numpy as np
-
     counts = counter_of(SidesSpace(), (), 10)(np.array([[0], [1], [2]]))
     assert Limits(None, None, None, 32).allow(counts).tolist() == [False, True, True]
 

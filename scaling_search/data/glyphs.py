@@ -138,7 +138,7 @@ def _image(label: int, random: np.ndarray) -> np.ndarray:
         _stroke(canvas, start, end, half=radius * (12 if dots else 8) // 100, level=level)
 
     # Four bytes of each draw add up to nearly a normal distribution.
-    loose = random[_DRAWS:].astype("<u8").view(np.uint8).reshape(SIDE, SIDE, 4).sum(axis=2, dtype=np.int64) - 510
+    loose = random[_DRAWS:].astype("<u8").view(np.uint8).reshape(4, SIDE, SIDE).sum(axis=0, dtype=np.int64) - 510
     return np.clip(canvas + loose * _NOISE // 148, 0, 255).astype(np.uint8)
 
 

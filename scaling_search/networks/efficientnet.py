@@ -15,7 +15,15 @@ from scaling_search.errors import UserError
 from scaling_search.family import Cost, Naming
 from scaling_search.networks import efficientnet_names as names
 from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
-from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
+from scaling_search.networks.staged import (
+    StagedFamily,
+    StagedNet,
+    StagedPlan,
+    Style,
+    conv_cost,
+    dense_cost,
+    staged_cost,
+)
 from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_layers
 
 
@@ -158,7 +166,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class EfficientNetPlan:
+class EfficientNetPlan(StagedPlan):
     """The layers of one EfficientNet."""
 
     stem: int

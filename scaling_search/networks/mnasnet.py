@@ -22,7 +22,15 @@ from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
 from scaling_search.networks.efficientnet import MBConv, MBConvPlan
 from scaling_search.networks.ops import Activation
 from scaling_search.networks.pooling import average_pool
-from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
+from scaling_search.networks.staged import (
+    StagedFamily,
+    StagedNet,
+    StagedPlan,
+    Style,
+    conv_cost,
+    dense_cost,
+    staged_cost,
+)
 from scaling_search.rule import Scale, round_layers
 
 Operation = Literal["conv", "sep", "mb3", "mb6"]
@@ -248,7 +256,7 @@ def layer(plan: LayerPlan, *, rngs: nnx.Rngs) -> Bottleneck | ConvLayer:
 
 
 @dataclass(frozen=True)
-class MnasNetPlan:
+class MnasNetPlan(StagedPlan):
     """The layers of one network. Architectures that come to the same layers have equal plans."""
 
     stem: int

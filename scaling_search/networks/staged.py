@@ -96,6 +96,20 @@ def staged_cost(plan: Outline, parts: Iterable[Costed], last_channels: int, reso
     return total + dense_cost(plan.head, plan.num_classes), side
 
 
+class StagedPlan:
+    """What every plan of a staged network says of its size."""
+
+    @property
+    def layers(self: Outline) -> int:
+        """Blocks of all stages."""
+        return sum(map(len, self.blocks))
+
+    @property
+    def channels(self: Outline) -> int:
+        """Channels of stem, stages and head together."""
+        return self.stem + sum(stage[-1].out_channels for stage in self.blocks) + self.head
+
+
 class StagedNet(ConvNet):
     """The network of a plan: images (N, H, W, 3) of any side -> logits (N, num_classes) float32.
 

@@ -9,22 +9,20 @@ from scaling_search.errors import UserError
 def resources_per_trial(workers: Workers, nodes: list[dict[str, float]]) -> dict[str, float]:
     """What a trial takes, by Ray's names. Raises UserError where no machine has as much."""
 
-    def demand(kind: str, asked: float | None, flag: str) -> float:
+    def demand(kind: str, asked: float | None) -> float:
         largest = max((node.get(kind, 0) for node in nodes), default=0)
         if asked is None:
             return 1 if largest >= 1 else 0
         if asked > largest:
-            raise UserError(
-                f"{asked:g} {kind}s a trial given",
-                f"no machine has more than {largest:g}" if len(nodes) > 1 else f"this machine has {largest:g}",
-                f"try --{flag} {largest:g}",
-            )
+            flag = f"--{kind.lower()}s-per-trial"
+            whose = "any machine's" if len(nodes) > 1 else "this machine's"
+            raise UserError(f"{flag} {asked:g} exceeds {whose} {largest:g} {kind}s", hint=f"try {flag} {largest:g}")
         return asked
 
     return {
-        "CPU": demand("CPU", workers.cpus_per_trial, "cpus-per-trial"),
-        "GPU": demand("GPU", workers.gpus_per_trial, "gpus-per-trial"),
-        "TPU": demand("TPU", workers.tpus_per_trial, "tpus-per-trial"),
+        "CPU": demand("CPU", workers.cpus_per_trial),
+        "GPU": demand("GPU", workers.gpus_per_trial),
+        "TPU": demand("TPU", workers.tpus_per_trial),
     }
 
 
@@ -33,5 +31,5 @@ def slots_of(nodes: list[dict[str, float]], demand: Mapping[str, float]) -> int:
     slots = sum(min(int(node.get(kind, 0) / need + 1e-6) for kind, need in demand.items() if need) for node in nodes)
     if not slots:
         wanted = " and ".join(f"{need:g} {kind}s" for kind, need in demand.items() if need)
-        raise UserError(f"no machine has {wanted}, which a trial takes", hint="ask for less, or for --gpus-per-trial 0")
+        raise UserError(f"no machine has the {wanted} that a trial takes", hint="ask for less, or --gpus-per-trial 0")
     return slots

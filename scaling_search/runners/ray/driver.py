@@ -90,7 +90,6 @@ def _run_once(
             _serve(session, trials, workers.address)
         except (EOFError, ConnectionError) as error:
             raise RayDiedError(session.last_words()) from error
-        session.end()
 
 
 def _send_job(

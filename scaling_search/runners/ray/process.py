@@ -82,13 +82,14 @@ class RemoteTrials:
 
 def main(channel: Connection) -> None:
     """Carries out the job that comes through the channel."""
-    job: Job = channel.recv()
-    data: ImageData = pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])
     import ray
 
+    job: Job = channel.recv()
+    # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
+    data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]
     try:
         _have_ray(job, lambda: channel.send((CONNECTING,)))
-        run_tune(RemoteTrials(channel), job, data)
+        run_tune(RemoteTrials(channel), job, data.pop())
         ray.shutdown()
     except UserError as error:
         channel.send((REFUSED, str(error)))
@@ -156,6 +157,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     trials.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     trainable = tune.with_parameters(Worker, train=job.train, data=data)
+    del data
     while not trials.done:
         searcher = PlanSearcher(trials, job.workers.cpus_per_trial)
         try:

@@ -1,6 +1,5 @@
 """The process that has Ray, for the length of a run: how it is started, and ended with all that it started."""
 
-import contextlib
 import os
 import secrets
 import signal
@@ -20,7 +19,7 @@ from scaling_search.config import Workers
 from scaling_search.runners.ray import guardian
 
 END_SECONDS = 30
-"""How long Ray may take to end before it is killed."""
+"""How long a process may take to end that has closed its channel."""
 
 _CODE = """
 import sys
@@ -56,11 +55,6 @@ class RaySession:
         code = self.process.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
         return f"the process that runs Ray {how}"
-
-    def end(self) -> None:
-        """Waits until the process, which has nothing more to do, has ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(END_SECONDS)
 
 
 @contextmanager
