@@ -40,7 +40,8 @@ def records_of(run):
 
 def killed_after(records, folder, run, *words):
     """Starts the program, kills it once its run has so many records, and returns its first line on stderr, whether
-    there was a record by then, and the records that it left."""
+    there was a record by then, and the records that it left.
+    """
     with subprocess.Popen(
         [PROGRAM, *words],
         cwd=folder,
