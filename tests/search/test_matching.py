@@ -48,7 +48,7 @@ def test_what_it_says_of_a_network_is_so():
     plan, base = (EFFICIENTNET.plan(scale, 10) for scale in (matched.scale, Scale()))
     assert matched.input_resolution == round_resolution(224, matched.scale.resolution) == 258
     assert matched.cost == plan.cost(258).multiply_adds / base.cost(224).multiply_adds
-    assert matched.layers == sum(map(len, plan.blocks)) / 16 == 23 / 16
+    assert matched.XX == sum(map(len, plan.blocks)) / 16 == 23 / 16
     assert matched.channels == plan.channels / base.channels
     assert matched.pixels == 258 / 224
     assert (matched.rule, matched.phi, matched.scale.depth, matched.target) == (PAPER_RULE, 1, 1.2, 2.0)
