@@ -15,7 +15,7 @@ ifneq ($(shell .venv/bin/python -VV 2>/dev/null),$(shell $(PYTHON) -VV 2>/dev/nu
 endif
 endif
 
-.PHONY: run test lint
+.PHONY: run test lint docs
 
 run: .venv/installed
 	.venv/bin/scaling-search run --phi 1
@@ -28,6 +28,10 @@ lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# Into build/site. A broken link or reference is an error. The variable silences Material's notice of its successor.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+
 .venv/bin/python:
 	$(PYTHON) -m venv --clear .venv
 
@@ -37,4 +41,8 @@ lint: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(PIP) install --quiet --editable '.[dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(PIP) install --quiet --editable '.[docs]'
 	touch $@

@@ -72,7 +72,7 @@ class RecordedTable:
 def replay_config(path: str | Path, kind: type[C]) -> C:
     """The config that a replay of a recorded table starts from: all of the table's own that a run of `kind` has.
 
-    Example:
+    Examples:
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
         >>> config.recipe.epochs, config.seeds
         (4, 2)

@@ -44,7 +44,7 @@ def costs(
     Raises:
         UserError: A network is not known, or does not take images of this size.
 
-    Example:
+    Examples:
         >>> from scaling_search import costs
         >>> costs(["efficientnet_b0"])[0]["parameters"]
         5288548
@@ -90,7 +90,7 @@ def fit(
     Raises:
         UserError: No budget is given, or no network of the family fits it.
 
-    Example:
+    Examples:
         >>> from scaling_search import fit
         >>> fit(flops="1B")["multiply_adds"] <= 1e9
         True

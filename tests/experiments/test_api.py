@@ -29,7 +29,7 @@ def test_every_public_name_is_there_documented_and_typed_where_a_checker_looks()
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_function_says_what_it_takes_gives_and_raises(name):
     text = inspect.getdoc(getattr(scaling_search, name))
-    for part in ("Args:", "Returns:", "Raises:", "Example:"):
+    for part in ("Args:", "Returns:", "Raises:", "Examples:"):
         assert f"\n{part}\n" in text
     for parameter in inspect.signature(getattr(scaling_search, name)).parameters:
         assert f"\n    {parameter}: " in text
