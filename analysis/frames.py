@@ -51,9 +51,9 @@ TRIALS = {
 """Columns of `Run.trials` with their types.
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
-`step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for what neither
-did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the
-validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
+`step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
+what neither did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where
+the validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
 trial did that work, and `peak_memory` is in bytes.
 """
 
@@ -119,7 +119,8 @@ MODELS = {
     "trained": "bool",
 }
 """Columns of `Run.models`: B0..B7 of STEP 2, by coefficients "found" and "published". Only the found have a phi and
-alpha, beta, gamma; what a model has relative to the baseline is as in POINTS; `training_cost` is in multiply-adds, and `trained` says whether the run's budget allows it."""
+alpha, beta, gamma; what a model has relative to the baseline is as in POINTS; `training_cost` is in multiply-adds, and
+`trained` says whether the run's budget allows it."""
 
 SWEEP = {"scaling": "str", **_NETWORK}
 """Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
@@ -237,7 +238,8 @@ def _steps_of(
 def _load_table(table: RecordedTable) -> Run:
     empty = (_frame([], columns) for columns in (POINTS, RIVALS, MODELS, SWEEP, NAS))
     frames = _trial_frames(table, lambda fingerprint: 0)
-    return Run(table.path, table.manifest(), *frames, *empty, "method", ())
+    points, rivals, models, sweep, nas = empty
+    return Run(table.path, table.manifest(), *frames, points, rivals, models, sweep, nas, "method", ())
 
 
 def _trial_frames(
@@ -371,7 +373,9 @@ def _timing_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     for point in tree["points"]:
         yield _point_row(point, tree)
-    ones = dict.fromkeys(("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0)
+    ones = dict.fromkeys(
+        ("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0
+    )
     yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **_network_row(_baseline(tree))}
 
 
