@@ -371,12 +371,13 @@ def _timing_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    baseline = _network_row(_baseline(tree))
     for point in tree["points"]:
         yield _point_row(point, tree)
     ones = dict.fromkeys(
         ("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0
     )
-    yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **_network_row(_baseline(tree))}
+    yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **baseline}
 
 
 def _rival_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:

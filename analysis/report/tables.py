@@ -56,12 +56,12 @@ def _step1(findings: Facts) -> Table:
     rows = [] if judgement is None else judgement.table.to_dict("records")
     columns = (
         *((name, True) for name in ("alpha", "beta", "gamma", "cost factor")),
-        *_GROWTH,
         *_COSTS,
         ("of baseline", True),
         ("top-1, %", True),
         ("seeds", True),
         ("verdict", False),
+        *_GROWTH,
     )
     return Table(
         "step1",
@@ -75,12 +75,12 @@ def _step1(findings: Facts) -> Table:
                 (
                     *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
                     _number(row["cost_factor"], f"{row['cost_factor']:.2f}"),
-                    *_growth(row),
                     *_costs(row),
                     _number(row["realised_cost"], f"{row['realised_cost']:.2f}x"),
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["seeds"], str(row["seeds"])),
                     Cell(_verdict(row, len(judgement.ties) if judgement else 0)),
+                    *_growth(row),
                 ),
                 network=str(row["fingerprint"]),
                 leads=bool(row["leads"]),
@@ -96,11 +96,10 @@ def _rivals(findings: Facts) -> Table:
         ("rival", False),
         *((name, True) for name in ("alpha", "beta", "gamma")),
         *_GROWTH,
-        *_COSTS,
         ("of baseline", True),
         ("top-1, %", True),
-        ("seeds", True),
         ("less the winner's", True),
+        ("seeds", True),
         ("note", False),
     )
     return Table(
@@ -115,11 +114,10 @@ def _rivals(findings: Facts) -> Table:
                     Cell(row["rival"]),
                     *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
                     *_growth(row),
-                    *_costs(row),
                     _number(row["realised_cost"], ratio(row["realised_cost"])),
                     _number(row["val_accuracy"], interval(row)),
-                    _number(row["seeds"], str(row["seeds"])),
                     _number(row["difference"], difference(row)),
+                    _number(row["seeds"], str(row["seeds"])),
                     Cell(row["note"]),
                 ),
                 network=str(row["fingerprint"]),
