@@ -6,95 +6,38 @@ Reads what the engine wrote and never imports JAX or Ray, so that a notebook ope
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.figures import (
-        accuracy_against_multiply_adds as accuracy_against_multiply_adds,
-    )
-    from scaling_search.analysis.figures import (
-        accuracy_against_size as accuracy_against_size,
-    )
-    from scaling_search.analysis.figures import (
-        compound_scaling as compound_scaling,
-    )
-    from scaling_search.analysis.figures import (
-        error_distributions as error_distributions,
-    )
-    from scaling_search.analysis.figures import (
-        learning_curves as learning_curves,
-    )
-    from scaling_search.analysis.figures import (
-        search_progress as search_progress,
-    )
-    from scaling_search.analysis.figures import (
-        single_dimension_scaling as single_dimension_scaling,
-    )
-    from scaling_search.analysis.figures import (
-        step1_grid as step1_grid,
-    )
-    from scaling_search.analysis.figures import (
-        width_scaling as width_scaling,
-    )
-    from scaling_search.analysis.findings.dimensions import (
-        AgainstSingle as AgainstSingle,
-    )
-    from scaling_search.analysis.findings.dimensions import (
-        compound_against_single as compound_against_single,
-    )
+    from scaling_search.analysis.figures import accuracy_against_multiply_adds as accuracy_against_multiply_adds
+    from scaling_search.analysis.figures import accuracy_against_size as accuracy_against_size
+    from scaling_search.analysis.figures import compound_scaling as compound_scaling
+    from scaling_search.analysis.figures import error_distributions as error_distributions
+    from scaling_search.analysis.figures import learning_curves as learning_curves
+    from scaling_search.analysis.figures import search_progress as search_progress
+    from scaling_search.analysis.figures import single_dimension_scaling as single_dimension_scaling
+    from scaling_search.analysis.figures import step1_grid as step1_grid
+    from scaling_search.analysis.figures import width_scaling as width_scaling
+    from scaling_search.analysis.findings.dimensions import AgainstSingle as AgainstSingle
+    from scaling_search.analysis.findings.dimensions import compound_against_single as compound_against_single
     from scaling_search.analysis.findings.frontier import frontier_frame as frontier_frame
-    from scaling_search.analysis.findings.step1 import (
-        Judgement as Judgement,
-    )
-    from scaling_search.analysis.findings.step1 import (
-        judge as judge,
-    )
+    from scaling_search.analysis.findings.run import Findings as Findings
+    from scaling_search.analysis.findings.run import findings_of as findings_of
+    from scaling_search.analysis.findings.step1 import Judgement as Judgement
+    from scaling_search.analysis.findings.step1 import judge as judge
     from scaling_search.analysis.findings.step2 import step2_table as step2_table
-    from scaling_search.analysis.frames import (
-        Run as Run,
-    )
-    from scaling_search.analysis.frames import (
-        Runs as Runs,
-    )
-    from scaling_search.analysis.frames import (
-        load_run as load_run,
-    )
-    from scaling_search.analysis.frames import (
-        load_runs as load_runs,
-    )
+    from scaling_search.analysis.frames import Run as Run
+    from scaling_search.analysis.frames import Runs as Runs
+    from scaling_search.analysis.frames import load_run as load_run
+    from scaling_search.analysis.frames import load_runs as load_runs
+    from scaling_search.analysis.reference.published import published_table as published_table
     from scaling_search.analysis.statistics.hold_outs import compare_forms as compare_forms
-    from scaling_search.analysis.statistics.law import (
-        Law as Law,
-    )
-    from scaling_search.analysis.statistics.law import (
-        fit_law as fit_law,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        coverage as coverage,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        dominance as dominance,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        error_distribution as error_distribution,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        frontier as frontier,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        hypervolume as hypervolume,
-    )
-    from scaling_search.analysis.statistics.pareto import (
-        nondominated as nondominated,
-    )
-    from scaling_search.analysis.text.tables import published_table as published_table
+    from scaling_search.analysis.statistics.law import Law as Law
+    from scaling_search.analysis.statistics.law import fit_law as fit_law
+    from scaling_search.analysis.statistics.pareto import error_distribution as error_distribution
+    from scaling_search.analysis.statistics.pareto import frontier as frontier
+    from scaling_search.analysis.statistics.pareto import nondominated as nondominated
 else:
     from importlib import import_module
 
     _ROOMS = {
-        "AgainstSingle": "findings.dimensions",
-        "compound_against_single": "findings.dimensions",
-        "frontier_frame": "findings.frontier",
-        "Judgement": "findings.step1",
-        "judge": "findings.step1",
-        "step2_table": "findings.step2",
         "accuracy_against_multiply_adds": "figures",
         "accuracy_against_size": "figures",
         "compound_scaling": "figures",
@@ -104,20 +47,25 @@ else:
         "single_dimension_scaling": "figures",
         "step1_grid": "figures",
         "width_scaling": "figures",
+        "AgainstSingle": "findings.dimensions",
+        "compound_against_single": "findings.dimensions",
+        "frontier_frame": "findings.frontier",
+        "Findings": "findings.run",
+        "findings_of": "findings.run",
+        "Judgement": "findings.step1",
+        "judge": "findings.step1",
+        "step2_table": "findings.step2",
         "Run": "frames",
         "Runs": "frames",
         "load_run": "frames",
         "load_runs": "frames",
+        "published_table": "reference.published",
         "compare_forms": "statistics.hold_outs",
         "Law": "statistics.law",
         "fit_law": "statistics.law",
-        "coverage": "statistics.pareto",
-        "dominance": "statistics.pareto",
         "error_distribution": "statistics.pareto",
         "frontier": "statistics.pareto",
-        "hypervolume": "statistics.pareto",
         "nondominated": "statistics.pareto",
-        "published_table": "text.tables",
     }
 
     def __getattr__(name):
@@ -131,6 +79,7 @@ else:
 
 __all__ = [
     "AgainstSingle",
+    "Findings",
     "Judgement",
     "Law",
     "Run",
@@ -140,14 +89,12 @@ __all__ = [
     "compare_forms",
     "compound_against_single",
     "compound_scaling",
-    "coverage",
-    "dominance",
     "error_distribution",
     "error_distributions",
+    "findings_of",
     "fit_law",
     "frontier",
     "frontier_frame",
-    "hypervolume",
     "judge",
     "learning_curves",
     "load_run",

@@ -1,7 +1,8 @@
-"""Run directories as data frames. Works on runs that are finished, cut short or still going."""
+"""Run directories as data frames, whether a run is finished, interrupted or still going."""
 
+import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from glob import glob
 from pathlib import Path
@@ -145,13 +146,21 @@ class Run:
     """One row a network of `train` or `sweep`; empty in other runs."""
     nas: "pd.DataFrame"
     """One row an architecture that `nas` tried; empty in other runs."""
-    is_search: bool
-    """Whether the run is one of `nas`."""
+    kind: str
+    """What kind of run it is: method, sweep, train or nas."""
+    steps: tuple[int, ...]
+    """Steps of the method that the run does: (1, 2), (1,) or (2,); empty in runs of another kind."""
 
     @property
     def finalists(self) -> frozenset[str]:
         """Fingerprints of the architectures that a search trained from all seeds in the end."""
         return frozenset(self.nas["fingerprint"][self.nas["finalist"]])
+
+
+def family_of(run: Run) -> str:
+    """The network family that a run is of; the space of architectures where it is a search."""
+    config = run.manifest["config"]
+    return str(config.get("family") or config.get("space"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,32 +176,47 @@ class Runs:
 
 
 def load_run(path: str | Path) -> Run:
-    """The frames of a run, or of a recorded table, which has trials, curves and timings alone.
+    """The frames of a run directory, or of a recorded table, which has only trials, curves and timings.
 
-    Raises UserError where `path` is neither, or step files cannot be understood.
+    Trial records that cannot be read are skipped with a warning that names them. Trainings of fewer epochs than the
+    run's own, by which a search sorts architectures out, are left out.
 
-    A trial record that cannot be understood is passed over with a warning that names it. Left out are trainings of
-    fewer epochs than the run's own, by which a search sorts architectures out.
+    Raises:
+        UserError: `path` is neither, or a document of the run cannot be read.
+
     """
     if Path(path).is_file():
         return _load_table(RecordedTable(Path(path)))
     directory = open_run(path)
-    points = _frame(_rows_of(directory, "step1", _point_rows), POINTS)
-    models = _frame(_rows_of(directory, "step2", _model_rows), MODELS)
-    sweep = _frame(_rows_of(directory, "sweep", _sweep_rows), SWEEP)
-    nas = _frame(_rows_of(directory, "nas", _nas_rows), NAS)
     manifest = directory.manifest()
+    points = _frame(_rows_of(directory, "step1", _point_rows, POINTS), POINTS)
+    models = _frame(_rows_of(directory, "step2", _model_rows, MODELS), MODELS)
+    sweep = _frame(_rows_of(directory, "sweep", _sweep_rows, SWEEP), SWEEP)
+    nas = _frame(_rows_of(directory, "nas", _nas_rows, NAS), NAS)
     allowed = set(points["fingerprint"][points["rejected"].isna()])
     elsewhere = 0 if points.empty and models.empty else 2
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
-    is_search = (directory.path / "nas.json").is_file()
-    return Run(directory.path, manifest, *frames, points, models, sweep, nas, is_search)
+    kind = directory.kind()
+    steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
+    return Run(directory.path, manifest, *frames, points, models, sweep, nas, kind, steps)
+
+
+def _steps_of(
+    manifest: Mapping[str, Any], points: "pd.DataFrame", models: "pd.DataFrame", trials: "pd.DataFrame"
+) -> tuple[int, ...]:
+    """Steps that a run of the method does: as its manifest says or, in older ones that do not, by what it has."""
+    if isinstance(steps := manifest["config"].get("steps"), list):
+        return tuple(int(step) for step in steps)
+    if points.empty and not models.empty:
+        return (2,)
+    # Only a run without STEP 2 tests the winner before STEP 2 is laid out.
+    return (1,) if models.empty and (trials["evaluate"] == "test").any() else (1, 2)
 
 
 def _load_table(table: RecordedTable) -> Run:
     points, models, sweep, nas = (_frame([], columns) for columns in (POINTS, MODELS, SWEEP, NAS))
-    trials, curves, timings = _trial_frames(table, lambda fingerprint: 0)
-    return Run(table.path, table.manifest(), trials, curves, timings, points, models, sweep, nas, is_search=False)
+    frames = _trial_frames(table, lambda fingerprint: 0)
+    return Run(table.path, table.manifest(), *frames, points, models, sweep, nas, "method", ())
 
 
 def _trial_frames(
@@ -205,21 +229,28 @@ def _trial_frames(
         try:
             if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
                 continue
-            row, curve, times = _trial_row(record), _curve_rows(record), _timing_rows(record)
-        except (KeyError, TypeError, AttributeError) as error:
-            warnings.warn(f"passed over record {record['key']} of {source.path}: no {error}", stacklevel=3)
+            network = _trial_row(record)
+            row = _typed(network | {"step": step_of(network["fingerprint"])}, TRIALS)
+            curve = [_typed(epoch, CURVES) for epoch in _curve_rows(record)]
+            times = [_typed(time, TIMINGS) for time in _timing_rows(record)]
+        except _UNREADABLE as error:
+            warnings.warn(f"skipped record {record['key']} of {source.path}: {_wrong_in(error)}", stacklevel=3)
             continue
-        trials.append(row | {"step": step_of(row["fingerprint"])})
+        trials.append(row)
         curves += curve
         timings += times
     return _frame(trials, TRIALS), _frame(curves, CURVES), _frame(timings, TIMINGS)
 
 
 def load_runs(pattern: str) -> Runs:
-    """The frames of every run whose folder `pattern` matches, such as "runs/*", in the order of their names.
+    """The frames of every run whose folder matches `pattern`, such as "runs/*", sorted by name.
 
-    Runs may be finished, cut short or going on. Other files and folders that match are no matter; a run that cannot be
-    read is passed over with a warning that names it, as is a record. Raises UserError where no run is left.
+    Runs may be finished, interrupted or still going. Other files and folders are ignored; runs and records that cannot
+    be read are skipped with a warning that names them.
+
+    Raises:
+        UserError: no run is left.
+
     """
     import pandas as pd
 
@@ -229,7 +260,7 @@ def load_runs(pattern: str) -> Runs:
             try:
                 runs.append((folder, load_run(folder)))
             except UserError as error:
-                warnings.warn(f"passed over run {folder}: {error}", stacklevel=2)
+                warnings.warn(f"skipped run {folder}: {error}", stacklevel=2)
     if not runs:
         raise UserError(f"no run matches {pattern!r}", hint='name folders that hold runs, as in "runs/*"')
 
@@ -244,10 +275,37 @@ def load_runs(pattern: str) -> Runs:
     return Runs(together("trials"), together("curves"), together("timings"))
 
 
-def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
+def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
+
+
+_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
+
+
+def _wrong_in(error: Exception) -> str:
+    """What one of _UNREADABLE says of a document, in words."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:
+    """`row` unchanged. Raises ValueError where a value does not fit its column."""
+    for name, kind in columns.items():
+        value = row[name]
+        if value is None:
+            fits = kind in ("str", "float64", "Int64")
+        elif kind in ("str", "bool"):
+            fits = isinstance(value, str if kind == "str" else bool)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if fits and kind != "float64":
+                fits = value == int(value) and abs(value) < 2**63
+            if fits and name in ("val_accuracy", "test_accuracy", "accuracy"):
+                fits = 0 <= value <= 1
+        if not fits:
+            raise ValueError(f"{name} is {value!r}")
+    return row
 
 
 def _network_row(network: dict[str, Any]) -> dict[str, Any]:
@@ -329,14 +387,14 @@ def _nas_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield own | {"architecture": " ".join(network["options"]).removeprefix("architecture=")} | _network_row(network)
 
 
-def _rows_of(directory: RunDirectory, name: str, rows: Any) -> list[dict[str, Any]]:
+def _rows_of(directory: RunDirectory, name: str, rows: Any, columns: Mapping[str, str]) -> list[Any]:
     tree = directory.document(name)
     if tree is None:
         return []
     try:
-        return list(rows(tree))
-    except (KeyError, TypeError, AttributeError) as error:
+        return [_typed(row, columns) for row in rows(tree)]
+    except (*_UNREADABLE, ZeroDivisionError) as error:
         raise UserError(
-            f"{directory.path / name}.json cannot be understood: no {error}",
+            f"{directory.path / name}.json cannot be read: {_wrong_in(error)}",
             hint=f"run the step again: scaling-search resume {directory.path}",
         ) from None

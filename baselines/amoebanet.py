@@ -11,14 +11,13 @@ F = 448. What the papers leave open, which states are output and how wide the st
 from dataclasses import dataclass
 
 from flax import nnx
-from jax import Array
 
-from scaling_search.baselines.cells import Cell, CellNetwork, Genotype
+from scaling_search.baselines.cell_network import STAGES, ChainedCells
+from scaling_search.baselines.cells import Genotype
 from scaling_search.baselines.published import Published
 from scaling_search.rule import Scale, round_channels, round_layers
 
 STEM = 32
-STAGES = 3
 AUXILIARY = 0.4
 """Channels of the auxiliary head relative to NASNet's."""
 REFERENCE = "none in PyTorch; its own paper's figures"
@@ -86,32 +85,17 @@ REDUCTION_C = Genotype(
 )
 
 
-class AmoebaNet(CellNetwork):
+class AmoebaNet(ChainedCells):
     """Images (N, H, W, 3) -> logits (N, num_classes); with an auxiliary head and in training, two of them."""
 
     def __init__(self, family: "AmoebaNetFamily", scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
         # 190 and 228 are no multiples of 8; the first stem cell has a quarter of them, and halves of that in its paths.
         filters = max(8, round_channels(family.filters, scale.width, 2))
         super().__init__(family.reduction, round_channels(STEM, scale.width), filters, rngs=rngs)
-        self.layers = round_layers(family.layers, scale.depth)
-        self.cells: nnx.List[Cell] = nnx.List()
-        previous, current = (cell.output for cell in self.stem_cells)
-        for stage in range(STAGES):
-            middle = current
-            for genotype in [family.reduction] * (stage > 0) + [family.normal] * self.layers:
-                stride = 2 if genotype is family.reduction else 1
-                self.cells.append(Cell(genotype, previous, current, filters << stage, stride, rngs=rngs))
-                previous, current = current, self.cells[-1].output
-        self._add_heads(middle, current, AUXILIARY * scale.width, num_classes, family.auxiliary, rngs=rngs)
-
-    def _run(self, images: Array) -> tuple[Array, Array]:
-        previous, current = self._start(images)
-        last_reduction = len(self.cells) - self.layers - 1
-        for index, cell in enumerate(self.cells):
-            if index == last_reduction:
-                middle = current
-            previous, current = current, cell(previous, current)
-        return middle, current
+        normal = [(family.normal, 1)] * round_layers(family.layers, scale.depth)
+        stages = [normal] + [[(family.reduction, 2), *normal]] * (STAGES - 1)
+        middle, last = self._add_cells(stages, filters, rngs=rngs)
+        self._add_heads(middle, last, AUXILIARY * scale.width, num_classes, family.auxiliary, rngs=rngs)
 
 
 @dataclass(frozen=True)

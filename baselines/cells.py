@@ -15,9 +15,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
 
-from scaling_search.networks.blocks import BatchNorm, Conv, dense
+from scaling_search.networks.blocks import BatchNorm, Conv
 from scaling_search.networks.pooling import average_pool, max_pool
-from scaling_search.rule import round_channels
 
 
 class SpreadConv(Conv):
@@ -310,79 +309,3 @@ class Cell(nnx.Module):
         for index, reduce in enumerate(self.kept):
             outputs[index] = reduce(outputs[index])
         return jnp.concatenate(outputs, -1)
-
-
-class AuxiliaryHead(nnx.Module):
-    """Logits from a feature map in the middle, (N, H, W, inputs) -> (N, num_classes): a second loss for training.
-
-    Its last convolution covers the 6x6 means there are at an image side of 331 pixels; fewer are padded with zeros,
-    and of more the convolution's outputs are averaged. H and W must be at least 5.
-    """
-
-    SIDE = 6
-
-    def __init__(self, inputs: int, width: float, num_classes: int, *, rngs: nnx.Rngs):
-        few, many = round_channels(128, width), round_channels(768, width)
-        self.conv1 = Conv(inputs, few, 1, rngs=rngs)
-        self.norm1 = BatchNorm(few, activation="relu")
-        self.conv2 = Conv(few, many, self.SIDE, padding="VALID", rngs=rngs)
-        self.norm2 = BatchNorm(many, activation="relu")
-        self.classifier = dense(many, num_classes, rngs=rngs)
-
-    def __call__(self, x: Array) -> Array:
-        """Classifies x."""
-        x = self.norm1(self.conv1(average_pool(jax.nn.relu(x), 5, 3)))
-        rows, columns = (max(0, self.SIDE - side) for side in x.shape[1:3])
-        x = self.norm2(self.conv2(jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)))))
-        return self.classifier(x.mean((1, 2)))
-
-
-class CellNetwork(nnx.Module):
-    """Images (N, H, W, 3) -> logits (N, num_classes); with an auxiliary head and in training, two of them.
-
-    What searched networks share on ImageNet: a 3x3 convolution and two cells of stride 2 before `_run`'s own cells,
-    and a dense layer after ReLU, mean and dropout.
-    """
-
-    DROPOUT = 0.5
-
-    def __init__(self, genotype: Genotype, stem: int, filters: int, *, rngs: nnx.Rngs):
-        source = Source(stem, 1)
-        self.stem = Conv(3, stem, 3, stride=2, padding="VALID", rngs=rngs)
-        self.stem_norm = BatchNorm(stem)
-        first = Cell(genotype, None, source, filters // 4, 2, rngs=rngs)
-        second = Cell(genotype, source, first.output, filters // 2, 2, rngs=rngs)
-        self.stem_cells = nnx.List([first, second])
-        self.use_running_average = False
-
-    def _add_heads(
-        self, middle: Source, last: Source, width: float, num_classes: int, auxiliary: bool, *, rngs: nnx.Rngs
-    ) -> None:
-        self.auxiliary = AuxiliaryHead(middle.channels, width, num_classes, rngs=rngs) if auxiliary else None
-        self.dropout = nnx.Dropout(self.DROPOUT, rngs=rngs)
-        self.classifier = dense(last.channels, num_classes, rngs=rngs)
-
-    def _start(self, images: Array) -> tuple[Array, Array]:
-        """The output of both stem cells."""
-        stem = self.stem_norm(self.stem(images))
-        first = self.stem_cells[0](None, stem)
-        return first, self.stem_cells[1](stem, first)
-
-    def _run(self, images: Array) -> tuple[Array, Array]:
-        """The last cell's output in the stage before the last, and in the last."""
-        raise NotImplementedError
-
-    def features(self, images: Array) -> Array:
-        """The last feature map, (N, H', W', C)."""
-        return jax.nn.relu(self._run(images)[1])
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array | tuple[Array, Array]:
-        """Classifies images."""
-        if self.auxiliary is None or self.use_running_average:
-            return self.classify(self.features(images))
-        middle, last = self._run(images)
-        return self.classify(jax.nn.relu(last)), self.auxiliary(middle)

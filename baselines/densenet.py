@@ -11,10 +11,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from scaling_search.baselines.parts import PooledStem, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv, dense
-from scaling_search.networks.pooling import average_pool, max_pool
+from scaling_search.networks.blocks import Conv
+from scaling_search.networks.convnet import run_stages
+from scaling_search.networks.pooling import average_pool
 from scaling_search.rule import Scale, round_channels, round_layers
 
 BOTTLENECK = 4
@@ -25,9 +27,9 @@ class DenseLayer(nnx.Module):
     """Adds `growth` channels to those it is given: (N, H, W, channels) -> (N, H, W, channels + growth)."""
 
     def __init__(self, channels: int, growth: int, *, rngs: nnx.Rngs):
-        self.norm1 = BatchNorm(channels, activation="relu", epsilon=1e-5)
+        self.norm1 = torch_norm(channels, "relu")
         self.conv1 = Conv(channels, BOTTLENECK * growth, 1, rngs=rngs)
-        self.norm2 = BatchNorm(BOTTLENECK * growth, activation="relu", epsilon=1e-5)
+        self.norm2 = torch_norm(BOTTLENECK * growth, "relu")
         self.conv2 = Conv(BOTTLENECK * growth, growth, 3, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -40,7 +42,7 @@ class Transition(nnx.Module):
     """Halves the channels and the sides: (N, H, W, channels) -> (N, H // 2, W // 2, channels // 2)."""
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        self.norm = BatchNorm(channels, activation="relu", epsilon=1e-5)
+        self.norm = torch_norm(channels, "relu")
         self.conv = Conv(channels, channels // 2, 1, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -48,13 +50,12 @@ class Transition(nnx.Module):
         return average_pool(self.conv(self.norm(x)), 2, 2)
 
 
-class DenseNet(nnx.Module):
+class DenseNet(PooledStem):
     """Images (N, H, W, 3) of 32 pixels a side or more -> logits (N, num_classes)."""
 
     def __init__(self, layers: tuple[int, ...], growth: int, num_classes: int, *, rngs: nnx.Rngs):
         channels = 2 * growth
-        self.stem = Conv(3, channels, 7, stride=2, padding="SYMMETRIC", rngs=rngs)
-        self.stem_norm = BatchNorm(channels, activation="relu", epsilon=1e-5)
+        self._add_stem(channels, rngs=rngs)
         self.blocks: nnx.List[nnx.List[DenseLayer]] = nnx.List()
         self.transitions: nnx.List[Transition] = nnx.List()
         for block, count in enumerate(layers):
@@ -63,26 +64,15 @@ class DenseNet(nnx.Module):
                 channels //= 2
             self.blocks.append(nnx.List(DenseLayer(channels + i * growth, growth, rngs=rngs) for i in range(count)))
             channels += count * growth
-        self.last_norm = BatchNorm(channels, activation="relu", epsilon=1e-5)
-        self.classifier = dense(channels, num_classes, rngs=rngs)
+        self.last_norm = torch_norm(channels, "relu")
+        self._add_classifier(channels, num_classes, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
-        x = max_pool(self.stem_norm(self.stem(images)), 3, 2, "SYMMETRIC")
-        for block, layers in enumerate(self.blocks):
-            if block > 0:
-                x = self.transitions[block - 1](x)
-            for layer in layers:
-                x = layer(x)
+        x = run_stages(self.blocks[:1], self._run_stem(images))
+        for transition, layers in zip(self.transitions, self.blocks[1:], strict=True):
+            x = run_stages([layers], transition(x))
         return self.last_norm(x)
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(features.mean((1, 2)))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
 
 
 @dataclass(frozen=True)

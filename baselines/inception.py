@@ -69,6 +69,24 @@ STEM_NAMES = {0: "1a", 1: "2a", 2: "2b", 4: "3b", 5: "4a"}
 """What the authors' code, and all that follow it, call the convolutions of the stem, by position."""
 
 
+def forked_stem(windows: tuple[tuple[int, int], tuple[int, int]], last: Fork) -> Tower:
+    """Inception-v4's stem (Figure 3), in which a 7x7 convolution is two with these `windows`; PolyNet has it too."""
+    to_96 = Convolution(96, 3, padding="VALID")
+    return (
+        halve(32),
+        Convolution(32, 3, padding="VALID"),
+        Convolution(64, 3),
+        Fork(((MAX,), (halve(96),))),
+        Fork(
+            (
+                (Convolution(64), to_96),
+                (Convolution(64), *(Convolution(64, window) for window in windows), to_96),
+            )
+        ),
+        last,
+    )
+
+
 class ConvNorm(nnx.Module):
     """A convolution with batch norm and ReLU: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
 

@@ -27,7 +27,8 @@ from scaling_search.baselines.inception import (
 )
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import Conv, dense
+from scaling_search.networks.blocks import Conv
+from scaling_search.networks.convnet import ConvNet, run_stages
 from scaling_search.networks.initialise import filled
 from scaling_search.rule import Scale, round_channels, round_layers
 
@@ -113,7 +114,7 @@ class Residual(nnx.Module):
         return y if self.final else jax.nn.relu(y)
 
 
-class InceptionResNetV2(nnx.Module):
+class InceptionResNetV2(ConvNet):
     """Images (N, H, W, 3) of at least 75 pixels a side -> logits (N, num_classes)."""
 
     def __init__(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
@@ -132,24 +133,11 @@ class InceptionResNetV2(nnx.Module):
         self.stages = nnx.List([nnx.List(layers) for layers in stages])
         outputs = round_channels(LAST_CHANNELS, scale.width)
         self.last_conv = ConvNorm(channels, outputs, rngs=rngs)
-        self.dropout = nnx.Dropout(DROPOUT, rngs=rngs)
-        self.classifier = dense(outputs, num_classes, rngs=rngs)
+        self._add_classifier(outputs, num_classes, DROPOUT, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
-        x = self.stem(images)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return self.last_conv(self.last_block(x))
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        return self.last_conv(self.last_block(run_stages(self.stages, self.stem(images))))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ code's here. Average pools count their padding as zeros, as the implementations 
 import re
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
@@ -15,7 +14,6 @@ from scaling_search.baselines.inception import (
     MAX,
     STEM,
     STEM_NAMES,
-    ConvNorm,
     Convolution,
     Fork,
     Pool,
@@ -23,11 +21,11 @@ from scaling_search.baselines.inception import (
     chain,
     halve,
 )
+from scaling_search.baselines.parts import AuxiliaryNet
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import dense
-from scaling_search.networks.pooling import average_pool
-from scaling_search.rule import Scale, round_channels, round_layers
+from scaling_search.networks.convnet import run_stages
+from scaling_search.rule import Scale, round_layers
 
 AVERAGE = Pool("average", count_padding=True)
 
@@ -82,31 +80,11 @@ STAGES: tuple[tuple[Tower, Tower], ...] = (
     ((TO8,), (MODULE8, MODULE8)),
 )
 """The reduction to each grid, and the modules on it."""
-AUXILIARY_SIDE = 17
-"""The side that the auxiliary head's windows are made for."""
+AUXILIARY_WINDOW = 5
+"""Of the 17x17 map's means over 5x5 pixels, the auxiliary head's last convolution covers 5x5."""
 
 
-class Auxiliary(nnx.Module):
-    """A second classifier (Figure 8): (N, H, W, in_channels) -> logits (N, num_classes).
-
-    Smaller maps than 17x17 get zeros around them, so that its windows fit.
-    """
-
-    def __init__(self, in_channels: int, width: float, num_classes: int, *, rngs: nnx.Rngs):
-        middle, outputs = round_channels(128, width), round_channels(768, width)
-        self.project = ConvNorm(in_channels, middle, rngs=rngs)
-        self.gather = ConvNorm(middle, outputs, 5, padding="VALID", rngs=rngs)
-        self.classifier = dense(outputs, num_classes, rngs=rngs)
-
-    def __call__(self, x: Array) -> Array:
-        """Classifies a feature map."""
-        missing = [max(0, AUXILIARY_SIDE - side) for side in x.shape[1:3]]
-        x = jnp.pad(x, [(0, 0), *((pixels // 2, pixels - pixels // 2) for pixels in missing), (0, 0)])
-        x = self.gather(self.project(average_pool(x, 5, 3)))
-        return self.classifier(x.mean((1, 2)))
-
-
-class InceptionV3(nnx.Module):
+class InceptionV3(AuxiliaryNet):
     """Images (N, H, W, 3) of at least 75 pixels a side -> logits (N, num_classes), in training perhaps two of them."""
 
     def __init__(self, scale: Scale, num_classes: int, auxiliary: bool, *, rngs: nnx.Rngs):
@@ -119,31 +97,13 @@ class InceptionV3(nnx.Module):
             stages.append(stage)
             outputs.append(channels)
         self.stages = nnx.List(stages)
-        self.classifier = dense(channels, num_classes, rngs=rngs)
-        self.auxiliary = Auxiliary(outputs[1], scale.width, num_classes, rngs=rngs) if auxiliary else None
-        self.use_running_average = False
+        self._add_classifier(channels, num_classes, rngs=rngs)
+        self._add_auxiliary(outputs[1], scale.width, num_classes, window=AUXILIARY_WINDOW, present=auxiliary, rngs=rngs)
 
-    def _map17(self, images: Array) -> Array:
-        x = self.stem(images)
-        for stage in self.stages[:2]:
-            x = stage(x)
-        return x
-
-    def features(self, images: Array) -> Array:
-        """The last feature map, (N, H', W', C)."""
-        return self.stages[2](self._map17(images))
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(features.mean((1, 2)))
-
-    def __call__(self, images: Array) -> Array | tuple[Array, Array]:
-        """Classifies images; in training with an auxiliary head, answers with its logits as well."""
-        x = self._map17(images)
-        logits = self.classify(self.stages[2](x))
-        if self.auxiliary is None or self.use_running_average:
-            return logits
-        return logits, self.auxiliary(x)
+    def maps(self, images: Array) -> tuple[Array, Array]:
+        """The map of 17x17 pixels that there is of 299, and the last one."""
+        middle = run_stages([self.stages[:2]], self.stem(images))
+        return middle, self.stages[2](middle)
 
 
 @dataclass(frozen=True)
@@ -177,6 +137,14 @@ TOWER_NAMES = {
     (2, False): ("1x1", "3x3", "3x3dbl", "_pool"),
 }
 """What PyTorch calls the towers, by stage and whether they reduce."""
+AUXILIARY_NAMES = {
+    "conv1": "conv0.conv",
+    "bn1": "conv0.bn",
+    "conv2": "conv1.conv",
+    "bn2": "conv1.bn",
+    "classifier": "fc",
+}
+"""What PyTorch calls the modules of the auxiliary head."""
 
 
 def _torch_name(path: str) -> str:
@@ -185,8 +153,7 @@ def _torch_name(path: str) -> str:
     if path == "classifier":
         return "fc"
     if parents.startswith("auxiliary"):
-        inner = parents.replace("auxiliary", "AuxLogits").replace("project", "conv0").replace("gather", "conv1")
-        return f"{inner}.{leaf}".replace("classifier", "fc")
+        return f"AuxLogits.{AUXILIARY_NAMES[leaf]}"
     if parents.startswith("stem"):
         name = STEM_NAMES[numbers[0]]
         return f"Conv2d_{name}_{'1x1' if name == '3b' else '3x3'}.{leaf}"

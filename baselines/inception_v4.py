@@ -9,30 +9,13 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
-from scaling_search.baselines.inception import AVERAGE, MAX, Convolution, Fork, Tower, chain, halve
+from scaling_search.baselines.inception import AVERAGE, MAX, Convolution, Fork, chain, forked_stem, halve
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import dense
+from scaling_search.networks.convnet import ConvNet
 from scaling_search.rule import Scale, round_layers
 
-STEM: Tower = (
-    halve(32),
-    Convolution(32, 3, padding="VALID"),
-    Convolution(64, 3),
-    Fork(((MAX,), (halve(96),))),
-    Fork(
-        (
-            (Convolution(64), Convolution(96, 3, padding="VALID")),
-            (
-                Convolution(64),
-                Convolution(64, (1, 7)),
-                Convolution(64, (7, 1)),
-                Convolution(96, 3, padding="VALID"),
-            ),
-        )
-    ),
-    Fork(((halve(192),), (MAX,))),
-)
+STEM = forked_stem(((1, 7), (7, 1)), last=Fork(((halve(192),), (MAX,))))
 """Figure 3, down to 35x35 pixels."""
 MODULE_A = Fork(
     (
@@ -83,27 +66,18 @@ REPEATS = (4, 7, 3)
 DROPOUT = 0.2
 
 
-class InceptionV4(nnx.Module):
+class InceptionV4(ConvNet):
     """Images (N, H, W, 3) of at least 75 pixels a side -> logits (N, num_classes)."""
 
     def __init__(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
         a, b, c = (round_layers(modules, scale.depth) for modules in REPEATS)
         steps = STEM + (MODULE_A,) * a + (REDUCTION_A,) + (MODULE_B,) * b + (REDUCTION_B,) + (MODULE_C,) * c
         self.body, channels = chain(3, steps, scale.width, rngs=rngs)
-        self.dropout = nnx.Dropout(DROPOUT, rngs=rngs)
-        self.classifier = dense(channels, num_classes, rngs=rngs)
+        self._add_classifier(channels, num_classes, DROPOUT, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
         return self.body(images)
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
 
 
 @dataclass(frozen=True)

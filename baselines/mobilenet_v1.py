@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
+from scaling_search.baselines.parts import halving_stages, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks import efficientnet_names
-from scaling_search.networks.blocks import BatchNorm, Conv, dense
+from scaling_search.networks.blocks import Conv
+from scaling_search.networks.convnet import ConvNet, run_stages
 from scaling_search.rule import Scale, round_channels, round_layers
 
 STEM = 32
@@ -28,9 +30,9 @@ class SeparableBlock(nnx.Module):
         self.filter = Conv(
             in_channels, in_channels, 3, stride=stride, groups=in_channels, padding="SYMMETRIC", rngs=rngs
         )
-        self.filter_norm = BatchNorm(in_channels, activation="relu6", epsilon=1e-5)
+        self.filter_norm = torch_norm(in_channels, "relu6")
         self.project = Conv(in_channels, out_channels, 1, rngs=rngs)
-        self.project_norm = BatchNorm(out_channels, activation="relu6", epsilon=1e-5)
+        self.project_norm = torch_norm(out_channels, "relu6")
 
     def __call__(self, x: Array) -> Array:
         """Applies the block."""
@@ -38,38 +40,25 @@ class SeparableBlock(nnx.Module):
         return self.project_norm(self.project(x))
 
 
-class MobileNetV1(nnx.Module):
+class MobileNetV1(ConvNet):
     """Images (N, H, W, 3) of any side -> logits (N, num_classes)."""
 
     def __init__(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
         inputs = round_channels(STEM, scale.width)
         self.stem = Conv(3, inputs, 3, stride=2, padding="SYMMETRIC", rngs=rngs)
-        self.stem_norm = BatchNorm(inputs, activation="relu6", epsilon=1e-5)
-        self.stages: nnx.List[nnx.List[SeparableBlock]] = nnx.List()
-        for stage, (baseline, blocks) in enumerate(STAGES):
-            channels = round_channels(baseline, scale.width)
-            self.stages.append(nnx.List())
-            for block in range(round_layers(blocks, scale.depth)):
-                stride = 2 if stage > 0 and block == 0 else 1
-                self.stages[-1].append(SeparableBlock(inputs, channels, stride, rngs=rngs))
-                inputs = channels
-        self.classifier = dense(inputs, num_classes, rngs=rngs)
+        self.stem_norm = torch_norm(inputs, "relu6")
+        channels = [round_channels(baseline, scale.width) for baseline, _ in STAGES]
+
+        def block(stage: int, inputs: int, stride: int) -> SeparableBlock:
+            return SeparableBlock(inputs, channels[stage], stride, rngs=rngs)
+
+        depths = [round_layers(blocks, scale.depth) for _, blocks in STAGES]
+        self.stages = halving_stages(inputs, channels, depths, block)
+        self._add_classifier(channels[-1], num_classes, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
-        x = self.stem_norm(self.stem(images))
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return x
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(features.mean((1, 2)))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        return run_stages(self.stages, self.stem_norm(self.stem(images)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from flax import nnx
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks import efficientnet_names
-from scaling_search.networks.efficientnet import EfficientNet, EfficientNetPlan, Stage, StagePlan, Style
+from scaling_search.networks.efficientnet import EfficientNet, EfficientNetPlan, Stage, StagePlan
+from scaling_search.networks.staged import Style
 from scaling_search.rule import Scale, round_channels, round_layers
 
 STEM = 32

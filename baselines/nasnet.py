@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from flax import nnx
 from jax import Array
 
-from scaling_search.baselines.cells import Cell, CellNetwork, Genotype
+from scaling_search.baselines.cell_network import STAGES, CellNetwork
+from scaling_search.baselines.cells import Cell, Genotype
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.rule import Scale, round_channels, round_layers
@@ -18,7 +19,6 @@ from scaling_search.rule import Scale, round_channels, round_layers
 STEM = 96
 FILTERS = 168
 """Channels of the first stage's operations: a cell's output has six times as many, and the last stage four times."""
-STAGES = 3
 
 NORMAL = Genotype(
     pairs=(
@@ -64,8 +64,8 @@ class NASNet(CellNetwork):
                 self.cells.append(cell)
         self._add_heads(middle, current, scale.width, num_classes, auxiliary, rngs=rngs)
 
-    def _run(self, images: Array) -> tuple[Array, Array]:
-        previous, current = self._start(images)
+    def _run_cells(self, images: Array) -> tuple[Array, Array]:
+        previous, current = self._run_stem(images)
         for stage in range(STAGES):
             before = middle = current
             if stage > 0:

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 
 from flax import nnx
-from jax import Array
 
-from scaling_search.baselines.cells import Cell, CellNetwork, Genotype
+from scaling_search.baselines.cell_network import STAGES, ChainedCells
+from scaling_search.baselines.cells import Genotype
 from scaling_search.baselines.nasnet import in_cell
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
@@ -19,7 +19,6 @@ from scaling_search.rule import Scale, round_channels, round_layers
 STEM = 96
 FILTERS = 216
 """Channels of the first stage's operations: a cell's output has five times as many, and the last stage four times."""
-STAGES = 3
 
 CELL = Genotype(
     pairs=(
@@ -33,30 +32,16 @@ CELL = Genotype(
 )
 
 
-class PNASNet(CellNetwork):
+class PNASNet(ChainedCells):
     """Images (N, H, W, 3) -> logits (N, num_classes); with an auxiliary head and in training, two of them."""
 
     def __init__(self, layers: int, scale: Scale, num_classes: int, auxiliary: bool, *, rngs: nnx.Rngs):
         filters = round_channels(FILTERS, scale.width)
         super().__init__(CELL, round_channels(STEM, scale.width), filters, rngs=rngs)
-        self.layers = round_layers(layers, scale.depth)
-        self.cells: nnx.List[Cell] = nnx.List()
-        previous, current = (cell.output for cell in self.stem_cells)
-        for stage in range(STAGES):
-            middle = current
-            for layer in range(self.layers):
-                stride = 2 if stage > 0 and layer == 0 else 1
-                self.cells.append(Cell(CELL, previous, current, filters << stage, stride, rngs=rngs))
-                previous, current = current, self.cells[-1].output
-        self._add_heads(middle, current, scale.width, num_classes, auxiliary, rngs=rngs)
-
-    def _run(self, images: Array) -> tuple[Array, Array]:
-        previous, current = self._start(images)
-        for index, cell in enumerate(self.cells):
-            if index % self.layers == 0:
-                middle = current
-            previous, current = current, cell(previous, current)
-        return middle, current
+        further = [(CELL, 1)] * (round_layers(layers, scale.depth) - 1)
+        stages = [[(CELL, 1 if stage == 0 else 2), *further] for stage in range(STAGES)]
+        middle, last = self._add_cells(stages, filters, rngs=rngs)
+        self._add_heads(middle, last, scale.width, num_classes, auxiliary, rngs=rngs)
 
 
 @dataclass(frozen=True)

@@ -14,32 +14,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from scaling_search.baselines.inception import MAX, Branches, Convolution, Fork, Tower, chain, halve
+from scaling_search.baselines.inception import MAX, Branches, Convolution, Fork, Tower, chain, forked_stem, halve
+from scaling_search.baselines.parts import torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv, dense, drop_connect
+from scaling_search.networks.blocks import Conv, drop_connect
+from scaling_search.networks.convnet import ConvNet, run_stages
 from scaling_search.rule import Scale, round_channels, round_layers
 
 Path = tuple[Convolution, ...]
 
-STEM: Tower = (
-    halve(32),
-    Convolution(32, 3, padding="VALID"),
-    Convolution(64, 3),
-    Fork(((MAX,), (halve(96),))),
-    Fork(
-        (
-            (Convolution(64), Convolution(96, 3, padding="VALID")),
-            (
-                Convolution(64),
-                Convolution(64, (7, 1)),
-                Convolution(64, (1, 7)),
-                Convolution(96, 3, padding="VALID"),
-            ),
-        )
-    ),
-    Fork(((MAX,), (halve(192),))),
-)
+STEM = forked_stem(((7, 1), (1, 7)), last=Fork(((MAX,), (halve(192),))))
 """Inception-v4's, with towers and windows in the order of the released model."""
 REDUCTION_A: tuple[Tower, ...] = (
     (Convolution(256), Convolution(256, 3), halve(384)),
@@ -90,7 +75,7 @@ class SharedConv(nnx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, step: Convolution, orders: int, *, rngs: nnx.Rngs):
         self.conv = Conv(in_channels, out_channels, step.window, rngs=rngs)
-        self.norms = nnx.List([BatchNorm(out_channels, activation="relu", epsilon=EPSILON) for _ in range(orders)])
+        self.norms = nnx.List([torch_norm(out_channels, "relu") for _ in range(orders)])
 
     def __call__(self, x: Array, order: int) -> Array:
         """(N, H, W, in_channels) -> (N, H, W, out_channels)."""
@@ -114,7 +99,7 @@ class InceptionBlocks(nnx.Module):
             self.paths.append(nnx.List(shared))
             joined += widths[-1]
         self.expands = nnx.List([Conv(joined, channels, 1, rngs=rngs) for _ in range(orders)])
-        self.expand_norms = nnx.List([BatchNorm(channels, epsilon=EPSILON) for _ in range(orders)])
+        self.expand_norms = nnx.List([torch_norm(channels) for _ in range(orders)])
 
     def __call__(self, x: Array, order: int) -> Array:
         """Applies the block of this order."""
@@ -153,7 +138,7 @@ class Unit(nnx.Module):
         return jax.nn.relu(total)
 
 
-class PolyNet(nnx.Module):
+class PolyNet(ConvNet):
     """Images (N, H, W, 3) of at least 75 pixels a side -> logits (N, num_classes)."""
 
     def __init__(self, scale: Scale, num_classes: int, dropout: float, *, rngs: nnx.Rngs):
@@ -172,26 +157,14 @@ class PolyNet(nnx.Module):
             if reduction is not None:
                 self.reductions.append(Branches(channels, reduction, scale.width, epsilon=EPSILON, rngs=rngs))
                 channels = self.reductions[-1].out_channels
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
-        self.classifier = dense(channels, num_classes, rngs=rngs)
+        self._add_classifier(channels, num_classes, dropout, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
         x = self.stem(images)
-        for index, stage in enumerate(self.stages):
-            for unit in stage:
-                x = unit(x)
-            if index < len(self.reductions):
-                x = self.reductions[index](x)
-        return x
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        for units, reduction in zip(self.stages, self.reductions, strict=False):
+            x = reduction(run_stages([units], x))
+        return run_stages(self.stages[-1:], x)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import jax
 from flax import nnx
 from jax import Array
 
+from scaling_search.baselines.parts import PooledStem, Shortcut, halving_stages, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv, dense
-from scaling_search.networks.pooling import max_pool
+from scaling_search.networks.blocks import Conv
+from scaling_search.networks.convnet import run_stages
 from scaling_search.rule import Scale, round_channels, round_layers
 
 STEM = 64
@@ -24,36 +25,46 @@ EXPANSION = 4
 """Output channels of a block for each channel of its 3x3 convolution."""
 
 
-class Bottleneck(nnx.Module):
+class Bottleneck(Shortcut):
     """1x1, 3x3 and 1x1 convolutions around a shortcut: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
-    The 3x3 convolution has `groups` groups, which divide `channels`.
+    The first has `reduced` channels, or as many as the 3x3 convolution: `channels`, in `groups` groups. A shortcut
+    that halves the image is a convolution of `window` pixels.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, out_channels: int, stride: int, *, groups: int = 1, rngs: nnx.Rngs
+        self,
+        in_channels: int,
+        channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        reduced: int | None = None,
+        groups: int = 1,
+        window: int = 1,
+        rngs: nnx.Rngs,
     ):
-        self.conv1 = Conv(in_channels, channels, 1, rngs=rngs)
-        self.norm1 = BatchNorm(channels, activation="relu", epsilon=1e-5)
-        self.conv2 = Conv(channels, channels, 3, stride=stride, groups=groups, padding="SYMMETRIC", rngs=rngs)
-        self.norm2 = BatchNorm(channels, activation="relu", epsilon=1e-5)
+        reduced = reduced or channels
+        self.conv1 = Conv(in_channels, reduced, 1, rngs=rngs)
+        self.norm1 = torch_norm(reduced, "relu")
+        self.conv2 = Conv(reduced, channels, 3, stride=stride, groups=groups, padding="SYMMETRIC", rngs=rngs)
+        self.norm2 = torch_norm(channels, "relu")
         self.conv3 = Conv(channels, out_channels, 1, rngs=rngs)
-        self.norm3 = BatchNorm(out_channels, epsilon=1e-5)
-        projects = stride > 1 or in_channels != out_channels
-        self.shortcut = Conv(in_channels, out_channels, 1, stride=stride, rngs=rngs) if projects else None
-        self.shortcut_norm = BatchNorm(out_channels, epsilon=1e-5) if projects else None
+        self.norm3 = torch_norm(out_channels)
+        self._add_shortcut(in_channels, out_channels, stride, window if stride > 1 else 1, rngs=rngs)
+
+    def branch(self, x: Array) -> Array:
+        """What is added to the shortcut."""
+        y = self.norm1(self.conv1(x))
+        y = self.norm2(self.conv2(y))
+        return self.norm3(self.conv3(y))
 
     def __call__(self, x: Array) -> Array:
         """Applies the block."""
-        y = self.norm1(self.conv1(x))
-        y = self.norm2(self.conv2(y))
-        y = self.norm3(self.conv3(y))
-        if self.shortcut is not None and self.shortcut_norm is not None:
-            x = self.shortcut_norm(self.shortcut(x))
-        return jax.nn.relu(x + y)
+        return jax.nn.relu(self._run_shortcut(x) + self.branch(x))
 
 
-class ResNet(nnx.Module):
+class ResNet(PooledStem):
     """Images (N, H, W, 3) of any side -> logits (N, num_classes).
 
     The 3x3 convolutions have `groups` groups, of `group_width` channels each in the first stage and twice as many in
@@ -71,35 +82,21 @@ class ResNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         inputs = round_channels(STEM, scale.width)
-        self.stem = Conv(3, inputs, 7, stride=2, padding="SYMMETRIC", rngs=rngs)
-        self.stem_norm = BatchNorm(inputs, activation="relu", epsilon=1e-5)
-        self.stages: nnx.List[nnx.List[Bottleneck]] = nnx.List()
-        for stage, (blocks, baseline) in enumerate(zip(layers, STAGE_CHANNELS, strict=True)):
-            grouped = groups * group_width * baseline // STAGE_CHANNELS[0]
-            channels = round_channels(grouped, scale.width, math.lcm(8, groups))
-            outputs = EXPANSION * round_channels(baseline, scale.width)
-            self.stages.append(nnx.List())
-            for block in range(round_layers(blocks, scale.depth)):
-                stride = 2 if stage > 0 and block == 0 else 1
-                self.stages[-1].append(Bottleneck(inputs, channels, outputs, stride, groups=groups, rngs=rngs))
-                inputs = outputs
-        self.classifier = dense(inputs, num_classes, rngs=rngs)
+        self._add_stem(inputs, rngs=rngs)
+        grouped = [groups * group_width * baseline // STAGE_CHANNELS[0] for baseline in STAGE_CHANNELS]
+        channels = [round_channels(baseline, scale.width, math.lcm(8, groups)) for baseline in grouped]
+        outputs = [EXPANSION * round_channels(baseline, scale.width) for baseline in STAGE_CHANNELS]
+
+        def block(stage: int, inputs: int, stride: int) -> Bottleneck:
+            return Bottleneck(inputs, channels[stage], outputs[stage], stride, groups=groups, rngs=rngs)
+
+        depths = [round_layers(blocks, scale.depth) for blocks in layers]
+        self.stages = halving_stages(inputs, outputs, depths, block)
+        self._add_classifier(outputs[-1], num_classes, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
-        x = max_pool(self.stem_norm(self.stem(images)), 3, 2, "SYMMETRIC")
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return x
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(features.mean((1, 2)))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        return run_stages(self.stages, self._run_stem(images))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ dropout precedes the classifier.
 import re
 from dataclasses import dataclass
 
-import jax
 from flax import nnx
 from jax import Array
 
+from scaling_search.baselines.parts import halving_stages, torch_norm
 from scaling_search.baselines.published import Published
+from scaling_search.baselines.resnet import Bottleneck
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, dense
+from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite
+from scaling_search.networks.convnet import ConvNet, run_stages
 from scaling_search.networks.pooling import max_pool
 from scaling_search.rule import Scale, round_channels, round_layers
 
@@ -26,41 +28,26 @@ REDUCTION = 16
 DROPOUT = 0.2
 
 
-class SEBottleneck(nnx.Module):
-    """1x1, grouped 3x3 and 1x1 convolutions and a gate around a shortcut.
+class SEBottleneck(Bottleneck):
+    """ResNeXt's block with a gate behind its branch: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
-    (N, H, W, in_channels) -> (N, H', W', out_channels). `reduced` are the channels of the first convolution,
-    `channels` those of the second.
+    `reduced` are the channels of the first convolution, `channels` those of the grouped one.
     """
 
     def __init__(
         self, in_channels: int, reduced: int, channels: int, out_channels: int, stride: int, *, rngs: nnx.Rngs
     ):
-        self.conv1 = Conv(in_channels, reduced, 1, rngs=rngs)
-        self.norm1 = BatchNorm(reduced, activation="relu", epsilon=1e-5)
-        self.conv2 = Conv(reduced, channels, 3, stride=stride, groups=GROUPS, padding="SYMMETRIC", rngs=rngs)
-        self.norm2 = BatchNorm(channels, activation="relu", epsilon=1e-5)
-        self.conv3 = Conv(channels, out_channels, 1, rngs=rngs)
-        self.norm3 = BatchNorm(out_channels, epsilon=1e-5)
-        self.squeeze_excite = SqueezeExcite(out_channels, out_channels // REDUCTION, activation="relu", rngs=rngs)
-        projects = stride > 1 or in_channels != out_channels
-        window = 3 if stride > 1 else 1
-        self.shortcut = (
-            Conv(in_channels, out_channels, window, stride=stride, padding="SYMMETRIC", rngs=rngs) if projects else None
+        super().__init__(
+            in_channels, channels, out_channels, stride, reduced=reduced, groups=GROUPS, window=3, rngs=rngs
         )
-        self.shortcut_norm = BatchNorm(out_channels, epsilon=1e-5) if projects else None
+        self.squeeze_excite = SqueezeExcite(out_channels, out_channels // REDUCTION, activation="relu", rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
-        """Applies the block."""
-        y = self.norm1(self.conv1(x))
-        y = self.norm2(self.conv2(y))
-        y = self.squeeze_excite(self.norm3(self.conv3(y)))
-        if self.shortcut is not None and self.shortcut_norm is not None:
-            x = self.shortcut_norm(self.shortcut(x))
-        return jax.nn.relu(x + y)
+    def branch(self, x: Array) -> Array:
+        """What is added to the shortcut."""
+        return self.squeeze_excite(super().branch(x))
 
 
-class SENet(nnx.Module):
+class SENet(ConvNet):
     """Images (N, H, W, 3) of any side -> logits (N, num_classes)."""
 
     def __init__(self, layers: tuple[int, ...], scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
@@ -71,39 +58,25 @@ class SENet(nnx.Module):
             channels = round_channels(baseline, scale.width)
             stride = 2 if layer == 0 else 1
             self.stem.append(Conv(inputs, channels, 3, stride=stride, padding="SYMMETRIC", rngs=rngs))
-            self.stem_norms.append(BatchNorm(channels, activation="relu", epsilon=1e-5))
+            self.stem_norms.append(torch_norm(channels, "relu"))
             inputs = channels
-        self.stages: nnx.List[nnx.List[SEBottleneck]] = nnx.List()
-        for stage, (blocks, baseline) in enumerate(zip(layers, STAGE_CHANNELS, strict=True)):
-            reduced = round_channels(baseline // 2, scale.width, GROUPS)
-            channels = round_channels(baseline, scale.width, GROUPS)
-            outputs = round_channels(baseline, scale.width, 2 * REDUCTION)
-            self.stages.append(nnx.List())
-            for block in range(round_layers(blocks, scale.depth)):
-                stride = 2 if stage > 0 and block == 0 else 1
-                self.stages[-1].append(SEBottleneck(inputs, reduced, channels, outputs, stride, rngs=rngs))
-                inputs = outputs
-        self.dropout = nnx.Dropout(DROPOUT, rngs=rngs)
-        self.classifier = dense(inputs, num_classes, rngs=rngs)
+        reduced = [round_channels(baseline // 2, scale.width, GROUPS) for baseline in STAGE_CHANNELS]
+        grouped = [round_channels(baseline, scale.width, GROUPS) for baseline in STAGE_CHANNELS]
+        outputs = [round_channels(baseline, scale.width, 2 * REDUCTION) for baseline in STAGE_CHANNELS]
+
+        def block(stage: int, inputs: int, stride: int) -> SEBottleneck:
+            return SEBottleneck(inputs, reduced[stage], grouped[stage], outputs[stage], stride, rngs=rngs)
+
+        depths = [round_layers(blocks, scale.depth) for blocks in layers]
+        self.stages = halving_stages(inputs, outputs, depths, block)
+        self._add_classifier(outputs[-1], num_classes, DROPOUT, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
         x = images
         for conv, norm in zip(self.stem, self.stem_norms, strict=True):
             x = norm(conv(x))
-        x = max_pool(x, 3, 2, ceil=True)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return x
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        return run_stages(self.stages, max_pool(x, 3, 2, ceil=True))
 
 
 @dataclass(frozen=True)

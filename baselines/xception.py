@@ -7,9 +7,11 @@ import jax
 from flax import nnx
 from jax import Array
 
+from scaling_search.baselines.parts import Shortcut, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv, dense
+from scaling_search.networks.blocks import Conv
+from scaling_search.networks.convnet import ConvNet
 from scaling_search.networks.pooling import max_pool
 from scaling_search.rule import Scale, round_channels, round_layers
 
@@ -30,14 +32,14 @@ class SeparableConv(nnx.Module):
     def __init__(self, in_channels: int, out_channels: int, *, relu: bool, rngs: nnx.Rngs):
         self.filter = Conv(in_channels, in_channels, 3, groups=in_channels, padding="SYMMETRIC", rngs=rngs)
         self.project = Conv(in_channels, out_channels, 1, rngs=rngs)
-        self.norm = BatchNorm(out_channels, activation="relu" if relu else "none", epsilon=1e-5)
+        self.norm = torch_norm(out_channels, "relu" if relu else "none")
 
     def __call__(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, H, W, out_channels)."""
         return self.norm(self.project(self.filter(x)))
 
 
-class XceptionBlock(nnx.Module):
+class XceptionBlock(Shortcut):
     """Separable convolutions around a shortcut, a ReLU before each: (N, H, W, C) -> (N, H', W', channels[-1]).
 
     `channels` are those of the input and of each convolution's output. A stride of 2 is a max pool at the end.
@@ -52,9 +54,7 @@ class XceptionBlock(nnx.Module):
                 for layer in range(convolutions)
             ]
         )
-        projects = stride > 1 or inputs != outputs
-        self.shortcut = Conv(inputs, outputs, 1, stride=stride, rngs=rngs) if projects else None
-        self.shortcut_norm = BatchNorm(outputs, epsilon=1e-5) if projects else None
+        self._add_shortcut(inputs, outputs, stride, rngs=rngs)
         self.stride = stride
         self.first_relu = first_relu
 
@@ -65,12 +65,10 @@ class XceptionBlock(nnx.Module):
             y = layer(y)
         if self.stride > 1:
             y = max_pool(y, 3, self.stride, "SYMMETRIC")
-        if self.shortcut is not None and self.shortcut_norm is not None:
-            x = self.shortcut_norm(self.shortcut(x))
-        return x + y
+        return self._run_shortcut(x) + y
 
 
-class Xception(nnx.Module):
+class Xception(ConvNet):
     """Images (N, H, W, 3) of at least 7 pixels a side -> logits (N, num_classes)."""
 
     def __init__(self, scale: Scale, num_classes: int, dropout: float, *, rngs: nnx.Rngs):
@@ -79,9 +77,9 @@ class Xception(nnx.Module):
 
         first, inputs = map(scaled, STEM)
         self.stem1 = Conv(3, first, 3, stride=2, padding="VALID", rngs=rngs)
-        self.stem1_norm = BatchNorm(first, activation="relu", epsilon=1e-5)
+        self.stem1_norm = torch_norm(first, "relu")
         self.stem2 = Conv(first, inputs, 3, padding="VALID", rngs=rngs)
-        self.stem2_norm = BatchNorm(inputs, activation="relu", epsilon=1e-5)
+        self.stem2_norm = torch_norm(inputs, "relu")
 
         # The stem ends with a ReLU already.
         convolutions = round_layers(2, scale.depth)
@@ -99,8 +97,7 @@ class Xception(nnx.Module):
         wider, widest = map(scaled, TOP)
         self.top1 = SeparableConv(channels, wider, relu=True, rngs=rngs)
         self.top2 = SeparableConv(wider, widest, relu=True, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
-        self.classifier = dense(widest, num_classes, rngs=rngs)
+        self._add_classifier(widest, num_classes, dropout, rngs=rngs)
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', C)."""
@@ -109,14 +106,6 @@ class Xception(nnx.Module):
         for block in self.blocks:
             x = block(x)
         return self.top2(self.top1(x))
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        return self.classifier(self.dropout(features.mean((1, 2))))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
 
 
 @dataclass(frozen=True)

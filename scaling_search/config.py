@@ -17,6 +17,7 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 
 Augmentation = Literal["none", "shift", "shift_flip"]
 Precision = Literal["float32", "bfloat16"]
+OnBadData = Literal["refuse", "skip"]
 Metric = Literal["flops", "params", "memory", "latency"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -28,20 +29,23 @@ Trained = Literal["all", "head"]
 class Split:
     """How images are divided. The grid is judged on the validation part; the test part is touched once."""
 
-    validation: float = 0.55
-    """Share of the images that validates."""
-    test: float = 0.2
-    """Share of the images kept for one look at the winner. Data with a test split of its own keeps that instead."""
+    validation: float | None = None
+    """Share of the images that validates. By default the validation part that the data comes with, or else 0.1 of
+    them (digits: 0.55)."""
+    test: float | None = None
+    """Share of the images kept for one look at the winner; data with a test part of its own keeps that instead. By
+    default 0.1 (digits: 0.2)."""
     seed: int = 0
     """Seed of the stratified split."""
     train: float | None = None
     """Share of the images that trains, the rest being left out; by default all that validation and test leave."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
+        shares = {part: share for part in ("validation", "test") if (share := getattr(self, part)) is not None}
+        if not (all(0 < share < 1 for share in shares.values()) and sum(shares.values()) < 1):
             raise UserError(
-                f"split of {self.validation:g} validation and {self.test:g} test given",
-                "both lie between 0 and 1 and leave something to train on",
+                f"split of {' and '.join(f'{share:g} {part}' for part, share in shares.items())} given",
+                "shares lie between 0 and 1 and leave something to train on",
                 "try --split.validation 0.2 --split.test 0.2",
             )
         if self.train is not None and not 0 < self.train < 1:
@@ -146,7 +150,7 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
 
 @dataclass(frozen=True)
 class Experiment:
-    """What every kind of run shares: its images, how networks are trained, from how many seeds, and where it is kept."""
+    """What every kind of run shares: images, how networks are trained and from how many seeds, where it is kept."""
 
     kind: ClassVar[Kind]
     """What the manifest calls such a run."""
@@ -155,7 +159,10 @@ class Experiment:
     name: str | None = None
     """Name of the run, whose records are kept in RUNS/NAME; named after its images by default."""
     data: str = "digits"
-    """Images: digits, idx:DIR (IDX files such as Fashion-MNIST's) or folder:DIR (one folder of images per class)."""
+    """Images: digits, glyphs (made ones), idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR (one folder of images
+    per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
+    on_bad_data: OnBadData = "refuse"
+    """What becomes of data with files that cannot be read as images: refuse them all, or skip those files."""
     split: Split = field(default_factory=Split)
     """How the images are split."""
     seeds: int = 3
@@ -177,10 +184,7 @@ class Experiment:
                 f"run name {self.name!r} given", "use letters, digits, '.', '_' and '-': the name becomes a folder"
             )
         if self.seeds < self.least_seeds:
-            why = ", to say how sure a mean is" if self.least_seeds > 1 else ""
-            raise UserError(
-                f"seeds {self.seeds} given", f"it must be at least {self.least_seeds}{why}", "try --seeds 3"
-            )
+            raise UserError(f"--seeds must be at least {self.least_seeds}", f"{self.seeds} given", "try --seeds 3")
         if self.seed < 0:
             raise UserError(f"seed {self.seed} given", "it must be 0 or more", "try --seed 0")
 
@@ -197,7 +201,7 @@ class Experiment:
         return tuple(range(self.seed, self.seed + self.seeds))
 
     # Where records are kept changes no number, and images are known by their digest wherever they lie.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot change a number."""

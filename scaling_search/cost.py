@@ -6,12 +6,13 @@ Activations are the elements of convolution and dense outputs ("Designing Networ
 2020). Nothing is allocated or compiled.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, first_line
 from scaling_search.family import Cost, Family, PlannedFamily, fingerprint
 from scaling_search.rule import Scale
 
@@ -56,9 +57,9 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
     if isinstance(family, PlannedFamily):
         plan = family.plan(scale, num_classes)
         return plan.cost(resolution), fingerprint(type(family).__qualname__, plan)
-    from scaling_search.networks.initialise import abstract_network
+    from scaling_search.networks.initialise import traced_network
 
-    network = abstract_network(family, scale, num_classes)
+    network, initialisation = traced_network(family, scale, num_classes)
     evaluation = _forward(network, resolution, training=False)
     logits = evaluation.out_avals[0].shape
     if logits != (1, num_classes):
@@ -66,10 +67,10 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
             f"family {family.name!r} answers one image of {num_classes} classes with logits of shape {logits}",
             f"build(scale, num_classes) makes a head of num_classes: {(1, num_classes)}",
         )
-    # The program in training is the network: it shows dropout, which costs nothing, as well.
-    program = str(_forward(network, resolution, training=True))
-    # A printed program names Python functions by their addresses, which say nothing of the network.
-    return _count(network, evaluation), fingerprint(family.name, re.sub(r"0x[0-9a-f]+", "", program))
+    # The program in training is the network: it shows dropout, which costs nothing, as well. What its initial values
+    # are made by is no part of that program.
+    programs = (_forward(network, resolution, training=True), initialisation)
+    return _count(network, evaluation), fingerprint(family.name, *map(_described, programs))
 
 
 def memory(cost: Cost, resolution: int, batch_size: int) -> int:
@@ -100,11 +101,34 @@ def _forward(network: Any, resolution: int, *, training: bool) -> Any:
     try:
         return jax.make_jaxpr(forward)(state, image)
     except (TypeError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
         raise UserError(
-            f"the network does not take an image of {resolution} x {resolution} x 3: {first_line}",
+            f"the network does not take an image of {resolution} x {resolution} x 3: {first_line(error)}",
             hint="a network takes any input side, NHWC",
         ) from error
+
+
+def _described(program: Any) -> str:
+    """A traced program as text, with a digest of the arrays that are constants in it."""
+    digest = hashlib.sha256()
+    for array in _constants(program):
+        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    # A printed program names Python functions by their addresses, which say nothing of the network.
+    return re.sub(r"0x[0-9a-f]+", "", str(program)) + digest.hexdigest()
+
+
+def _constants(program: Any) -> Iterator[Any]:
+    """The arrays that a program and those it calls close over; numbers are in its text."""
+    import numpy as np
+    from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+    jaxpr = getattr(program, "jaxpr", program)
+    yield from map(np.asarray, getattr(program, "consts", ()))
+    for equation in jaxpr.eqns:
+        yield from (np.asarray(one.val) for one in equation.invars if isinstance(one, Literal))
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple) else (value,):
+                if isinstance(inner, ClosedJaxpr | Jaxpr):
+                    yield from _constants(inner)
 
 
 def _equations(jaxpr: Any, repeats: int) -> Iterator[tuple[Any, int]]:

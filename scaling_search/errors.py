@@ -1,4 +1,10 @@
-"""The one exception that is the user's to mend, not ours."""
+"""The one exception that is the user's to mend, not ours, and messages for people to read."""
+
+import re
+
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+"""Control characters other than white space."""
 
 
 class UserError(Exception):
@@ -8,8 +14,19 @@ class UserError(Exception):
     """
 
     def __init__(self, given: str, allowed: str = "", hint: str = ""):
-        sentences = (part.rstrip(".") for part in (given, allowed, hint) if part)
+        sentences = (printable(part).rstrip(".") for part in (given, allowed, hint) if part)
         super().__init__("; ".join(" ".join(part.split()) for part in sentences))
+
+
+def printable(text: str) -> str:
+    """`text` without control codes and colours, and with lone surrogates escaped, so that any terminal can show it."""
+    return _CONTROL.sub("", _ANSI.sub("", text)).encode("utf-8", "backslashreplace").decode()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without control codes; the error's type where there is no message."""
+    lines = printable(str(error)).strip().splitlines()
+    return lines[0].rstrip() if lines else type(error).__name__
 
 
 def in_one_line(error: Exception) -> str:

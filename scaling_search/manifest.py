@@ -1,12 +1,13 @@
 """Configs as a manifest keeps them, and as a command line that asks for the same."""
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from scaling_search.config import (
     CONFIGS,
     QUICK,
     Experiment,
+    Kind,
     NasConfig,
     Recipe,
     RunConfig,
@@ -30,8 +31,9 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     if kind is RunConfig:
         tree = {_RENAMED.get(name, name): value for name, value in tree.items()}
     try:
-        built = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in built.items()})
+        built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
+        fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
+        return kind(**fields)
     except TypeError as error:
         raise UserError(
             f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"
@@ -43,23 +45,36 @@ def stored_config(manifest: dict[str, Any], documents: dict[str, Any]) -> Experi
 
     Version 0.1 kept every kind of run as a RunConfig, which must be told by its documents.
     """
+    kind = kind_of(manifest, documents)
     if "kind" in manifest:
-        kind = manifest["kind"]
-        if kind not in CONFIGS:
-            raise UserError(f"the run is of kind {kind!r}", f"this version knows {', '.join(CONFIGS)}")
         return config_from_dict(CONFIGS[kind], manifest["config"])
     config = config_from_dict(RunConfig, manifest["config"])
+    match kind:
+        case "nas":
+            return config_from_dict(NasConfig, documents["nas"]["config"])
+        case "sweep" | "train":
+            return _config_of_old_sweep(config, documents["sweep"])
+        case "method":
+            return dataclasses.replace(config, **_steps_of_old_run(documents))
+
+
+def kind_of(manifest: dict[str, Any], documents: dict[str, Any]) -> Kind:
+    """What kind of run a manifest is of; in version 0.1, which does not say so, by the run's other documents."""
+    if "kind" in manifest:
+        if manifest["kind"] not in CONFIGS:
+            raise UserError(f"the run is of kind {manifest['kind']!r}", f"this version knows {', '.join(CONFIGS)}")
+        return cast(Kind, manifest["kind"])
     if "nas" in documents:
-        return config_from_dict(NasConfig, documents["nas"]["config"])
+        return "nas"
     if "sweep" in documents:
-        return _config_of_old_sweep(config, documents["sweep"])
-    return dataclasses.replace(config, **_steps_of_old_run(documents))
+        return "train" if all(row["scaling"] == "network" for row in documents["sweep"]["rows"]) else "sweep"
+    return "method"
 
 
 def _config_of_old_sweep(config: RunConfig, document: dict[str, Any]) -> Experiment:
     of_family = {"family": config.family, "family_options": config.family_options}
     rows = [(row["scaling"], row["network"]["scale"]) for row in document["rows"]]
-    if [scaling for scaling, _ in rows] == ["network"]:
+    if all(scaling == "network" for scaling, _ in rows):
         init = document.get("init") or {}
         weights = {"init": init.get("weights"), "trained": init.get("trained", "all")}
         return shared_part(config, TrainConfig, **of_family, **rows[0][1], **weights)
@@ -89,7 +104,8 @@ def command_of(config: Experiment) -> list[str]:
     """The words of a command line that asks for the same config: only what differs from the defaults."""
     if not isinstance(config, RunConfig):
         return [config.kind, *flags_of(to_dict(config), to_dict(type(config)()))]
-    name = {(1,): "step1", (2,): "step2"}.get(config.steps, "run")
+    alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
+    name = alone.get(config.steps, "run")
     given = to_dict(dataclasses.replace(config, steps=RunConfig.steps))
     flags = [flags_of(given, to_dict(default)) for default in (RunConfig(), QUICK)]
     return [name, *min(flags[0], ["--quick", *flags[1]], key=len)]

@@ -149,13 +149,6 @@ class Grid:
             )
         return rules
 
-    def on_edge(self, rule: CompoundRule) -> tuple[str, ...]:
-        """Which coefficients of `rule` are the largest the grid offers, so that more might have been better."""
-        bounds = {"alpha": self.alpha_max, "beta": self.beta_max, "gamma": self.gamma_max}
-        return tuple(
-            name for name, bound in bounds.items() if bound > 1 and getattr(rule, name) > bound - self.step + 1e-9
-        )
-
 
 def round_channels(channels: int, width: float, divisor: int = 8) -> int:
     """`channels` times `width`, to the nearest multiple of `divisor`, never below 90 % of the exact value."""

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import Experiment, Workers, to_dict
+from scaling_search.config import Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.manifest import check_same, command_of, stored_config, with_steps_of
+from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
@@ -56,11 +56,17 @@ class RunDirectory:
 
     def config(self) -> Experiment:
         """The config that the run was started with, by runs of earlier versions too."""
-        documents = {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
         try:
-            return stored_config(self.manifest(), documents)
+            return stored_config(self.manifest(), self._documents())
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
+
+    def kind(self) -> Kind:
+        """What kind of run it is."""
+        return kind_of(self.manifest(), self._documents())
+
+    def _documents(self) -> dict[str, dict[str, Any]]:
+        return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
 
     @property
     def images(self) -> str:
@@ -175,7 +181,7 @@ def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
     if changes := check_same(stored, config, digests):
         raise UserError(
             f"{run.path} exists with another config: {'; '.join(changes)}",
-            hint=f"give another --name, or continue the old run with scaling-search resume {shlex.quote(str(run.path))}",
+            hint=f"give another --name, or continue the old one: scaling-search resume {shlex.quote(str(run.path))}",
         )
     merged = with_steps_of(dataclasses.replace(config, name=stored.name, runs=stored.runs), stored)
     updated = {**manifest, "kind": merged.kind, "config": to_dict(merged)}

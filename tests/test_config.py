@@ -2,14 +2,15 @@ import dataclasses
 
 import pytest
 
-from scaling_search.config import QUICK, Recipe, RunConfig, Split, Workers, run_config_from_dict, to_dict
+from scaling_search.config import QUICK, Recipe, RunConfig, Split, Workers, to_dict
 from scaling_search.errors import UserError
+from scaling_search.manifest import config_from_dict
 from scaling_search.rule import Grid
 
 
 @pytest.mark.parametrize("config", [RunConfig(), QUICK, RunConfig(reuse=("runs/a",), family_options=("depth=0.5",))])
 def test_a_config_survives_the_manifest(config):
-    assert run_config_from_dict(to_dict(config)) == config
+    assert config_from_dict(RunConfig, to_dict(config)) == config
 
 
 def test_the_recipe_is_the_papers():
@@ -44,7 +45,7 @@ def test_a_run_is_named_after_its_images(source, name):
         (lambda: RunConfig(phi=0), "phi"),
         (lambda: RunConfig(phi=float("nan")), "phi"),
         (lambda: RunConfig(seed=-1), "seed"),
-        (lambda: RunConfig(target_flops=0), "target_flops"),
+        (lambda: RunConfig(max_flops=0), "number 0"),
         (lambda: Split(validation=0.6, test=0.4), "leave something to train on"),
         (lambda: Recipe(epochs=0), "epochs"),
         (lambda: Recipe(batch_size=0), "batch_size"),
@@ -65,4 +66,4 @@ def test_bad_settings_are_refused_in_one_line(build, complaint):
 
 def test_a_manifest_of_another_version_is_refused():
     with pytest.raises(UserError, match="does not fit this version"):
-        run_config_from_dict({**to_dict(RunConfig()), "unheard_of": 1})
+        config_from_dict(RunConfig, {**to_dict(RunConfig()), "unheard_of": 1})

@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -139,3 +141,44 @@ def test_the_estimate_of_memory_is_near_xlas_own_analysis(family, resolution, ba
     command = [sys.executable, "-c", XLAS_ANALYSIS, family, str(resolution), str(batch_size)]
     ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert float(ran.stdout) == pytest.approx(1, abs=0.25)
+
+
+def _with_initial_kernels(plain_family, initialise):
+    """The plain family, whose classifier starts from `initialise`: its computation is the same."""
+
+    class Family:
+        name, resolution = plain_family.name, plain_family.resolution
+
+        def build(self, scale, num_classes, *, rngs):
+            network = plain_family.build(scale, num_classes, rngs=rngs)
+            kernel = network.classifier.kernel
+            kernel.set_value(initialise(rngs.params(), kernel.shape))
+            return network
+
+    return Family()
+
+
+@pytest.mark.parametrize(
+    "initialise",
+    [
+        lambda key, shape: jnp.zeros(shape),
+        lambda key, shape: jax.random.normal(key, shape),
+        lambda key, shape: 2 * jax.random.normal(key, shape),
+        lambda key, shape: jnp.asarray(np.full(shape, 0.5, np.float32)),
+        lambda key, shape: jnp.asarray(np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)),
+    ],
+)
+def test_networks_that_differ_in_their_initial_values_have_different_fingerprints(plain_family, initialise):
+    other = _with_initial_kernels(plain_family, initialise)
+    one, again, plain = (cost_of_scale(family, Scale(), 10, 16) for family in (other, other, plain_family))
+    assert one == again
+    assert one[0] == plain[0] and one[1] != plain[1]
+
+
+def test_an_error_without_a_message_is_named_by_its_type():
+    class Silent(nnx.Module):
+        def __call__(self, x):
+            raise ValueError
+
+    with pytest.raises(UserError, match="16 x 16 x 3: ValueError"):
+        cost(Silent(), 16)

@@ -90,11 +90,6 @@ def test_a_grid_without_a_point_says_so():
         Grid(step=0.3, alpha_max=1.1, beta_max=1.1, gamma_max=1.1).rules()
 
 
-def test_a_winner_at_the_edge_of_the_grid_is_known_as_such():
-    assert Grid().on_edge(CompoundRule(1.4, 1.1, 1.2)) == ("alpha", "gamma")
-    assert Grid().on_edge(PAPER_RULE) == ()
-
-
 @pytest.mark.parametrize("bad", [0.99, 0.0, -1.0, math.nan, math.inf])
 def test_coefficients_below_1_are_refused(bad):
     with pytest.raises(UserError, match="at least 1"):

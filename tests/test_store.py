@@ -91,7 +91,7 @@ def test_the_manifest_says_what_ran(run):
     manifest = run.manifest()
     assert manifest["config"]["phi"] == 1.0 and manifest["data"] == "digits:0"
     assert {"jax", "flax", "ray", "numpy"} <= manifest["packages"].keys()
-    assert run.config() == dataclasses.replace(RunConfig(), runs=str(run.path.parent.resolve()), name="digits")
+    assert run.config() == RunConfig(runs=str(run.path.parent))
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "null"])

@@ -2,20 +2,23 @@
 
 from scaling_search.analysis.figures.class_activation import class_activation_figure
 from scaling_search.analysis.figures.error_distributions import error_distributions
+from scaling_search.analysis.figures.files import render
 from scaling_search.analysis.figures.frontier import accuracy_against_multiply_adds
 from scaling_search.analysis.figures.grid import step1_grid
 from scaling_search.analysis.figures.learning_curves import learning_curves
 from scaling_search.analysis.figures.model_size import accuracy_against_size
+from scaling_search.analysis.figures.of_run import OF_RUNS, figure_of
 from scaling_search.analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
 from scaling_search.analysis.figures.search_progress import search_progress
-from scaling_search.analysis.figures.style import render
 
 __all__ = [
+    "OF_RUNS",
     "accuracy_against_multiply_adds",
     "accuracy_against_size",
     "class_activation_figure",
     "compound_scaling",
     "error_distributions",
+    "figure_of",
     "learning_curves",
     "render",
     "search_progress",

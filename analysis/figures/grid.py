@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_search.analysis.figures.style import ACCURACY, BLACK, DARK_GREY, GREY, YELLOW, drawing, plain_axes
-from scaling_search.analysis.text.tables import rule_in_words
+from scaling_search.analysis.text.words import rule_in_words
 from scaling_search.rule import PAPER_RULE
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ def step1_grid(judgement: "Judgement") -> "Figure":
     line on which growth is shared alike; beta and gamma so differ a little from the point's own. Rings mark what is
     tied with the best and the star the winner. Lines are heights of the quadratic surface, where there is one.
     """
-    from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
-
     table = judgement.table
     growth = float(np.log(table["cost_factor"]).mean())
     x, y = (_moved(table[name], table["cost_factor"], growth) for name in ("beta", "gamma"))
     measured = table["val_accuracy"].notna().to_numpy()
     with drawing(5.6, 4.6) as figure:
+        from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
+
         axes = figure.add_subplot()
         axes.set_xscale("log")
         axes.set_yscale("log")

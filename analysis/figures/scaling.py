@@ -16,7 +16,7 @@ from scaling_search.analysis.figures.style import (
     plain_axes,
     whiskers,
 )
-from scaling_search.analysis.findings.dimensions import DIMENSIONS, NEEDED, alone, compounds, measured
+from scaling_search.analysis.statistics.scales import DIMENSIONS, NEEDED, alone, compounds, measured
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def single_dimension_scaling(trials: "pd.DataFrame", accuracy: str = ACCURACY) -
                 panel.text(0.5, 0.5, "no networks", transform=panel.transAxes, ha="center", color=GREY, fontsize=9)
             else:
                 _draw(panel, curve, style)
-                _finish(panel, curve, narrow=True)
+                _finish(panel, narrow=True)
         panels[0].set_ylabel(accuracy, fontsize=8)
         figure.supxlabel(_COST, fontsize=8)
         lay_out_once(figure)
@@ -84,7 +84,7 @@ def width_scaling(trials: "pd.DataFrame", accuracy: str = ACCURACY) -> "Figure":
         for index, ((depth, resolution), curve) in enumerate(curves.items()):
             label = f"d = {depth:.3g}, r = {resolution:.3g}"
             _draw(axes, curve, SERIES[index % len(SERIES)], label)
-        _finish(axes, networks)
+        _finish(axes)
         low, high = networks["width"].min(), networks["width"].max()
         axes.set_title(f"width from w = {low:.3g} to {high:.3g} along each line", fontsize=10)
         axes.set_ylabel(accuracy, fontsize=9)
@@ -118,7 +118,7 @@ def compound_scaling(trials: "pd.DataFrame", accuracy: str = ACCURACY) -> "Figur
             if curve is not None:
                 _draw(axes, curve, style, f"{dimension} alone")
         _draw_compound(axes, networks, compound)
-        _finish(axes, networks)
+        _finish(axes)
         axes.set_ylabel(accuracy, fontsize=9)
         axes.set_xlabel(_COST, fontsize=9)
         axes.legend(fontsize=8, frameon=False, loc="best", handlelength=3.2)
@@ -210,10 +210,8 @@ def _factors(curve: "pd.DataFrame", dimension: str) -> list[Name]:
     ]
 
 
-def _finish(axes: "Axes", networks: "pd.DataFrame", *, narrow: bool = False) -> None:
-    spread = networks["multiply_adds"].max() / networks["multiply_adds"].min()
-    subs = (1.0, 3.0) if narrow and spread > 8 else (1.0, 2.0, 5.0)
-    log_size(axes, (1.0,) if spread > (60 if narrow else 300) else subs)
+def _finish(axes: "Axes", *, narrow: bool = False) -> None:
+    log_size(axes, most=3 if narrow else 8)
     axes.margins(x=0.23 if narrow else 0.06, y=0.14)
     axes.tick_params(labelsize=8)
     plain_axes(axes)

@@ -19,10 +19,6 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
     search alone the reward of every network as well. Searches that went on for longer than others of their strategy are
     cut to the same length. Raises UserError without searches.
     """
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-    from matplotlib.ticker import MaxNLocator
-
     if searches.empty:
         raise UserError("no search here has trained a network", hint="go on by scaling-search resume RUN")
     curves = {}
@@ -39,6 +35,10 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
         low = min(low, searches["reward"].quantile(0.1))
     below, above = low - 0.05 * (high - low), high + 0.05 * (high - low)
     with drawing(8.0 if several else 5.6, 4.4) as figure:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+        from matplotlib.ticker import MaxNLocator
+
         grid = figure.add_gridspec(2, 5)
         whole = figure.add_subplot(grid[:, :2] if several else grid[:, :])
         if alone:

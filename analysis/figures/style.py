@@ -1,6 +1,5 @@
-"""How all figures look, and how they become files."""
+"""How all figures look."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling_search.analysis.text.tables import short
+from scaling_search.analysis.figures.files import house_settings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,41 +31,22 @@ SERIES = (
 
 ACCURACY = "top-1 accuracy on the validation split, %"
 
-# Nothing of a user's own matplotlib settings enters, and the same figure gives the same bytes.
-_SETTINGS: Any = {"font.family": "DejaVu Sans", "svg.fonttype": "path", "svg.hashsalt": "figure", "pdf.fonttype": 42}
-_NO_DATES: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-}
-
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator["Figure"]:
-    """An empty figure of this size in inches, in the house's style. No global state of matplotlib is touched.
+    """An empty figure of this size in inches, in the house style, which a notebook shows as the value of a cell.
 
-    A notebook shows it where it is the value of a cell.
+    No global state of matplotlib is touched, and none enters.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    with house_settings():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from scaling_search.analysis.figures.inline import InlineFigure
+        from scaling_search.analysis.figures.inline import InlineFigure
 
-    with mpl.rc_context(_SETTINGS):
         figure = InlineFigure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         lay_out_once(figure)
-
-
-def render(figure: "Figure", format: str) -> bytes:
-    """The figure as a PNG, SVG or PDF file, fonts embedded. The same figure gives the same bytes."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(_SETTINGS):
-        figure.savefig(buffer, format=format, dpi=200, metadata=_NO_DATES.get(format))
-    return buffer.getvalue()
 
 
 def lay_out_once(figure: "Figure") -> None:
@@ -84,13 +63,16 @@ def plain_axes(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def log_size(axes: "Axes", subs: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
-    """A logarithmic x-axis of counts, ticks at `subs` times powers of ten, written as 386M or 1.8B."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def log_size(axes: "Axes", most: int = 10) -> None:
+    """A logarithmic x-axis of counts with at most `most` ticks, written as 386M or 1.8B."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    from scaling_search.analysis.figures.counts import CountFormatter, CountLocator
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value).replace(".00", "").replace(".0", "")))
+    axes.xaxis.set_major_locator(CountLocator(most))
+    axes.xaxis.set_major_formatter(CountFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -98,26 +80,6 @@ def within_percent(axes: "Axes") -> None:
     """Keeps the y-axis between 0 and 100 %."""
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 100.0))
-
-
-def bars(
-    axes: "Axes", networks: "pd.DataFrame", colour: str, marker: str, label: str, *, size: float, layer: float
-) -> None:
-    """Accuracy against multiply-adds, markers with their intervals; no bar where there is no interval."""
-    if networks.empty:
-        return
-    axes.errorbar(
-        networks["multiply_adds"],
-        100 * networks["val_accuracy"],
-        yerr=whiskers(networks["val_accuracy"], networks["low"], networks["high"]),
-        fmt=marker,
-        color=colour,
-        markersize=size,
-        markeredgewidth=0,
-        elinewidth=0.9,
-        label=label,
-        zorder=layer,
-    )
 
 
 def whiskers(mean: Any, low: Any, high: Any) -> Any:

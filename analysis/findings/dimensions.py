@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
+from scaling_search.analysis.statistics.scales import DIMENSIONS, NEEDED, alone, compounds, measured
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DIMENSIONS = ("depth", "width", "resolution")
-NEEDED = (*DIMENSIONS, "multiply_adds", "val_accuracy")
-"""Columns that a frame of networks by their scales has."""
 BEST = "best of the three"
 _BETTER, _WORSE, _NEITHER = "compound is better", "compound is worse", "not told apart"
 
@@ -49,26 +47,6 @@ class AgainstSingle:
             if verdict in verdicts
         ]
         return f"compound scaling {', '.join(said)}"
-
-
-def measured(trials: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows that have an accuracy and factors. Raises UserError where a column of NEEDED is missing."""
-    missing = [name for name in NEEDED if name not in trials.columns]
-    if missing:
-        raise UserError(f"a frame without {', '.join(missing)} given", f"it has {', '.join(NEEDED)}")
-    return trials[trials[list(NEEDED)].notna().all(axis=1)]
-
-
-def alone(networks: "pd.DataFrame", dimension: str) -> "pd.DataFrame":
-    """The networks whose other two factors are 1, the baseline among them, by the rising factor of `dimension`."""
-    others = [name for name in DIMENSIONS if name != dimension]
-    curve = networks[((networks[others] - 1).abs() < 1e-9).all(axis=1)]
-    return curve.sort_values(dimension, kind="stable")
-
-
-def compounds(networks: "pd.DataFrame") -> "pd.DataFrame":
-    """The networks whose three factors are all above 1."""
-    return networks[(networks[list(DIMENSIONS)] > 1 + 1e-9).all(axis=1)]
 
 
 def compound_against_single(

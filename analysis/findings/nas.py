@@ -3,15 +3,11 @@
 from typing import TYPE_CHECKING
 
 from scaling_search.analysis.statistics.means import run_means
-from scaling_search.analysis.text.tables import render
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_search.analysis.frames import Run
-
-SHOWN = 10
-"""Architectures that a person is shown."""
 
 
 def nas_table(run: "Run") -> "pd.DataFrame":
@@ -41,12 +37,3 @@ def nas_table(run: "Run") -> "pd.DataFrame":
     costs = ["input_resolution", "parameters", "multiply_adds", "activations", "cost", "epochs"]
     means = ["val_accuracy", "low", "high", "seeds", "reward"]
     return table[["rank", "architecture", *costs, *means, "batch", "finalist", "fingerprint"]]
-
-
-def nas_text(table: "pd.DataFrame") -> str:
-    """The best of a search for a terminal."""
-    shown = ["rank", "architecture", "parameters", "multiply_adds", "epochs", "val_accuracy", "low", "high"]
-    lines = [render(table.head(SHOWN)[[*shown, "seeds", "reward"]])]
-    if len(table) > SHOWN:
-        lines.append(f"and {len(table) - SHOWN} more in nas.csv")
-    return "\n".join(lines)

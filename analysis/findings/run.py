@@ -1,4 +1,4 @@
-"""What a run says so far, finished or not: its frames, what was judged by them, and in words what is not there yet."""
+"""Everything that a run found, judged once: what figures, tables, the report and the Python API are made from."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,18 +8,21 @@ from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.findings.step1 import judge, preferred_rules
 from scaling_search.analysis.findings.step2 import step2_table
 from scaling_search.analysis.findings.sweep import sweep_table
+from scaling_search.analysis.findings.tested import tested_table
+from scaling_search.analysis.statistics.scales import DIMENSIONS
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-    from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.analysis.findings.step1 import Judgement, Standing
     from scaling_search.analysis.frames import Run
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How many of the trainings that are laid out have come to their end."""
+    """How many of the planned trainings have ended."""
 
     planned: int
     finished: int
@@ -27,90 +30,126 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing that is laid out is missing."""
+        """Whether every planned training has ended."""
         return 0 < self.planned == self.finished + self.failed
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """A run, judged as far as its records go."""
+    """What a run found, as far as its records go. Made by `findings_of`; a notebook shows its figures."""
 
     run: "Run"
     judgement: "Judgement | None"
-    """STEP 1, where a network of it has finished."""
+    """STEP 1, once a network of it has finished."""
     step2: "pd.DataFrame | None"
-    """B0..B7, where STEP 2 is laid out."""
+    """B0..B7 as `step2_table` gives them, once STEP 2 is planned."""
     sweep: "pd.DataFrame | None"
-    """Networks that were trained as they are, in a run of `train` or `sweep`; with their `fingerprint`."""
+    """Networks of `sweep` or `train` as `sweep_table` gives them."""
     nas: "pd.DataFrame | None"
-    """Architectures by their rewards, where the run is a search that has tried some."""
-    measured: "pd.DataFrame"
-    """Every measured network as `frontier_frame` gives it; empty where none is."""
+    """Architectures of a search as `nas_table` gives them, once it has tried some."""
+    frontier: "pd.DataFrame | None"
+    """Every measured network as `frontier_frame` gives it; None where there is none."""
+    tested: "pd.DataFrame | None"
+    """Networks evaluated on the test split as `tested_table` gives them; None where there are none."""
     missing: tuple[str, ...]
-    """Sentences that say what there is not yet."""
+    """Sentences on what is still to come."""
     progress: Progress
     names: dict[str, str]
-    """A short name for each network, by fingerprint: the parts it plays and its rule."""
+    """A short name for each network, by fingerprint: its roles and its rule."""
+
+    @property
+    def winner(self) -> "Standing | None":
+        """The rule that won STEP 1: `alpha`, `beta`, `gamma`, `val_accuracy`, `low`, `high` and more, or None."""
+        return None if self.judgement is None else self.judgement.winner
+
+    @property
+    def step1(self) -> "pd.DataFrame | None":
+        """The grid of STEP 1, `Judgement.table`, or None."""
+        return None if self.judgement is None else self.judgement.table
 
     @property
     def complete(self) -> bool:
-        """Whether all that the run set out to train is trained."""
-        is_searched = bool(self.run.finalists)
-        is_last = self.step2 is not None or self.sweep is not None or is_searched or only_step1(self.run)
-        return self.progress.complete and is_last
+        """Whether the run has trained all that it set out to train."""
+        planned_all = 2 not in self.run.steps if self.run.kind == "method" else True
+        planned_all = planned_all or self.step2 is not None
+        if self.run.kind == "nas":
+            planned_all = bool(self.run.finalists)
+        return self.progress.complete and planned_all
+
+    def figure(self, name: str = "frontier") -> "Figure":
+        """A figure of the run, which a notebook shows as the value of a cell.
+
+        Args:
+            name: "frontier" (accuracy against multiply-adds), "grid" (STEP 1), "curves" (learning curves), "edf" (the
+                distribution of error), or "3", "4", "8" as in the paper.
+
+        Raises:
+            UserError: the name is unknown, or the run does not have what the figure shows.
+
+        """
+        from scaling_search.analysis.figures import figure_of
+
+        return figure_of(self, name)
 
 
-_SAID_BY_MANIFEST: dict[str, Any] = {"family": str, "data": str, "phi": (int, float), "seeds": int}
+_STATED_BY_MANIFEST: dict[str, Any] = {"data": str, "seeds": int}
 
 
 def check_manifest(run: "Run") -> None:
-    """Raises UserError where the manifest does not say what the run is about."""
+    """Raises UserError unless the manifest says what the run is about."""
     config = run.manifest.get("config")
     given = config if isinstance(config, dict) else {}
-    lacking = [name for name, kind in _SAID_BY_MANIFEST.items() if not isinstance(given.get(name), kind)]
-    if lacking:
+    missing = [name for name, kind in _STATED_BY_MANIFEST.items() if not isinstance(given.get(name), kind)]
+    if missing:
         raise UserError(
-            f"the manifest of {run.path} does not say {', '.join(lacking)}", hint="name a folder that run has made"
+            f"the manifest of {run.path} does not state {', '.join(missing)}", hint="name a folder made by a run"
         )
 
 
 def findings_of(run: "Run") -> Findings:
-    """Judges what there is of a run, which may be nothing but the manifest. Raises UserError by `check_manifest`."""
+    """Judges a run by its records: finished, interrupted, going on, or nothing but a manifest.
+
+    Raises:
+        UserError: the manifest does not say what the run is about.
+
+    """
     check_manifest(run)
     missing = []
-    judgement = step2 = sweep = None
-    nas = None if run.nas.empty else nas_table(run)
-    if not run.sweep.empty:
-        sweep = sweep_table(run).assign(fingerprint=run.sweep["fingerprint"])
-    elif run.is_search:
-        if not run.finalists:
-            missing.append("The search goes on: its best have not been trained from all seeds yet.")
-    elif run.points.empty:
-        missing.append("The grid of STEP 1 is not laid out, so there is no winner.")
-    else:
+    judgement = None
+    measured = frontier_frame(run)
+    if run.kind == "nas" and not run.finalists:
+        missing.append("The search has not picked its finalists yet.")
+    if run.kind in ("sweep", "train") and run.sweep.empty:
+        missing.append("Its networks are not planned yet.")
+    if not run.points.empty:
         try:
             judgement = judge(run.points, run.trials)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
-    if not run.models.empty:
-        step2 = step2_table(run.models, run.trials)
-    elif sweep is None and not run.is_search and not only_step1(run):
-        missing.append("STEP 2 is not laid out: it begins when STEP 1 has a winner.")
-    measured = frontier_frame(run)
+    elif 1 in run.steps:
+        missing.append("The grid of STEP 1 is not planned yet, so there is no winner.")
+    if 2 in run.steps and run.models.empty:
+        missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
-    return Findings(run, judgement, step2, sweep, nas, measured, tuple(missing), _progress(run), _names(run, measured))
-
-
-def only_step1(run: "Run") -> bool:
-    """Whether the run is of `step1` alone: its winner has been tested, which `run` does only with STEP 2 laid out."""
-    return run.models.empty and bool((run.trials["evaluate"] == "test").any())
+    return Findings(
+        run,
+        judgement,
+        step2=None if run.models.empty else step2_table(run.models, run.trials),
+        sweep=None if run.sweep.empty else sweep_table(run),
+        nas=None if run.nas.empty else nas_table(run),
+        frontier=None if measured.empty else measured,
+        tested=tested_table(run),
+        missing=tuple(missing),
+        progress=_progress(run),
+        names=_names(run, measured),
+    )
 
 
 def _progress(run: "Run") -> Progress:
     allowed = run.points["fingerprint"][run.points["rejected"].isna()]
     networks = {*allowed, *run.models["fingerprint"][run.models["trained"]], *run.sweep["fingerprint"]}
-    # A search tries each architecture from one seed, and those that it sorted out in fewer epochs have no trial here.
+    # A search tries each architecture from one seed; those it dropped after fewer epochs have no trial here.
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
     tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
@@ -122,21 +161,21 @@ def _progress(run: "Run") -> Progress:
 
 def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:
     grid, baseline = (run.points[(run.points["phi"] != 0) == in_grid] for in_grid in (True, False))
-    parts: dict[str, list[str]] = {name: [] for name in measured["fingerprint"]}
+    roles: dict[str, list[str]] = {name: [] for name in measured["fingerprint"]}
     for name in baseline["fingerprint"]:
-        parts.setdefault(name, []).append("baseline")
+        roles.setdefault(name, []).append("baseline")
     for architecture, name in zip(run.nas["architecture"], run.nas["fingerprint"], strict=True):
-        parts[name] = [architecture]
+        roles[name] = [architecture]
     for row in run.sweep.to_dict("records"):
-        factor = f" {row[row['scaling']]:.4g}" if row["scaling"] in row else ""
-        parts.setdefault(str(row["fingerprint"]), []).append(f"{row['scaling']}{factor}")
+        factor = f" {row[row['scaling']]:.4g}" if row["scaling"] in DIMENSIONS else ""
+        roles.setdefault(str(row["fingerprint"]), []).append(f"{row['scaling']}{factor}")
     for model, by, name in zip(run.models["model"], run.models["coefficients"], run.models["fingerprint"], strict=True):
-        parts.setdefault(name, []).append(f"{model} {by}")
+        roles.setdefault(name, []).append(f"{model} {by}")
     for rule in preferred_rules(grid).to_dict("records"):
         coefficients = ", ".join(f"{rule[name]:.4g}" for name in ("alpha", "beta", "gamma"))
-        parts.setdefault(str(rule["fingerprint"]), []).append(f"({coefficients})")
+        roles.setdefault(str(rule["fingerprint"]), []).append(f"({coefficients})")
     for row in measured.to_dict("records"):
-        if not parts[row["fingerprint"]]:
+        if not roles[row["fingerprint"]]:
             scale = f"depth {row['depth']:.4g}, width {row['width']:.4g}, resolution {row['resolution']:.4g}"
-            parts[row["fingerprint"]].append(scale)
-    return {name: ", ".join(words) for name, words in parts.items()}
+            roles[row["fingerprint"]].append(scale)
+    return {name: ", ".join(words) for name, words in roles.items()}

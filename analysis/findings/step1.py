@@ -1,5 +1,6 @@
 """STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from scaling_search.analysis.statistics.dunnett import dunnett_critical_value
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
-from scaling_search.analysis.statistics.pairs import seeds_to_separate
+from scaling_search.analysis.statistics.power import seeds_to_separate
 from scaling_search.analysis.statistics.surface import Surface, fit_surface
 from scaling_search.errors import UserError
 
@@ -50,7 +51,7 @@ class Separation:
     high: float
     """The interval of the gap, Student's t for this pair by itself."""
     seeds: int | None
-    """How many seeds each network of STEP 1 would need, see `pairs.seeds_to_separate`; None where too many."""
+    """How many seeds each network of STEP 1 would need, see `power.seeds_to_separate`; None where too many."""
     more: int | None
     """How many more than it has."""
     fewest: int | None
@@ -81,6 +82,13 @@ class Judgement:
     """None where no two networks are tied, or no network has two seeds."""
     surface: Surface | None
     """How sharp the optimum is; None where the grid has too few networks to say."""
+    on_edge: tuple[str, ...]
+    """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better."""
+
+    def rules(self, fingerprints: Sequence[str]) -> list[dict[str, float]]:
+        """The rule that each of these networks of the grid goes by: `alpha`, `beta`, `gamma`."""
+        named = preferred_rules(self.table).set_index("fingerprint")[["alpha", "beta", "gamma"]]
+        return [named.loc[key].to_dict() for key in fingerprints]
 
 
 def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
@@ -137,6 +145,7 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
         note=_method(means, confidence),
         separation=_separation(rivals, means, len(ties), confidence),
         surface=_surface(table, confidence),
+        on_edge=_on_edge(winner, table),
     )
 
 
@@ -202,6 +211,11 @@ def _surface(table: "pd.DataFrame", confidence: float) -> Surface | None:
         return fit_surface(preferred_rules(table), confidence)
     except UserError:
         return None
+
+
+def _on_edge(winner: Standing, table: "pd.DataFrame") -> tuple[str, ...]:
+    ends = {name: (float(table[name].min()), float(table[name].max())) for name in ("alpha", "beta", "gamma")}
+    return tuple(name for name, (low, high) in ends.items() if getattr(winner, name) == high > low)
 
 
 def _leader(table: "pd.DataFrame") -> Any:

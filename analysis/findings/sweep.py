@@ -17,7 +17,7 @@ def sweep_table(run: "Run") -> "pd.DataFrame":
 
     Columns: `scaling`, `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`,
     `of_baseline` (multiply-adds relative to the first row's), `val_accuracy` (mean over seeds, 0..1), `low`, `high`
-    (see `means.run_means`), `seeds` that finished, and `note`: why trials failed.
+    (see `means.run_means`), `seeds` that finished, `note` (why trials failed), `fingerprint`.
     """
     table = run.sweep[["scaling", *COSTS, "fingerprint"]].copy()
     table.insert(8, "of_baseline", table["multiply_adds"] / table["multiply_adds"].iloc[0])
@@ -30,4 +30,4 @@ def sweep_table(run: "Run") -> "pd.DataFrame":
     table["seeds"] = table["seeds"].astype("int64")
     failed = run.trials[run.trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")["reason"]
     table["note"] = [failed.get(name, "") for name in table["fingerprint"]]
-    return table.drop(columns="fingerprint")
+    return table.assign(fingerprint=table.pop("fingerprint"))

@@ -1,6 +1,6 @@
 """The paper's own tables as frames, and beside them what the same networks cost as built."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def published_coefficients() -> "pd.DataFrame":
     """The coefficients that the authors published with their code, B0 to B8 and L2.
 
     Columns: `model`, `width`, `depth` (factors), `resolution` (input side in pixels), `dropout` (rate). They do not
-    follow equation 3: `tables.published_table` sets them beside it.
+    follow equation 3: `published.published_table` sets them beside it.
     """
     return _reference("published_coefficients")
 
@@ -123,55 +123,6 @@ def table2_beside(costs: Mapping[str, Mapping[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows).astype(
         {"own_parameters": "float64", "own_multiply_adds": "float64", "input_resolution": "Int64"}
     )
-
-
-def table2_text(table: "pd.DataFrame") -> str:
-    """`table2_beside` for a terminal, the notes below."""
-    from textwrap import fill
-
-    import pandas as pd
-
-    from scaling_search.analysis.text.tables import aligned, short
-
-    def known(value: float, written: Callable[[float], str]) -> str:
-        return written(value) if value == value else "-"
-
-    def counted(row: Mapping[Any, Any], name: str) -> list[str]:
-        paper, difference, ratio = row[f"paper_{name}"], row[f"{name}_difference"], row[f"paper_{name}_ratio"]
-        return [
-            known(paper, short),
-            known(row[name], short),
-            known(100 * difference, "{:+.1f}".format),
-            known(ratio, "{:g}x".format),
-            known(row[f"{name}_ratio"], "{:.2g}x".format),
-            known(row[f"own_{name}"], short),
-        ]
-
-    head = ["", "model", "top-1 %", "input"]
-    for kind in ("parameters", "multiply-adds"):
-        head += [f"{kind}\nTable 2", "\nbuilt", "\n%", "ratio\nTable 2", "\nbuilt", "own\npaper"]
-    rows, notes, group = [], [], None
-    for row in table.to_dict("records"):
-        number = ""
-        if row["note"]:
-            notes.append(row["note"])
-            number = f" [{len(notes)}]"
-        shown = row["group"] if row["group"] != group else ""
-        group = row["group"]
-        fixed = [
-            shown,
-            row["model"] + number,
-            f"{row['top1_percent']:.1f}",
-            "-" if pd.isna(row["input_resolution"]) else str(row["input_resolution"]),
-        ]
-        rows.append([*fixed, *counted(row, "parameters"), *counted(row, "multiply_adds")])
-    listed = [fill(f"[{place}] {note}", 120, subsequent_indent="    ") for place, note in enumerate(notes, 1)]
-    said = fill(
-        "Top-1 as published. Built: counted for one image at this input, without auxiliary heads. %: built beside "
-        "Table 2. Ratios are to the EfficientNet of the group. Own paper: what the network's own paper says.",
-        120,
-    )
-    return "\n".join([aligned(head, rows, [True, True, *[False] * 14]), "", *listed, said])
 
 
 def scaling_beside(family: str, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

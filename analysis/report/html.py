@@ -1,7 +1,7 @@
-"""A run as one HTML page that needs nothing else: its question, answer, tables, plots, and how to make it again.
+"""A run as one self-contained HTML page: its question, answer, plots and tables, and how to repeat it.
 
-The page is drawn here and whole without a script; its script adds sorting, filters and details on hover. Every word
-of the run is escaped by the template, and the page's own policy lets nothing run or load but what it was made with.
+The page is complete without its script, which adds sorting, filters and details on hover. The template escapes
+everything that comes from the run, and the page's policy allows nothing but its own style and script.
 """
 
 import base64
@@ -9,35 +9,35 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from scaling_search.analysis.findings.run import check_manifest, findings_of
+from scaling_search.analysis.findings.run import findings_of
 from scaling_search.analysis.frames import load_run
 from scaling_search.analysis.report.plots import plots_of, surface_plot
 from scaling_search.analysis.report.svg import draw
 from scaling_search.analysis.report.tables import settings_of, tables_of
-from scaling_search.analysis.report.words import answer, certainty, question, status, subject, tested
+from scaling_search.analysis.report.words import answer, certainty, question, status, subject
+from scaling_search.analysis.text.steps import tested_text
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.frames import Run
+    from scaling_search.analysis.findings.run import Findings
 
 
 def report_of(directory: RunDirectory, *, watch: bool = False) -> bytes:
     """The report of a run as it stands; see `report_page`."""
-    run = load_run(directory.path)
-    check_manifest(run)
-    return report_page(run, directory.command(), watch=watch)
+    return report_page(findings_of(load_run(directory.path)), directory.command(), watch=watch)
 
 
-def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
-    """The report of a run as an HTML file in UTF-8. The same run gives the same bytes.
+def report_page(findings: "Findings", command: str, *, watch: bool = False) -> bytes:
+    """The report of a run as an HTML file in UTF-8. The same findings give the same bytes.
 
-    `command` is what to type to have the same run again. With `watch` the page asks the server it came from for a
-    newer one. Works on a run of which there is nothing but the manifest. Raises UserError where the manifest does not
-    say what the run is about, or a step file cannot be understood.
+    Args:
+        findings: of a run that may be nothing but a manifest yet.
+        command: what to type to repeat the run.
+        watch: whether the page asks the server it came from for newer versions.
+
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    findings = findings_of(run)
     surface = surface_plot(findings)
     style, script = _asset("report.css"), _asset("report.js")
     environment = Environment(
@@ -49,7 +49,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
         keep_trailing_newline=True,
     )
     page = environment.get_template("report.html").render(
-        name=run.path.resolve().name,
+        name=findings.run.path.resolve().name,
         subject=subject(findings),
         watch=watch,
         policy=_policy(style, script, watch),
@@ -58,7 +58,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
         question=question(findings),
         answer=answer(findings),
         status=status(findings),
-        tested=tested(findings),
+        tested=tested_text(findings.tested),
         missing=findings.missing,
         networks=findings.names,
         drawings=[draw(plot) for plot in plots_of(findings)],
@@ -68,7 +68,7 @@ def report_page(run: "Run", command: str, *, watch: bool = False) -> bytes:
         command=command,
         settings=settings_of(findings),
     )
-    # A name that is no Unicode, which a folder may have, must not keep the page from being written.
+    # A folder may have a name that is not Unicode.
     return page.encode("utf-8", "replace")
 
 

@@ -1,8 +1,10 @@
-"""Plots as SVG for a page of any width: places are per cents of the area, markers and letters keep their size."""
+"""Plots as SVG for a page of any width: positions are percentages of the area, markers and text keep their size."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from scaling_search.analysis.text.ticks import linear_ticks, log_ticks, plain_texts
 
 MARKERS = {
     "square": "M-3.5-3.5h7v7h-7z",
@@ -77,8 +79,8 @@ class Plot:
     log_x: bool = False
     whole_x: bool = False
     """Whether `x` counts something, so that no tick stands between two whole numbers."""
-    x_ticks: Callable[[float], str] = "{:g}".format
-    y_ticks: Callable[[float], str] = "{:g}".format
+    x_texts: Callable[[Sequence[float]], list[str]] = plain_texts
+    """What is written beside the ticks of the x axis."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +157,14 @@ def draw(plot: Plot) -> Drawing:
     first: dict[str, DrawnSeries] = {}
     for one in drawn:
         first.setdefault(one.series.kind, one)
-    at_x = _log_ticks(*span_x) if plot.log_x else _linear_ticks(*span_x, least=1.0 if plot.whole_x else 0.0)
-    at_y = _linear_ticks(*span_y)
+    at_x = log_ticks(*span_x) if plot.log_x else linear_ticks(*span_x, least=1.0 if plot.whole_x else 0.0)
+    at_y = linear_ticks(*span_y)
     return Drawing(
         plot,
         drawn,
         tuple(first.values()),
-        _ticks(at_x, to_x, plot.x_ticks),
-        tuple(Tick(_percent(to_y(value)), plot.y_ticks(value), True) for value in at_y),
+        _ticks(at_x, to_x, plot.x_texts(at_x)),
+        tuple(Tick(_percent(to_y(value)), text, True) for value, text in zip(at_y, plain_texts(at_y), strict=True)),
     )
 
 
@@ -187,35 +189,18 @@ def _scale(span: tuple[float, float], log: bool, flip: bool) -> Callable[[float]
     return place
 
 
-def _linear_ticks(low: float, high: float, least: float = 0.0) -> list[float]:
-    """Some five round values between the two, `least` or more apart."""
-    rough = (high - low) / 6
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = max(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough), least)
-    return [count * step for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten; round values as on a linear axis where less than a decade is to be seen."""
-    if high / low < 10:
-        return _linear_ticks(low, high)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    return [value for value in values if low <= value <= high]
-
-
-def _ticks(values: Sequence[float], to_x: Callable[[float], float], text: Callable[[float], str]) -> tuple[Tick, ...]:
+def _ticks(values: Sequence[float], to_x: Callable[[float], float], texts: Sequence[str]) -> tuple[Tick, ...]:
     """Ticks of the x axis, less those whose text would touch the one before."""
     ticks: list[Tick] = []
     last = dict.fromkeys((WIDE, NARROW), -math.inf)
-    for value in values:
-        place, half = to_x(value), 4.0 * len(text(value)) + 3
+    for value, text in zip(values, texts, strict=True):
+        place, half = to_x(value), 4.0 * len(text) + 3
         fits = {width: place / 100 * width - half >= last[width] for width in last}
         for width in last:
             if fits[width]:
                 last[width] = place / 100 * width + half
         if fits[WIDE]:
-            ticks.append(Tick(_percent(place), text(value), fits[NARROW]))
+            ticks.append(Tick(_percent(place), text, fits[NARROW]))
     return tuple(ticks)
 
 

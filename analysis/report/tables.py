@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.analysis.findings.run import Findings
-from scaling_search.analysis.report.words import interval, seeds
-from scaling_search.analysis.text.tables import short
+from scaling_search.analysis.text.words import interval, seeds_in_words, short
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Table:
 
 def tables_of(findings: Findings) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    makers = (_step1, _step2, _sweep, _nas if findings.run.is_search else _measured, _failures)
+    makers = (_step1, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table.rows]
 
@@ -64,7 +63,7 @@ def _step1(findings: Findings) -> Table:
     return Table(
         "step1",
         "STEP 1: the grid",
-        "Every point of the grid; points that round to the same network share its numbers. "
+        "Every point of the grid; points that round to the same network share its accuracy. "
         "The cost factor is alpha * beta^2 * gamma^2. " + (_sentence(judgement.note) if judgement else ""),
         columns,
         tuple(
@@ -99,9 +98,9 @@ def _step2(findings: Findings) -> Table:
     return Table(
         "step2",
         "STEP 2: B0 to B7",
-        "The baseline grown by the found and by the published coefficients. What is extrapolated was not trained: the "
-        "law of scaling, fitted to the networks that were, predicts it, with the interval for one more network; the "
-        "factor is its multiply-adds relative to the largest that was trained.",
+        "The baseline scaled by the found and by the published coefficients. Extrapolated models were not trained: the "
+        "law of scaling, fitted to the trained networks, predicts them, with the interval for one more network; the "
+        "factor is the model's multiply-adds relative to the largest trained network.",
         columns,
         tuple(
             Row(
@@ -134,8 +133,8 @@ def _sweep(findings: Findings) -> Table:
     )
     return Table(
         "sweep",
-        "Networks as they were given",
-        "Each was trained as it is, from every seed; multiply-adds are compared with the first row's.",
+        "Networks as given",
+        "Each was trained from every seed; multiply-adds are relative to the first row's.",
         columns,
         tuple(
             Row(
@@ -158,8 +157,9 @@ def _sweep(findings: Findings) -> Table:
 def _nas(findings: Findings) -> Table:
     nas = findings.nas
     rows = [] if nas is None else nas.to_dict("records")
-    best = set(findings.measured["fingerprint"][findings.measured["on_frontier"]])
-    # By the usual metric it is what another column says.
+    measured = findings.frontier
+    best = set() if measured is None else set(measured["fingerprint"][measured["on_frontier"]])
+    # Multiply-adds, the usual metric, have a column of their own.
     own_cost = nas is not None and not (nas["cost"] == nas["multiply_adds"]).all()
     columns = (
         ("rank", True),
@@ -170,15 +170,15 @@ def _nas(findings: Findings) -> Table:
         ("seeds", True),
         ("reward", True),
         ("batch", True),
-        ("frontier", False),
+        ("on the frontier", False),
         ("architecture", False),
     )
     return Table(
         "nas",
         "Architectures by reward",
-        "The reward is accuracy * (cost / T)^w, by the metric, T and w of the search. The best by one training were "
-        "trained from all seeds and lead; the others, with one seed, are there by luck as well. An architecture with "
-        "fewer epochs was sorted out.",
+        "The reward is accuracy * (cost / T)^w, with the metric, T and w of the search. Finalists, the best after one "
+        "training, were trained from all seeds and come first; the ranks of the others also reflect luck. "
+        "Architectures with fewer epochs were dropped early.",
         columns,
         tuple(
             Row(
@@ -191,7 +191,7 @@ def _nas(findings: Findings) -> Table:
                     _number(row["seeds"], str(row["seeds"])),
                     _number(row["reward"], f"{row['reward']:.4f}"),
                     _number(row["batch"], str(row["batch"])),
-                    Cell("on it" if row["fingerprint"] in best else ""),
+                    Cell("yes" if row["fingerprint"] in best else ""),
                     Cell(row["architecture"]),
                 ),
                 network=str(row["fingerprint"]),
@@ -203,18 +203,19 @@ def _nas(findings: Findings) -> Table:
 
 
 def _measured(findings: Findings) -> Table:
+    rows = [] if findings.frontier is None else findings.frontier.to_dict("records")
     columns = (
         ("network", False),
         *_COSTS,
         ("activations", True),
         ("top-1, %", True),
         ("seeds", True),
-        ("frontier", False),
+        ("on the frontier", False),
     )
     return Table(
         "frontier",
         "Every network measured",
-        "On the frontier is a network that no other beats at the same multiply-adds or fewer.",
+        "A network is on the frontier unless another is at least as accurate and as cheap, and better in one of these.",
         columns,
         tuple(
             Row(
@@ -224,11 +225,11 @@ def _measured(findings: Findings) -> Table:
                     _number(row["activations"], short(row["activations"])),
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["seeds"], str(row["seeds"])),
-                    Cell("on it" if row["on_frontier"] else ""),
+                    Cell("yes" if row["on_frontier"] else ""),
                 ),
                 network=str(row["fingerprint"]),
             )
-            for row in findings.measured.to_dict("records")
+            for row in rows
         ),
     )
 
@@ -238,7 +239,7 @@ def _failures(findings: Findings) -> Table:
     return Table(
         "failures",
         "Trainings that failed",
-        "A training that crashed is tried again when the run is resumed.",
+        "Trainings that crashed are tried again when the run is resumed.",
         (("trial", False), ("network", False), ("seed", True), ("status", False), ("reason", False)),
         tuple(
             Row(
@@ -291,7 +292,7 @@ def _verdict(row: Mapping[Any, Any], ties: int) -> str:
 
 def _source(row: Mapping[Any, Any]) -> str:
     if row["source"] == "measured":
-        return f"measured, {seeds(row['seeds'])}"
+        return f"measured, {seeds_in_words(row['seeds'])}"
     if row["source"] == "extrapolated":
         return f"extrapolated, {row['beyond']:.3g}x"
     return str(row["note"])

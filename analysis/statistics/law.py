@@ -1,11 +1,13 @@
 """The law of scaling: error against network size, and what it says of larger networks."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling_search.analysis.statistics.given import accuracies, numbers
 from scaling_search.analysis.statistics.law_forms import SATURATING_POWER_LAW, Form, expit, logit, within
 from scaling_search.analysis.statistics.means import check_confidence
 from scaling_search.errors import UserError
@@ -20,8 +22,6 @@ NOISE_DRAWS = 20
 
 _OUTLIER = 0.1
 """Residual on the logit scale from which soft L1 grows linearly: about a tenth of the error."""
-
-_WORDS = {2: "two", 3: "three", 4: "four"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,8 @@ class Law:
         import pandas as pd
 
         check_confidence(confidence)
-        sizes = np.atleast_1d(np.asarray(x, np.float64))
-        if not np.all(sizes > 0):
-            raise UserError("a network of no size has no accuracy", "sizes are numbers above 0")
+        sizes = numbers(x, "x")
+        _check_sizes(sizes)
         u = np.log(sizes / self.unit)
         accuracy = 1 - self.form.error(np.array(list(self.coefficients.values())), u)
         errors = self.form.error(self.draws.T[:, :, None], u)
@@ -76,23 +75,40 @@ class Law:
 def fit_law(
     x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, resamples: int = 200
 ) -> Law:
-    """Fits the law to networks of size `x` (multiply-adds or parameters) and top-1 accuracy `y` (0..1, over seeds).
+    """Fits the law of scaling to networks of size `x` and top-1 accuracy `y`.
 
-    Least squares on the logit of the error, where errors of 20 % and 2 % weigh alike and no prediction leaves 0..1,
-    with soft L1 loss so that one odd network does not bend the law. The bootstrap draws new accuracies about the
-    fitted law, normal on the logit scale; as few networks tell little about their own scatter, each resample draws
-    that too, from its chi-square. The same arguments give the same numbers. Why the default form is
-    a power law that saturates, docs/laws.md shows. Raises UserError unless there are more different x than the form
-    has coefficients.
+    Least squares on the logit of the error, so that errors of 20 % and 2 % weigh alike and predictions stay in 0..1,
+    with soft L1 loss so that one odd network does not bend the law. Intervals come from a parametric bootstrap:
+    accuracies are drawn about the fitted law, normal on the logit scale, with a scatter drawn from its chi-square
+    since few networks tell little about it. The same arguments give the same numbers. docs/laws.md compares the forms.
+
+    Args:
+        x: multiply-adds or parameters, (networks,), above 0.
+        y: top-1 accuracy over seeds, (networks,), from 0 to 1. Networks with a NaN are left out with a warning.
+        form: one of `law_forms.FORMS`.
+        seed: of the bootstrap.
+        resamples: how many the bootstrap draws.
+
+    Raises:
+        UserError: lengths differ, a size is not above 0 and finite, an accuracy is outside 0..1 (a percentage, say),
+            or there are no more different sizes than the form has coefficients.
+
     """
-    sizes, accuracy = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    known = np.isfinite(sizes) & np.isfinite(accuracy) & (sizes > 0)
+    sizes, accuracy = numbers(x, "x"), accuracies(numbers(y, "y"), "accuracy")
+    if len(sizes) != len(accuracy):
+        raise UserError(f"{len(sizes)} sizes and {len(accuracy)} accuracies given", "each network needs one of each")
+    _check_sizes(sizes[~np.isnan(sizes)])
+    if resamples < 1:
+        raise UserError(f"resamples {resamples} given", "it must be at least 1")
+    known = ~np.isnan(sizes) & ~np.isnan(accuracy)
+    if not known.all():
+        warnings.warn(f"left out {np.sum(~known)} of {len(known)} networks without a size or accuracy", stacklevel=2)
     sizes, accuracy = sizes[known], accuracy[known]
     different, count = len(np.unique(sizes)), len(form.coefficients)
     if different <= count:
         raise UserError(
-            f"{different} different sizes of network to fit the law of scaling to",
-            f"it has {_WORDS[count]} coefficients and needs {_WORDS[count + 1]}",
+            f"{different} different network sizes given",
+            f"a law of {count} coefficients needs at least {count + 1}",
             "train more networks, or raise --training-budget",
         )
     unit = float(np.exp(np.log(sizes).mean()))
@@ -116,6 +132,12 @@ def fit_law(
         draws=np.array([_least_squares(form, best, u, one)[0] for one in resampled]),
         noise=spread[:, None] * random.standard_normal((resamples, NOISE_DRAWS)),
     )
+
+
+def _check_sizes(sizes: Floats) -> None:
+    wrong = sizes[~((sizes > 0) & np.isfinite(sizes))]
+    if len(wrong):
+        raise UserError(f"network size {wrong[0]:g} given", "it must be a finite number above 0")
 
 
 def _least_squares(form: Form, start: Floats, u: Floats, target: Floats) -> tuple[Floats, float]:

@@ -27,9 +27,9 @@ class SeedMeans:
 
 
 def check_confidence(confidence: float) -> None:
-    """Raises UserError where `confidence` is no probability strictly between 0 and 1."""
-    if not 0 < confidence < 1:
-        raise UserError(f"confidence {confidence!r} given", "it lies between 0 and 1", "try 0.95")
+    """Raises UserError unless `confidence` is a number strictly between 0 and 1."""
+    if not isinstance(confidence, int | float) or not 0 < confidence < 1:
+        raise UserError(f"confidence {confidence!r} given", "it must lie between 0 and 1", "try 0.95")
 
 
 def seed_means(trials: "pd.DataFrame", confidence: float = 0.95) -> SeedMeans:

@@ -6,20 +6,17 @@ import io
 import os
 import re
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search import __version__
+from scaling_search.cli import clock as clock  # First, as its time is when the command started.
 from scaling_search.errors import UserError
+from scaling_search.training.environment import keep_off_accelerators
 
 if TYPE_CHECKING:
     from scaling_search.cli.command import Command
-
-
-BEGAN = time.monotonic()
-"""When the command started."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,6 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            if argv[:1] != ["doctor"]:
+                keep_off_accelerators()
             _parse(argv).execute()
         _flush()
     except UserError as error:

@@ -46,7 +46,7 @@ class Running(Command):
 
     def carry_out(self, experiment: "Callable[..., Findings]") -> "Findings":
         """Calls one of `scaling_search.experiments`, prints what it found, and ends with status 1 if all failed."""
-        from scaling_search.cli import BEGAN
+        from scaling_search.cli.clock import BEGAN
         from scaling_search.cli.tables import print_findings
         from scaling_search.cli.timings import Timings
 

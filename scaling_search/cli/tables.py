@@ -11,40 +11,22 @@ if TYPE_CHECKING:
 
 def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
     """The tables that a run has so far, by name."""
-    judged = None if findings.judgement is None else findings.judgement.table
-    frontier = None if findings.measured.empty else findings.measured
-    tables = {
-        "step1": judged,
-        "step2": findings.step2,
-        "sweep": findings.sweep,
-        "nas": findings.nas,
-        "frontier": frontier,
-    }
-    return {name: table for name, table in tables.items() if table is not None}
+    names = ("step1", "step2", "sweep", "nas", "frontier")
+    return {name: table for name in names if (table := getattr(findings, name)) is not None}
 
 
 def print_findings(findings: "Findings", format: str) -> None:
     """Prints the tables of a run on stdout."""
-    from scaling_search.analysis.findings.nas import nas_text
-    from scaling_search.analysis.text.tables import render, step1_text, step2_text, test_text
+    from scaling_search.analysis.text.steps import findings_text
+    from scaling_search.analysis.text.tables import render
 
     tables = tables_of(findings)
     if format == "json":
         print(json.dumps({name: json.loads(render(table, "json")) for name, table in tables.items()}, indent=1))
-        return
-    if format == "csv":
+    elif format == "csv":
         print("\n\n".join(render(table, "csv").strip() for table in tables.values()))
-        return
-    if findings.judgement is not None:
-        print(step1_text(findings.judgement), end="\n\n")
-    if findings.step2 is not None:
-        print(step2_text(findings.step2), end="\n\n")
-    if findings.sweep is not None:
-        print(render(findings.sweep.drop(columns="fingerprint")), end="\n\n")
-    if findings.nas is not None:
-        print(nas_text(findings.nas), end="\n\n")
-    if (tested := test_text(findings.run)) is not None:
-        print(tested, end="\n\n")
+    elif text := findings_text(findings):
+        print(text, end="\n\n")
 
 
 def print_rows(rows: list[dict[str, Any]], format: str) -> None:

@@ -1,11 +1,13 @@
 """Where images come from, and how they are split, resized, augmented and batched. Numpy only, no JAX."""
 
+from scaling_search.data.arrays import from_arrays
 from scaling_search.data.augment import Moves, augment, draw_moves, reach
 from scaling_search.data.batches import Pass, check_batch_size, evaluation_batches, training_batches, training_pass
+from scaling_search.data.images import ImageData
 from scaling_search.data.prepare import Prepared, prepare
 from scaling_search.data.resize import resize
-from scaling_search.data.sources import ImageData, from_arrays, load
-from scaling_search.data.split import Division, divide
+from scaling_search.data.sources import load
+from scaling_search.data.split import Division, divide, resolve
 
 __all__ = [
     "Division",
@@ -23,6 +25,7 @@ __all__ = [
     "prepare",
     "reach",
     "resize",
+    "resolve",
     "training_batches",
     "training_pass",
 ]

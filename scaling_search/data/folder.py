@@ -1,166 +1,191 @@
-"""Images as one folder a class: DIR/CLASS/*.png, or DIR/train/CLASS/*.png with DIR/test/CLASS/*.png."""
+"""Folders of images: which files are images, of which class, and of which part."""
 
 import os
-import warnings
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from scaling_search.data.listing import Listing
+from scaling_search.data.pictures import endings, recognised
 from scaling_search.errors import UserError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-# Pillow's other decoders, of which some start programs, never see a file.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_CHANNELS = {"L": 1, "RGB": 3}
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names, in any case, of folders that are parts of the data rather than classes."""
+# What archives and file servers leave beside a user's own files.
+_LEFT_BEHIND = ("__MACOSX", "@eaDir")
+
+Steps = tuple[str, ...]
+"""The names on the way from the folder to a file or folder below it."""
+Place = Callable[[Steps], tuple[str, str] | None]
+"""The part and the class of a file; None where it lies in none."""
 
 
-@dataclass(frozen=True, eq=False)
-class FolderImages:
-    """What a folder holds."""
-
-    images: np.ndarray
-    """(N, H, W, C) uint8, C 1 or 3."""
-    labels: np.ndarray
-    """(N,) int32, each an index into `classes`."""
-    classes: tuple[str, ...]
-    test: tuple[np.ndarray, np.ndarray] | None
-    """Test images and labels, where the folder has such a part."""
+@dataclass(frozen=True)
+class _Tree:
+    directory: Path
+    files: list[Steps] = field(default_factory=list)
+    folders: list[Steps] = field(default_factory=list)
+    hidden: list[Steps] = field(default_factory=list)
 
 
-def read(directory: Path) -> FolderImages:
-    """Every image of DIR/CLASS/, classes and files in the order of their names.
+def list_folder(directory: Path) -> Listing:
+    """The images below a folder, classes and files in the order of their names.
 
-    Where DIR has the folders train and test, these hold the classes, and test is the data's own test split; any
-    other folder beside them is left out with a warning. Hidden files, and files that have no image's extension, are
-    passed over. GIF is read as RGB, and an animation gives its first frame.
+    - DIR/CLASS/...: the first folder names the class of all that lies below it, however deep.
+    - DIR/PART/CLASS/...: where there is a train/CLASS/..., the folders train, val and test (any name of `PARTS`, in
+      any case) are the data's own parts. Other folders beside them are passed over.
+    - DIR/CLASS/PART/...: likewise, where every image lies in such a part of its class.
+    - A folder that holds nothing but one folder of folders is stepped into first.
 
-    Raises UserError, which names the folder or file, where a class is empty or nested, an image cannot be read,
-    is neither 8-bit grey nor RGB, or differs from the others in size or mode.
+    Files that end as images do are images, and so are others that begin as one. All else is passed over, hidden files
+    included, and named in the listing. Symbolic links are followed.
+
+    Raises UserError, which names the folder, where there are fewer than two classes, or one has no images in a part;
+    OSError where a folder cannot be read.
     """
-    beside = [entry.name for entry in _folders(directory)]
-    if not {"train", "test"} <= set(beside):
-        files = _files_by_class(directory)
-        return FolderImages(_decode(_flat(files)), _labels(files), tuple(files), None)
+    tree = _Tree(directory)
+    _walk(tree, (), {os.path.realpath(directory)})
+    known = endings()
+    images = [steps for steps in tree.files if _is_image(directory, steps, known)]
+    root = _root(tree.folders, images)
+    place = _layout(directory.joinpath(*root), root, tree.folders, images)
+    placed: dict[tuple[str, str], list[Steps]] = {}
+    outside: list[Steps] = []
+    for steps in images:
+        where = place(steps)
+        placed.setdefault(where, []).append(steps) if where else outside.append(steps)
+    folders = {where for steps in tree.folders if (where := place((*steps, "")))}
+    classes = _checked_classes(directory.joinpath(*root), placed, folders)
+    chosen = [
+        ("/".join(steps), label, part)
+        for part in ("train", "validation", "test")
+        for label, name in enumerate(classes)
+        for steps in sorted(placed.get((part, name), []))
+    ]
+    of_images = set(images)
+    passed_over = {
+        "not images": [steps for steps in tree.files if steps not in of_images],
+        "hidden": tree.hidden,
+        "outside the classes": outside,
+    }
+    return Listing(
+        name=directory.resolve().name,
+        root=str(directory),
+        paths=tuple(path for path, _, _ in chosen),
+        labels=tuple(label for _, label, _ in chosen),
+        parts=tuple(part for _, _, part in chosen),
+        classes=classes,
+        passed_over={kind: tuple(map("/".join, of_kind)) for kind, of_kind in passed_over.items()},
+    )
 
-    for name in sorted(set(beside) - {"train", "test"}):
-        warnings.warn(f"{directory / name} is left out: images to validate on are taken from train", stacklevel=2)
-    files, test_files = _files_by_class(directory / "train"), _files_by_class(directory / "test")
-    for name in sorted(files.keys() ^ test_files.keys()):
-        there, missing = ("train", "test") if name in files else ("test", "train")
+
+def _walk(tree: _Tree, inside: Steps, above: set[str]) -> None:
+    """Fills the tree by what lies `inside`; `above` are the folders on the way, to which a link may lead back."""
+    with os.scandir(tree.directory.joinpath(*inside)) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        steps = (*inside, entry.name)
+        if entry.name.startswith(".") or entry.name in _LEFT_BEHIND:
+            tree.hidden.append(steps)
+        elif not entry.is_dir():
+            tree.files.append(steps)
+        elif (real := os.path.realpath(entry.path)) not in above:
+            tree.folders.append(steps)
+            _walk(tree, steps, above | {real})
+
+
+def _is_image(directory: Path, steps: Steps, known: frozenset[str]) -> bool:
+    file = directory.joinpath(*steps)
+    return file.suffix.lower() in known or (file.is_file() and recognised(file))
+
+
+def _below(folders: list[Steps], root: Steps) -> list[str]:
+    return [steps[-1] for steps in folders if steps[:-1] == root]
+
+
+def _root(folders: list[Steps], images: list[Steps]) -> Steps:
+    root: Steps = ()
+    while images and len(only := _below(folders, root)) == 1:
+        if only[0].lower() in PARTS or not all(len(steps) > len(root) + 2 for steps in images):
+            break
+        root = (*root, only[0])
+    return root
+
+
+def _layout(directory: Path, root: Steps, folders: list[Steps], images: list[Steps]) -> Place:
+    depth = len(root)
+    below = [steps[depth:] for steps in images if steps[:depth] == root]
+    names = _below(folders, root)
+    deep = {steps[0] for steps in below if len(steps) > 2}
+    parts = {name: PARTS[name.lower()] for name in names if name in deep and name.lower() in PARTS}
+    if "train" in parts.values():
+        _check_parts(directory, parts)
+
+        def in_part(steps: Steps) -> tuple[str, str] | None:
+            known = len(steps) > depth + 2 and steps[depth] in parts
+            return (parts[steps[depth]], _class_name(steps[depth + 1])) if known else None
+
+        return in_part
+    if parts and len(parts) == len(names):
         raise UserError(
-            f"{directory}: class {name!r} is in {there} but not in {missing}", "both must hold the same classes"
+            f"{directory} holds {' and '.join(parts)} but no train",
+            "the parts of data are train/CLASS/, val/CLASS/ and test/CLASS/",
+            f"to use one alone, give folder:{directory / next(iter(parts))}",
         )
-    images = _decode(_flat(files))
-    test_images = _decode(_flat(test_files), like=_flat(files)[0])
-    return FolderImages(images, _labels(files), tuple(files), (test_images, _labels(test_files)))
+    inner = [steps[1].lower() for steps in below if len(steps) > 2]
+    if inner and len(inner) == len(below) and all(PARTS.get(name) for name in inner):
+
+        def in_class(steps: Steps) -> tuple[str, str] | None:
+            part = PARTS.get(steps[depth + 1].lower()) if len(steps) > depth + 2 else None
+            return (part, _class_name(steps[depth])) if part else None
+
+        return in_class
+    return lambda steps: ("train", _class_name(steps[depth])) if len(steps) > depth + 1 else None
 
 
-def _files_by_class(directory: Path) -> dict[str, list[Path]]:
-    layout = f"the images of a class lie in {directory}/CLASS/"
-    folders = _folders(directory)
-    if not folders:
-        raise UserError(f"{directory} holds no folders", layout)
-    files: dict[str, list[Path]] = {}
-    for entry in folders:
-        if deeper := _folders(entry):
+def _check_parts(directory: Path, parts: dict[str, str]) -> None:
+    for part in set(parts.values()):
+        if len(both := [name for name, other in parts.items() if other == part]) > 1:
             raise UserError(
-                f"class folder {entry} holds the folder {deeper[0].name}",
-                layout + ", not deeper; with a test split, in train/CLASS/ and test/CLASS/",
-                f"to use {entry} alone, give folder:{entry}",
+                f"{directory} holds {' and '.join(both)}", f"one folder is the {part} part", "take the other away"
             )
-        files[entry.name] = [file for file in _entries(entry) if file.suffix.lower() in EXTENSIONS]
-        if not files[entry.name]:
+
+
+def _class_name(folder: str) -> str:
+    # Mac and Linux write an accent in two ways; bytes that are no text must still be printed.
+    return unicodedata.normalize("NFC", os.fsencode(folder).decode("utf-8", "replace"))
+
+
+def _checked_classes(
+    directory: Path, placed: dict[tuple[str, str], list[Steps]], folders: set[tuple[str, str]]
+) -> tuple[str, ...]:
+    layout = f"the images of a class lie in {directory}/CLASS/, or in {directory}/train/CLASS/ and so on"
+    classes = sorted(name for part, name in folders if part == "train")
+    if not classes:
+        raise UserError(f"{directory} holds no folders of images", layout)
+    for name in classes:
+        if ("train", name) not in placed:
             raise UserError(
-                f"class folder {entry} holds no images",
-                f"images end in {', '.join(EXTENSIONS)}",
+                f"class folder {directory / name} holds no images",
+                "every class has images that Pillow can read",
                 "fill it or take it away",
             )
-    if len(files) < 2:
-        raise UserError(f"{directory} holds one class, {folders[0].name!r}", "there must be at least two", layout)
-    return files
-
-
-def _entries(directory: Path) -> list[Path]:
-    return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
-
-
-def _folders(directory: Path) -> list[Path]:
-    return [entry for entry in _entries(directory) if entry.is_dir()]
-
-
-def _flat(files: dict[str, list[Path]]) -> list[Path]:
-    return [file for of_class in files.values() for file in of_class]
-
-
-def _labels(files: dict[str, list[Path]]) -> np.ndarray:
-    counts = [len(of_class) for of_class in files.values()]
-    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-
-
-def _decode(files: list[Path], like: Path | None = None) -> np.ndarray:
-    """(N, H, W, C) uint8; all of one size and mode, that of `like`, by default the first file."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        like = like or files[0]
-        first = _decode_file(like)
-        _check_memory(len(files) * first.nbytes, files[0].parent.parent)
-        images = np.empty((len(files), *first.shape), np.uint8)
-        for index, file in enumerate(files):
-            image = _decode_file(file)
-            if image.shape != first.shape:
-                raise UserError(
-                    f"images differ: {like} is {_describe(first)}, {file} is {_describe(image)}",
-                    "all must have one size and be all grey or all RGB",
-                    "with Pillow, ImageOps.fit(image, (64, 64)) makes one size and image.convert('RGB') one mode",
-                )
-            images[index] = image
-    return images
-
-
-def _decode_file(file: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file, formats=_FORMATS) as image:
-            image.load()
-            # GIF has nothing but palettes, so to refuse these would be to refuse GIF.
-            decoded = image.convert("RGB") if image.format == "GIF" else image
-            mode, pixels = decoded.mode, np.asarray(decoded)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(
-            f"{file} claims more than {Image.MAX_IMAGE_PIXELS:,} pixels",
-            "so large an image is taken for an attack",
-            "make it smaller, or take it away",
-        ) from None
-    # A decoder may raise anything at all on a broken file.
-    except Exception as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
-        raise UserError(f"{file} cannot be read as an image ({reason})", hint="replace it or take it away") from None
-    if mode not in _CHANNELS:
-        target = {"1": "L", "LA": "L"}.get(mode, "RGB")
-        raise UserError(
-            f"{file} has mode {mode}",
-            "images are 8-bit grey (L) or RGB",
-            "scale it to 0..255 and save it as mode L"
-            if mode.startswith(("I", "F"))
-            else f"convert it by Image.open(file).convert('{target}').save(file)",
-        )
-    return pixels.reshape(*pixels.shape[:2], _CHANNELS[mode])
-
-
-def _check_memory(needed: int, directory: Path) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise UserError(
-            f"the images of {directory} take {needed / 2**30:.1f} GiB",
-            f"this machine has {memory / 2**30:.1f} GiB of memory",
-            "make them smaller first: no more than the largest input resolution is needed",
-        )
-
-
-def _describe(image: np.ndarray) -> str:
-    height, width, channels = image.shape
-    return f"{width}x{height} {'L (grey)' if channels == 1 else 'RGB'}"
+    if len(classes) < 2:
+        raise UserError(f"{directory} holds one class, {classes[0]!r}", "there must be at least two", layout)
+    for part in ("validation", "test"):
+        there = {name for of, name in placed if of == part}
+        for name in sorted(there ^ set(classes)) if there else ():
+            where, missing = ("train", part) if name in classes else (part, "train")
+            raise UserError(
+                f"{directory}: class {name!r} is in {where} but not in {missing}", "each must hold the same classes"
+            )
+    return tuple(classes)

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from scaling_search.config import Split
+from scaling_search.data.images import ImageData
 from scaling_search.data.resize import resize
-from scaling_search.data.sources import ImageData
 from scaling_search.data.split import divide
 from scaling_search.errors import UserError
 

@@ -1,11 +1,12 @@
 """How images are divided into training, validation and test parts: stratified by class, and seeded."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from scaling_search.config import Split
-from scaling_search.data.sources import ImageData
+from scaling_search.data.images import ImageData
 from scaling_search.errors import UserError
 
 
@@ -16,22 +17,82 @@ class Division:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray | None
-    """None where the data has a test split of its own."""
+    """None where the data has a test part of its own."""
+
+
+def resolve(split: Split, data: ImageData) -> Split:
+    """`split` with the data's own default for each share that is not given.
+
+    A share stays None where the data comes with that part. Raises UserError where the shares leave nothing to train on.
+    """
+    default = data.default_split
+    validation, test = split.validation, split.test
+    if validation is None and data.validation is None:
+        validation = default.validation
+    if test is None and data.test_images is None:
+        test = default.test
+    return dataclasses.replace(split, validation=validation, test=test)
 
 
 def divide(data: ImageData, split: Split) -> Division:
     """`data` in parts of the shares of `split`, the same for the same seed.
 
-    A part of share s has round(s * N) images, to which each class gives s times its own number, rounded down or up
-    by largest remainder; training gets the rest, or the share `split.train` of all images. Where the data has a test
-    split, `split.test` is not used.
+    A part of share s has round(s * N) of the N images that the data's own parts leave, to which each class gives s
+    times its own number, rounded down or up by largest remainder, and at least one image; training gets the rest, or
+    the share `split.train` of these images. A part that the data comes with is taken as it is, and its share is not
+    used.
 
-    Raises UserError where the shares are more than all images, or a class would be missing from a part.
+    Raises UserError where the shares are more than all images, or a class has fewer images than there are parts.
     """
+    split = resolve(split, data)
     if split.seed < 0:
         raise UserError(f"split seed {split.seed} given", "it must be 0 or more", "try --split.seed 0")
-    sizes = np.bincount(data.labels, minlength=data.num_classes)
-    shares = {"validation": split.validation} | ({"test": split.test} if data.test_images is None else {})
+    shares: dict[str, float] = {}
+    if data.validation is None and split.validation is not None:
+        shares["validation"] = split.validation
+    if data.test_images is None and split.test is not None:
+        shares["test"] = split.test
+    free = np.setdiff1d(np.arange(len(data.labels)), [] if data.validation is None else data.validation)
+    sizes = np.bincount(data.labels[free], minlength=data.num_classes)
+    counts = _counts(data, split, shares, sizes)
+
+    rng = np.random.default_rng(split.seed)
+    indices: dict[str, list[np.ndarray]] = {part: [] for part in counts}
+    for label in range(data.num_classes):
+        shuffled = rng.permutation(free[data.labels[free] == label])
+        ends = np.cumsum([of_class[label] for of_class in counts.values()])
+        for part, piece in zip(counts, np.split(shuffled, ends)[: len(counts)], strict=True):
+            indices[part].append(piece)
+    parts = {part: np.sort(np.concatenate(pieces)) for part, pieces in indices.items()}
+    validation = parts["validation"] if data.validation is None else np.sort(data.validation)
+    return Division(parts["train"], validation, parts.get("test"))
+
+
+def in_words(split: Split, data: ImageData) -> str:
+    """The split that is used, for a person: "10 % validation, its own test part, the rest training"."""
+    split = resolve(split, data)
+
+    def said(part: str, share: float | None, own: bool) -> str:
+        return f"its own {part} part" if own or share is None else f"{100 * share:.3g} % {part}"
+
+    return ", ".join(
+        (
+            said("validation", split.validation, data.validation is not None),
+            said("test", split.test, data.test_images is not None),
+            "the rest training" if split.train is None else f"{100 * split.train:.3g} % training",
+        )
+    )
+
+
+def _counts(data: ImageData, split: Split, shares: dict[str, float], sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """(K,) images by part, training last."""
+    short = int(sizes.argmin())
+    if sizes[short] <= len(shares):
+        raise UserError(
+            f"class {data.classes[short]!r} has {sizes[short]} images, too few for a split of {in_words(split, data)}",
+            "every part needs an image of every class",
+            "add images, or take the class away",
+        )
     counts = {part: _largest_remainder(sizes, share) for part, share in shares.items()}
     rest = sizes - sum(counts.values())
     if split.train is not None:
@@ -44,25 +105,14 @@ def divide(data: ImageData, split: Split) -> Division:
             )
         rest = np.minimum(_largest_remainder(sizes, split.train), rest)
     counts["train"] = rest
-    for part, of_class in counts.items():
-        short = int(of_class.argmin())
-        if of_class[short] < 1:
-            raise UserError(
-                f"class {data.classes[short]!r} has {sizes[short]} images, which leaves none for the {part} part",
-                "every part needs an image of every class",
-                "add images, take the class away, or change --split.validation"
-                + (" or --split.test" if "test" in shares else ""),
-            )
-
-    rng = np.random.default_rng(split.seed)
-    indices: dict[str, list[np.ndarray]] = {part: [] for part in counts}
-    for label in range(data.num_classes):
-        shuffled = rng.permutation(np.flatnonzero(data.labels == label))
-        ends = np.cumsum([of_class[label] for of_class in counts.values()])
-        for part, piece in zip(counts, np.split(shuffled, ends)[: len(counts)], strict=True):
-            indices[part].append(piece)
-    parts = {part: np.sort(np.concatenate(pieces)) for part, pieces in indices.items()}
-    return Division(parts["train"], parts["validation"], parts.get("test"))
+    for label in range(len(sizes)):
+        for of_class in counts.values():
+            while of_class[label] < 1:
+                # What is left out for a share of training comes first; else the largest part gives one.
+                if sum(other[label] for other in counts.values()) == sizes[label]:
+                    max(counts.values(), key=lambda other: other[label])[label] -= 1
+                of_class[label] += 1
+    return counts
 
 
 def _largest_remainder(sizes: np.ndarray, share: float) -> np.ndarray:

@@ -73,6 +73,7 @@ def set_up(config: NasConfig, data: "ImageData | None" = None) -> Study:
     if data is not None:
         config = replace(config, data=data.name)
     images = open_images(config, data)
+    config = replace(config, split=images.split)
     lab = set_up_search(space, config, images.num_classes, images.identity)
     lab.middle()
     make_strategy(config.strategy, sizes(space), config.seed)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling_search.config import Experiment
+from scaling_search.config import Experiment, Split
 from scaling_search.errors import UserError
 from scaling_search.recorded import RecordedTable
 from scaling_search.trial import Network
@@ -22,7 +22,11 @@ class Images:
     num_classes: int
     training: int
     """How many of them train."""
+    split: Split
+    """How they are split, with the data's own defaults for what was not asked for."""
     source: "ImageData | RecordedTable"
+    skipped: int = 0
+    """How many files were left out because they could not be read."""
 
     @property
     def name(self) -> str:
@@ -32,7 +36,8 @@ class Images:
     @property
     def counts(self) -> dict[str, int]:
         """How many classes and training images there are, as manifests and recorded tables say it."""
-        return {"classes": self.num_classes, "training": self.training}
+        counts = {"classes": self.num_classes, "training": self.training}
+        return {**counts, "skipped": self.skipped} if self.skipped else counts
 
     def can_train(self, network: Network) -> bool:
         """Whether a training of the network can be had."""
@@ -44,17 +49,18 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
 
     Raises UserError where they cannot be trained on as the config says.
     """
-    from scaling_search.data import check_batch_size, divide, load
+    from scaling_search.data import check_batch_size, divide, load, resolve
 
     if config.replay is not None:
         table = RecordedTable(Path(config.replay).expanduser())
         _check_replay(config, table)
         of_table = table.manifest()["images"]
-        return Images(table.manifest()["data"], of_table["classes"], of_table["training"], table)
-    data = load(config.data) if data is None else data
-    training = len(divide(data, config.split).train)
+        return Images(table.manifest()["data"], of_table["classes"], of_table["training"], config.split, table)
+    data = load(config.data, config.on_bad_data) if data is None else data
+    split = resolve(config.split, data)
+    training = len(divide(data, split).train)
     check_batch_size(config.recipe.batch_size, training)
-    return Images(data.identity, data.num_classes, training, data)
+    return Images(data.identity, data.num_classes, training, split, data, data.skipped)
 
 
 def _check_replay(config: Experiment, table: RecordedTable) -> None:

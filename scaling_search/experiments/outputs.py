@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from scaling_search.errors import in_one_line
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from scaling_search.analysis.findings.run import Findings
 
 PICTURE = "accuracy_against_multiply_adds"
@@ -28,21 +31,19 @@ def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Pat
 
 def _outputs(findings: "Findings") -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names of files, and what makes their content."""
-    from scaling_search.analysis.figures import accuracy_against_multiply_adds, render
     from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
 
-    judged = None if findings.judgement is None else findings.judgement.table
-    tables = {"step1": judged, "step2": findings.step2, "sweep": findings.sweep, "nas": findings.nas}
-    for name, table in tables.items():
-        if table is not None:
-            yield f"{name}.csv", lambda table=table: to_csv_bytes(table)
-    if not findings.measured.empty:
-        yield "frontier.parquet", lambda: to_parquet_bytes(findings.measured)
-        yield "frontier.csv", lambda: to_csv_bytes(findings.measured)
+    for name in ("step1", "step2", "sweep", "nas", "frontier"):
+        if (table := getattr(findings, name)) is not None:
+            yield f"{name}.csv", partial(to_csv_bytes, table)
+    if findings.frontier is not None:
+        yield "frontier.parquet", partial(to_parquet_bytes, findings.frontier)
+        figure = cache(findings.figure)
         for format in ("png", "svg"):
-            yield (
-                f"{PICTURE}.{format}",
-                lambda format=format: render(
-                    accuracy_against_multiply_adds(findings.run, findings.judgement, findings.step2), format
-                ),
-            )
+            yield f"{PICTURE}.{format}", partial(_drawn, figure, format)
+
+
+def _drawn(figure: "Callable[[], Figure]", format: str) -> bytes:
+    from scaling_search.analysis.figures import render
+
+    return render(figure(), format)

@@ -154,4 +154,5 @@ def materials_of(config: Any, family: Family | None, data: "ImageData | None") -
         config = replace(config, data=data.name)
     given = tuple(name for name, thing in (("family", family), ("data", data)) if thing is not None)
     named = load_family(config.family, config.family_options) if family is None else family
-    return Materials(config, named, open_images(config, data), family, given)
+    images = open_images(config, data)
+    return Materials(replace(config, split=images.split), named, images, family, given)

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from scaling_search.errors import first_line
+
 VARIABLE = "SCALING_SEARCH_NATIVE"
 CALLS = (
     "depthwise",
@@ -45,7 +47,7 @@ def _load() -> tuple[bool, str]:
     try:
         instructions = _register(path)
     except Exception as error:  # Whatever is wrong with a library, the other path remains.
-        return False, f"native kernels: not in use: {str(error).strip().splitlines()[0]}"
+        return False, f"native kernels: not in use: {first_line(error)}"
     return True, f"native kernels: in use, {instructions}"
 
 

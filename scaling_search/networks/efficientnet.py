@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Literal
 
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, Naming
 from scaling_search.networks import efficientnet_names as names
-from scaling_search.networks.blocks import BatchNorm, Conv, SqueezeExcite, dense, drop_connect
-from scaling_search.networks.ops import Activation
+from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
+from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
 from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
 
 
@@ -43,31 +42,6 @@ B0_STAGES = (
 )
 B0_STEM = 32
 B0_HEAD = 1280
-
-
-def conv_cost(side: int, kernel_size: int, in_channels: int, out_channels: int, groups: int = 1) -> Cost:
-    """A convolution without bias and the scale and offset of its batch norm, on an output of `side` pixels."""
-    weights = kernel_size**2 * in_channels * out_channels // groups
-    return Cost(weights + 2 * out_channels, weights * side**2, out_channels * side**2)
-
-
-def dense_cost(inputs: int, outputs: int) -> Cost:
-    """A dense layer with bias."""
-    return Cost((inputs + 1) * outputs, inputs * outputs, outputs)
-
-
-@dataclass(frozen=True)
-class Style:
-    """What every block of a network shares."""
-
-    activation: Activation = "silu"
-    squeeze_excite: bool = True
-    padding: Literal["SAME", "SYMMETRIC"] = "SAME"
-    batch_norm_epsilon: float = 1e-3
-
-    def norm(self, channels: int, activation: Activation | None = None) -> BatchNorm:
-        """A batch norm and the activation behind it, the style's own unless another is given."""
-        return BatchNorm(channels, activation=activation or self.activation, epsilon=self.batch_norm_epsilon)
 
 
 @dataclass(frozen=True)
@@ -207,65 +181,21 @@ class EfficientNetPlan:
 
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
-        side = -(-resolution // self.stem_stride)
-        total = conv_cost(side, 3, 3, self.stem)
-        for stage in self.stages:
-            added, side = stage.cost(side)
-            total += added
-        total += conv_cost(side, 1, self.stages[-1].out_channels, self.head)
-        return total + dense_cost(self.head, self.num_classes)
+        return staged_cost(self, self.stages, self.stages[-1].out_channels, resolution)
 
 
-class EfficientNet(nnx.Module):
+class EfficientNet(StagedNet):
     """The network of a plan: images (N, H, W, 3) of any side -> logits (N, num_classes) float32."""
 
     def __init__(self, plan: EfficientNetPlan, *, rngs: nnx.Rngs):
-        style = plan.style
-        self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, padding=style.padding, rngs=rngs)
-        self.stem_norm = style.norm(plan.stem)
-        self.stages = nnx.List([nnx.List([MBConv(block, rngs=rngs) for block in stage]) for stage in plan.blocks])
-        self.head = Conv(plan.stages[-1].out_channels, plan.head, 1, rngs=rngs)
-        self.head_norm = style.norm(plan.head)
-        self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
-        self.classifier = dense(plan.head, plan.num_classes, rngs=rngs)
-        self.dtype = plan.dtype
-
-    def features(self, images: Array) -> Array:
-        """The last feature map, (N, H', W', head channels), before pooling."""
-        # Images that come in bfloat16 stay so.
-        x = self.stem_norm(self.stem(images if images.dtype == jnp.bfloat16 else images.astype(self.dtype)))
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return self.head_norm(self.head(x))
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        x = features.mean((1, 2)).astype(jnp.float32)
-        return self.classifier(x if self.dropout is None else self.dropout(x))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        super().__init__(plan, lambda block: MBConv(block, rngs=rngs), dtype=plan.dtype, rngs=rngs)
 
 
 @dataclass(frozen=True)
-class EfficientNetFamily:
+class EfficientNetFamily(StagedFamily):
     """EfficientNet as a family. `depth` and `width` give a baseline that is itself a scaled B0."""
 
     name: str = "efficientnet"
-    resolution: int = 224
-    """Input side in pixels at r = 1."""
-    depth: float = 1.0
-    """Depth of the baseline relative to B0."""
-    width: float = 1.0
-    """Width of the baseline relative to B0."""
-    stem_stride: int = 2
-    """1 keeps more pixels of a small image."""
-    dropout: float = 0.2
-    """Dropout before the classifier."""
-    drop_connect: float = 0.2
-    """Drop-connect of a block behind the last; it rises linearly from 0 with the block's index."""
     dtype: str = "float32"
     """What the network computes in: float32 or bfloat16. Parameters and logits are float32."""
     padding: str = "SAME"
@@ -276,20 +206,13 @@ class EfficientNetFamily:
     """EfficientNet-Lite: ReLU6, no squeeze-and-excitation; stem, head and the layers of both end stages as in B0."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.dtype not in ("float32", "bfloat16"):
             raise UserError(f"dtype {self.dtype!r} given", "EfficientNet computes in float32 or bfloat16")
         if self.padding not in ("SAME", "SYMMETRIC"):
             raise UserError(f"padding {self.padding!r} given", "EfficientNet pads SAME or SYMMETRIC")
         if not self.batch_norm_epsilon > 0:
             raise UserError(f"batch_norm_epsilon {self.batch_norm_epsilon!r} given", "it must be above 0")
-        if self.resolution < 1 or self.stem_stride < 1:
-            raise UserError(
-                f"resolution {self.resolution} and stem_stride {self.stem_stride} given", "both must be at least 1"
-            )
-        for name in ("dropout", "drop_connect"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
-        Scale(self.depth, self.width)
 
     def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
         """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""

@@ -62,10 +62,19 @@ class _OneKeyStream(nnx.RngStream):
 
 def abstract_network(family: Family, scale: Scale, num_classes: int) -> nnx.Module:
     """The network with ShapeDtypeStructs for values: nothing is allocated or compiled. For costs, not for running."""
+    return traced_network(family, scale, num_classes)[0]
 
-    def build() -> nnx.Module:
+
+def traced_network(family: Family, scale: Scale, num_classes: int) -> tuple[nnx.Module, Any]:
+    """The abstract network, and the traced program (a ClosedJaxpr) that makes its initial values from a key."""
+    graph: list[Any] = []
+
+    def build(key: Array) -> Any:
         rngs: Any = nnx.Rngs(0)
-        rngs.default = _OneKeyStream(jax.random.key(0), tag="default")
-        return family.build(scale, num_classes, rngs=rngs)
+        rngs.default = _OneKeyStream(key, tag="default")
+        graphdef, state = nnx.split(family.build(scale, num_classes, rngs=rngs))
+        graph.append(graphdef)
+        return state
 
-    return nnx.eval_shape(build)
+    program, shapes = jax.make_jaxpr(build, return_shape=True)(jax.random.key(0))
+    return nnx.merge(graph[0], shapes), program

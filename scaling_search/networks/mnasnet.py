@@ -9,7 +9,7 @@ resolution).
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import count, pairwise
+from itertools import chain, count, pairwise
 from typing import Any, Literal, Self, get_args
 
 import jax.numpy as jnp
@@ -18,10 +18,11 @@ from jax import Array
 
 from scaling_search.errors import UserError
 from scaling_search.family import Cost
-from scaling_search.networks.blocks import Conv, SqueezeExcite, dense, drop_connect
-from scaling_search.networks.efficientnet import MBConv, MBConvPlan, Style, conv_cost, dense_cost
+from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
+from scaling_search.networks.efficientnet import MBConv, MBConvPlan
 from scaling_search.networks.ops import Activation
 from scaling_search.networks.pooling import average_pool
+from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
 from scaling_search.rule import Scale, round_channels, round_layers
 
 Operation = Literal["conv", "sep", "mb3", "mb6"]
@@ -249,83 +250,38 @@ class MnasNetPlan:
     dropout: float
     style: Style
 
+    @property
+    def blocks(self) -> tuple[tuple[LayerPlan, ...], ...]:
+        """The layers of each block of the architecture."""
+        return self.stages
+
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
-        side = -(-resolution // self.stem_stride)
-        total = conv_cost(side, 3, 3, self.stem)
-        for stage in self.stages:
-            for one in stage:
-                added, side = one.cost(side)
-                total += added
-        total += conv_cost(side, 1, self.stages[-1][-1].out_channels, self.head)
-        return total + dense_cost(self.head, self.num_classes)
+        return staged_cost(self, chain.from_iterable(self.stages), self.stages[-1][-1].out_channels, resolution)
 
 
-class MnasNet(nnx.Module):
+class MnasNet(StagedNet):
     """The network of a plan: images (N, H, W, 3) of any side -> logits (N, num_classes)."""
 
     def __init__(self, plan: MnasNetPlan, *, rngs: nnx.Rngs):
-        style = plan.style
-        self.stem = Conv(3, plan.stem, 3, stride=plan.stem_stride, padding=style.padding, rngs=rngs)
-        self.stem_norm = style.norm(plan.stem)
-        self.stages = nnx.List([nnx.List([layer(one, rngs=rngs) for one in stage]) for stage in plan.stages])
-        self.head = Conv(plan.stages[-1][-1].out_channels, plan.head, 1, rngs=rngs)
-        self.head_norm = style.norm(plan.head)
-        self.dropout = nnx.Dropout(plan.dropout, rngs=rngs) if plan.dropout > 0 else None
-        self.classifier = dense(plan.head, plan.num_classes, rngs=rngs)
-
-    def features(self, images: Array) -> Array:
-        """The last feature map, (N, H', W', head channels), before pooling."""
-        x = self.stem_norm(self.stem(images))
-        for stage in self.stages:
-            for one in stage:
-                x = one(x)
-        return self.head_norm(self.head(x))
-
-    def classify(self, features: Array) -> Array:
-        """Logits from the last feature map."""
-        x = features.mean((1, 2))
-        return self.classifier(x if self.dropout is None else self.dropout(x))
-
-    def __call__(self, images: Array) -> Array:
-        """Classifies images."""
-        return self.classify(self.features(images))
+        super().__init__(plan, lambda one: layer(one, rngs=rngs), rngs=rngs)
 
 
 @dataclass(frozen=True)
-class MnasNetFamily:
+class MnasNetFamily(StagedFamily):
     """An architecture as a family: depth multiplies each block's layers, width all channels, as in EfficientNet."""
 
     name: str = "mnasnet"
     architecture: str = str(MOBILENET_V2)
     """An `Architecture` as text."""
-    resolution: int = 224
-    """Input side in pixels at r = 1."""
-    depth: float = 1.0
-    """Depth of the baseline relative to the architecture."""
-    width: float = 1.0
-    """Width of the baseline relative to the architecture."""
-    stem_stride: int = 2
-    """1 keeps more pixels of a small image."""
-    dropout: float = 0.2
-    """Dropout before the classifier."""
-    drop_connect: float = 0.2
-    """Drop-connect of a layer behind the last; it rises linearly from 0 with the layer's index."""
     activation: str = "silu"
     """silu as in EfficientNet, relu as in MnasNet, or relu6 as in MobileNetV2."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Architecture.parse(self.architecture)
-        Scale(self.depth, self.width)
         if self.activation not in ("silu", "relu", "relu6"):
             raise UserError(f"activation {self.activation!r} given", "it is silu, relu or relu6")
-        if self.resolution < 1 or self.stem_stride < 1:
-            raise UserError(
-                f"resolution {self.resolution} and stem_stride {self.stem_stride} given", "both must be at least 1"
-            )
-        for name in ("dropout", "drop_connect"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
 
     def plan(self, scale: Scale, num_classes: int) -> MnasNetPlan:
         """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
@@ -368,7 +324,7 @@ class MnasNetFamily:
 MNASNET = MnasNetFamily()
 """Any architecture of the space, MobileNetV2's by default, at the size of the paper's."""
 
-MNASNET_A1_FAMILY = MnasNetFamily("mnasnet_a1", str(MNASNET_A1), drop_connect=0.0, activation="relu")
+MNASNET_A1_FAMILY = MnasNetFamily("mnasnet_a1", architecture=str(MNASNET_A1), drop_connect=0.0, activation="relu")
 """MnasNet-A1."""
 
 MNASNET_TINY = MnasNetFamily(

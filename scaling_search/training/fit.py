@@ -14,7 +14,7 @@ from flax import nnx
 
 from scaling_search.cost import memory
 from scaling_search.data import ImageData, Prepared, evaluation_batches, prepare, training_batches
-from scaling_search.family import Cost, load_family
+from scaling_search.family import Cost, Family, load_family
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.precision import precision_of
@@ -31,14 +31,15 @@ MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 
 
-def train_group(specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = None) -> Iterator[Outcome]:
     """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
 
-    A loss that is no number ends its seed with a failed outcome that says at which step; the others go on. On a CPU
-    one seed is trained after the other; on other devices, or on several, as many at a time as their memory takes.
+    `family` is the specs' own where it was handed over as an object, which no name leads to. A loss that is not finite
+    ends its seed with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after
+    the other; on other devices, or on several, as many at a time as their memory takes.
     """
     spec = specs[0]
-    family = load_family(spec.network.family, spec.network.options)
+    family = family or load_family(spec.network.family, spec.network.options)
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
 
@@ -242,7 +243,7 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
 
 
 def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> Outcome:
-    """The outcome of a training that came to its end, or to a loss that is no number."""
+    """The outcome of a training that came to its end, or to a loss that is not finite."""
     finite = np.isfinite(losses)
     if finite.all():
         return Outcome("ok", accuracy=curve[-1].accuracy, loss=curve[-1].loss, curve=tuple(curve))

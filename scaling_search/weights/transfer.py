@@ -17,12 +17,17 @@ from scaling_search.errors import UserError
 from scaling_search.family import HEAD, Family, NamedFamily, Naming
 from scaling_search.rule import Scale
 from scaling_search.weights.files import Arrays
+from scaling_search.weights.prefixes import Stripped, known_in, strip_prefixes
 
 OWN = "scaling-search"
 """The naming of a network without a reference: its own paths and layouts."""
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-NO_PLACE = re.compile(r"(^|\.)(num_batches_tracked$|aux)", re.IGNORECASE)
-"""Tensors of a file that a network need not have: counters of PyTorch's batch norm, and auxiliary heads."""
+NO_PLACE = re.compile(r"(^|\.)((num_batches_tracked|n_averaged|total_ops|total_params)$|aux)", re.IGNORECASE)
+"""Tensors of a file that a network need not have: counters of PyTorch and of profilers, and auxiliary heads."""
+OTHER_HEAD = re.compile(r"(^|\.)(fc|_fc|heads?|classifier|cls_head|last_linear|linear|logits|output)\.")
+"""Tensors of a head that is not the network's own, which is passed over where the network gets a new one."""
+IMAGENET = 1000
+"""Classes of ImageNet. TensorFlow's models have one more, the first, for the background."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +55,74 @@ def export_weights(network: nnx.Module, naming: Naming | None) -> Arrays:
     }
 
 
-def import_weights(
-    network: nnx.Module, arrays: Mapping[str, np.ndarray], namings: Mapping[str, Naming | None], *, head: bool = True
-) -> str:
-    """Sets parameters and batch statistics of `network` from `arrays`; returns the naming that they turned out to have.
+@dataclass(frozen=True)
+class Imported:
+    """What was found in weights that came in."""
 
-    Without `head`, the classifier stays as it is. Raises UserError, and changes nothing, where an array is missing,
-    has no place, has another shape or is no finite number.
+    naming: str
+    """Whose names they have."""
+    prefixes: tuple[str, ...] = ()
+    """What wrappers had left before the names."""
+    passed_over: tuple[str, ...] = ()
+    """Tensors around the network, which it has no use for."""
+    other_copies: tuple[str, ...] = ()
+    """Prefixes of other copies of the network, such as an averaged one."""
+    new_head: bool = False
+    """Whether the network's head is not the weights'."""
+    classes: int | None = None
+    """Classes of the weights' head; None where they have none."""
+    without_background: bool = False
+    """Whether the class 0 of TensorFlow's models, the background, was dropped."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know, a sentence each."""
+        notes = []
+        if self.prefixes:
+            notes.append(f"stripped {' and '.join(map(repr, self.prefixes))} from the names of tensors")
+        if self.other_copies:
+            notes.append(f"left out other copies of the network, under {' and '.join(map(repr, self.other_copies))}")
+        if self.passed_over:
+            others = f" and {len(self.passed_over) - 1} more" if len(self.passed_over) > 1 else ""
+            notes.append(f"left out what is not the network's: {self.passed_over[0]}{others}")
+        if self.new_head and self.classes is None:
+            notes.append("the weights have no head: the network's is new and untrained")
+        elif self.new_head:
+            notes.append(f"the head is new and untrained: that of the weights, of {self.classes} classes, was left out")
+        if self.without_background:
+            notes.append("the head has 1001 classes, as TensorFlow's models: dropped the first, the background")
+        return notes
+
+
+def import_weights(
+    network: nnx.Module,
+    arrays: Mapping[str, np.ndarray],
+    namings: Mapping[str, Naming | None],
+    *,
+    head: bool = True,
+    averaged: bool = False,
+) -> Imported:
+    """Sets parameters and batch statistics of `network` from `arrays`; returns what was found in them.
+
+    Prefixes that wrappers left are stripped. Without `head`, the classifier stays as it is. Of a head of 1001 classes
+    in another implementation's names, a network of 1000 takes all but the first. With `averaged`, an averaged copy is
+    taken. Raises UserError, and changes nothing, where an array is missing, has no place, has another shape, is not of
+    floating-point numbers or is not finite.
     """
-    naming = _naming_of(network, arrays, namings)
+    naming, stripped = _recognised(network, arrays, namings, averaged)
     state = _flat_state(network)
     tensors = list(_tensors(network, namings[naming]))
     wanted = [tensor for tensor in tensors if head or tensor.path[0] != HEAD]
-    missing = [tensor.name for tensor in wanted if tensor.name not in arrays]
-    extra = sorted(arrays.keys() - {tensor.name for tensor in tensors})
-    extra = [name for name in extra if not NO_PLACE.search(name)]
+    theirs = [tensor for tensor in tensors if tensor.path[0] == HEAD and tensor.name in stripped.names]
+    missing = [tensor.name for tensor in wanted if tensor.name not in stripped.names]
+    if not theirs and missing and len(missing) == sum(tensor.path[0] == HEAD for tensor in tensors):
+        raise UserError(
+            f"these weights have no head: {missing[0]} is missing", hint="train one, with scaling-search train --init"
+        )
+    unused = arrays.keys() - set(stripped.names.values()) - set(stripped.outside)
+    unused = {name for name in unused if not NO_PLACE.search(name) and not name.startswith(stripped.other_copies)}
+    other_head = set() if theirs or head else {name for name in unused if OTHER_HEAD.search(name)}
+    extra = sorted(unused - other_head)
     if missing or extra:
         said = [
             f"{len(names)} {what}, such as {names[0]}"
@@ -75,51 +133,99 @@ def import_weights(
             f"these weights are not this network's: by the naming of {naming}, {' and '.join(said)}",
             hint="check --network, and its depth and width",
         )
-    values = {}
+    values, background = {}, False
     for tensor in wanted:
-        array = np.asarray(arrays[tensor.name])
-        if array.shape != tensor.shape:
-            classes = tensor.path[0] == HEAD
-            raise UserError(
-                f"weight {tensor.name} has shape {array.shape}, needs {tensor.shape}",
-                hint="the number of classes differs" if classes else "check --network, and its depth and width",
-            )
-        if not np.isfinite(array).all():
-            raise UserError(f"weight {tensor.name} holds values that are no finite numbers")
+        name = stripped.names[tensor.name]
+        array = np.asarray(arrays[name])
+        if namings[naming] is not None and _has_background(array, tensor):
+            array, background = array[1:], True
+        _check(array, tensor, name)
         values[tensor.path] = jnp.asarray(_from_reference(array, tensor), jnp.float32)
     for path, value in values.items():
         state[path][...] = value
-    return naming
+    passed_over = sorted({name for name in stripped.outside if not NO_PLACE.search(name)} | other_head)
+    return Imported(
+        naming,
+        stripped.prefixes,
+        tuple(passed_over),
+        stripped.other_copies,
+        new_head=not head,
+        classes=next((int(arrays[stripped.names[one.name]].size) for one in theirs if len(one.shape) == 1), None),
+        without_background=background,
+    )
 
 
-def load_network(family: Family, arrays: Mapping[str, np.ndarray]) -> tuple[nnx.Module, str]:
-    """The network of `family` at scale 1 with these weights, for evaluation, and the naming that they have.
+def load_network(
+    family: Family,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    num_classes: int | None = None,
+    new_head: int | None = None,
+    averaged: bool = False,
+) -> tuple[nnx.Module, Imported]:
+    """The network of `family` at scale 1 with these weights, for evaluation, and what was found in them.
 
-    The number of classes is the weights' own. Raises UserError as `import_weights` does.
+    The number of classes is the weights' own, but 1000 where another implementation has 1001, unless `num_classes`
+    says otherwise. Weights without a head are refused, or with `new_head` get one of so many classes. Raises UserError
+    as `import_weights` does.
     """
-    network = family.build(Scale(), _classes_in(family, arrays), rngs=nnx.Rngs(0))
-    naming = import_weights(network, arrays, namings_of(family))
+    namings = namings_of(family)
+
+    def build(classes: int) -> nnx.Module:
+        return family.build(Scale(), classes, rngs=nnx.Rngs(0))
+
+    classes = _classes_in(namings, arrays) or IMAGENET
+    network = build(num_classes or classes)
+    naming, stripped = _recognised(network, arrays, namings, averaged)
+    heads = {tensor.name for tensor in _tensors(network, namings[naming]) if tensor.path[0] == HEAD}
+    takes_head = new_head is None or not heads.isdisjoint(stripped.names)
+    if new_head is not None and not takes_head and new_head != classes:
+        network = build(new_head)
+    imported = import_weights(network, arrays, namings, head=takes_head, averaged=averaged)
     network.eval()
-    return network, naming
+    return network, imported
 
 
-def _classes_in(family: Family, arrays: Mapping[str, np.ndarray]) -> int:
-    names = [f"{naming(HEAD) if naming else HEAD}.bias" for naming in namings_of(family).values()]
-    sizes = [arrays[name].size for name in names if name in arrays]
-    if not sizes:
+def _classes_in(namings: Mapping[str, Naming | None], arrays: Mapping[str, np.ndarray]) -> int | None:
+    """Classes of what looks like the head in a file, whatever stands before its name; None where nothing does."""
+    for naming in namings.values():
+        name = f"{naming(HEAD)}.weight" if naming else f"{HEAD}.kernel"
+        # The shortest is the network's own, since others are those of auxiliary heads and of averaged copies.
+        found = sorted((held for held in arrays if f".{held}".endswith(f".{name}") and arrays[held].ndim > 1), key=len)
+        if found:
+            classes = int(arrays[found[0]].shape[0 if naming else -1])
+            return IMAGENET if naming is not None and classes == IMAGENET + 1 else classes
+    return None
+
+
+def _recognised(
+    network: nnx.Module, arrays: Mapping[str, np.ndarray], namings: Mapping[str, Naming | None], averaged: bool
+) -> tuple[str, Stripped]:
+    """The naming by which most of the network's tensors are found in a file, and the file's names by it."""
+    known = {name: {tensor.name for tensor in _tensors(network, naming)} for name, naming in namings.items()}
+    best = max(known, key=lambda name: known_in(arrays, known[name]))
+    return best, strip_prefixes(arrays, known[best], averaged=averaged)
+
+
+def _has_background(array: np.ndarray, tensor: _Tensor) -> bool:
+    """Whether this is the head of a TensorFlow model for a network of ImageNet's classes alone."""
+    return tensor.path[0] == HEAD and tensor.shape[0] == IMAGENET and array.shape[:1] == (IMAGENET + 1,)
+
+
+def _check(array: np.ndarray, tensor: _Tensor, name: str) -> None:
+    """Raises UserError where an array cannot be this tensor of the network."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
         raise UserError(
-            f"these weights are not those of {family.name}", f"they would have one of {', '.join(sorted(set(names)))}"
+            f"weight {name} holds {array.dtype} numbers", "floating-point numbers", "dequantise quantised weights first"
         )
-    return int(sizes[0])
-
-
-def _naming_of(network: nnx.Module, arrays: Mapping[str, np.ndarray], namings: Mapping[str, Naming | None]) -> str:
-    """The naming by which most of the network's tensors are found in a file."""
-
-    def found(name: str) -> int:
-        return sum(tensor.name in arrays for tensor in _tensors(network, namings[name]))
-
-    return max(namings, key=found)
+    if array.shape != tensor.shape:
+        classes = tensor.path[0] == HEAD and array.shape[1:] == tensor.shape[1:]
+        raise UserError(
+            f"weight {name} has shape {array.shape}, needs {tensor.shape}",
+            hint="the number of classes differs" if classes else "check --network, and its depth and width",
+        )
+    if not np.isfinite(array).all():
+        raise UserError(f"weight {name} holds values that are not finite")
 
 
 def _flat_state(network: nnx.Module) -> dict[tuple[Any, ...], Any]:

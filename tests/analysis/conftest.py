@@ -3,9 +3,7 @@
 import pytest
 from made_up import CONFIG, network_at, spec_of, write_step1, write_step2
 
-from scaling_search.analysis.findings.step1 import judge
-from scaling_search.analysis.findings.step2 import step2_table
-from scaling_search.analysis.frames import load_run
+from scaling_search.analysis import findings_of, judge, load_run
 from scaling_search.config import RunConfig
 from scaling_search.rule import CompoundRule, Grid
 from scaling_search.store import start_run
@@ -47,12 +45,18 @@ def whole(whole_run):
 
 
 @pytest.fixture(scope="session")
-def judgement(whole):
+def judgement(findings):
     """STEP 1 of the finished run, judged."""
-    return judge(whole.points, whole.trials)
+    return findings.judgement
 
 
 @pytest.fixture(scope="session")
-def step2(whole):
+def findings(whole):
+    """All that the finished run found."""
+    return findings_of(whole)
+
+
+@pytest.fixture(scope="session")
+def step2(findings):
     """STEP 2 of the finished run."""
-    return step2_table(whole.models, whole.trials)
+    return findings.step2

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,8 @@ def loaded_after(code):
     return set(subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split())
 
 
-def test_importing_analysis_loads_nothing_heavy_and_takes_under_half_a_second():
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        loaded = loaded_after("import scaling_search.analysis")
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.5
+def test_importing_analysis_loads_nothing_heavy():
+    loaded = loaded_after("import scaling_search.analysis")
     assert not loaded & {"pandas", "numpy", "scipy", "matplotlib", "rich", "jax", "ray"}
 
 

@@ -149,5 +149,5 @@ def test_what_lacks_either_kind_is_refused(whole):
         compound_against_single(trials(in_log, ALONE))
     with pytest.raises(UserError, match="costs as much as"):
         compound_against_single(trials(in_log, COMPOUND))
-    with pytest.raises(UserError, match="without depth"):
+    with pytest.raises(UserError, match="no column 'depth'"):
         compound_against_single(load_run(whole.path).trials.drop(columns="depth"))

@@ -1,15 +1,15 @@
 import pytest
-from made_up import network_at, outcome_of, spec_of, write_step1
+from made_up import network_at, outcome_of, spec_of, write_step1, write_step2
 
-from scaling_search.analysis import accuracy_against_multiply_adds, judge, load_run
+from scaling_search.analysis import accuracy_against_multiply_adds, findings_of, load_run
 from scaling_search.analysis.figures import render
 from scaling_search.rule import Grid
 from scaling_search.trial import to_record
 
 
 @pytest.fixture(scope="module")
-def figure(whole, judgement, step2):
-    return accuracy_against_multiply_adds(whole, judgement, step2)
+def figure(findings):
+    return accuracy_against_multiply_adds(findings)
 
 
 def legend_of(figure):
@@ -37,14 +37,13 @@ def test_a_picture_has_no_date_and_embeds_its_letters(figure):
 
 def test_measured_and_extrapolated_are_told_apart(figure):
     assert {"found: extrapolated, not trained", "published: extrapolated, not trained"} <= legend_of(figure)
-    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    assert lines["found: extrapolated, not trained"].get_markerfacecolor() == "white"
+    markers = {bars.get_label(): bars[0] for bars in figure.axes[0].containers}
+    assert markers["found: extrapolated, not trained"].get_markerfacecolor() == "white"
 
 
 def test_the_two_curves_differ_in_more_than_colour(figure):
-    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    markers = {lines[f"{name}: extrapolated, not trained"].get_marker() for name in ("found", "published")}
-    assert len(markers) == 2
+    drawn = {bars.get_label(): bars[0] for bars in figure.axes[0].containers}
+    assert len({drawn[f"{name}: extrapolated, not trained"].get_marker() for name in ("found", "published")}) == 2
 
 
 def test_no_two_names_of_models_lie_on_each_other(figure):
@@ -70,7 +69,7 @@ def test_title_and_caption_name_images_seeds_and_winner(figure, judgement):
 
 def test_step_1_alone_and_a_single_seed_can_be_drawn(new_run):
     run = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
-    figure = accuracy_against_multiply_adds(run, judge(run.points, run.trials), None)
+    figure = accuracy_against_multiply_adds(findings_of(run))
     assert "winner of STEP 1" in legend_of(figure) and render(figure, "svg")
 
 
@@ -78,18 +77,18 @@ def test_a_frontier_of_one_network_is_no_line_and_has_no_key(new_run):
     network = network_at(Grid(step=0.1).rules()[0].at(1.0))
     run = write_step1(new_run, grid=Grid(step=0.1), seeds=())
     new_run.write_record(to_record(spec_of(network, 0), outcome_of(network, 0)))
-    assert "frontier of what was measured" not in legend_of(
-        accuracy_against_multiply_adds(load_run(run.path), None, None)
-    )
+    assert "measured frontier" not in legend_of(accuracy_against_multiply_adds(findings_of(load_run(run.path))))
 
 
-def test_step_2_alone_can_be_drawn(whole, step2):
-    assert "baseline (phi = 0)" not in legend_of(accuracy_against_multiply_adds(whole, None, step2))
+def test_step_2_alone_can_be_drawn(new_run):
+    write_step2(new_run)
+    legend = legend_of(accuracy_against_multiply_adds(findings_of(load_run(new_run.path))))
+    assert "found coefficients" in legend and "baseline (phi = 0)" not in legend
 
 
-def test_no_global_setting_of_matplotlib_changes(whole, judgement):
+def test_no_global_setting_of_matplotlib_changes(findings):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    accuracy_against_multiply_adds(whole, judgement, None)
+    accuracy_against_multiply_adds(findings)
     assert dict(mpl.rcParams) == before

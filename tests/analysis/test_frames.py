@@ -123,7 +123,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_a_step_file_without_what_it_should_hold_is_refused(step1_run):
     step1_run.directory.write_document("step1", {"phi": 1.0})
-    with pytest.raises(UserError, match=r"step1\.json cannot be understood: no 'networks'"):
+    with pytest.raises(UserError, match=r"step1\.json cannot be read: 'networks' is missing"):
         load_run(step1_run.path)
 
 
@@ -161,7 +161,7 @@ def test_a_half_written_record_in_one_of_several_runs_is_named(two_runs):
 
 def test_a_run_that_cannot_be_read_is_passed_over_and_named(two_runs):
     (two_runs / "two" / "step1.json").write_text("{}")
-    with pytest.warns(UserWarning, match=r"passed over run .*two: .*step1\.json cannot be understood"):
+    with pytest.warns(UserWarning, match=r"skipped run .*two: .*step1\.json cannot be read"):
         assert set(load_runs(f"{two_runs}/*").trials["run"]) == {str(two_runs / "one")}
 
 

@@ -2,10 +2,11 @@ import dataclasses
 
 import pytest
 
+from scaling_search.analysis import findings_of, load_run
 from scaling_search.analysis.findings.frontier import frontier_frame
-from scaling_search.analysis.findings.nas import nas_table, nas_text
-from scaling_search.analysis.frames import load_run
+from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.report.html import report_page
+from scaling_search.analysis.text.steps import nas_text
 from scaling_search.config import to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
@@ -63,7 +64,7 @@ def test_shorter_trainings_are_in_no_mean(run):
 def test_the_picture_shows_each_network(run):
     from scaling_search.analysis.figures import accuracy_against_multiply_adds
 
-    (axes,) = accuracy_against_multiply_adds(run, None, None).axes
+    (axes,) = accuracy_against_multiply_adds(findings_of(run)).axes
     assert {bars.get_label(): len(bars[0].get_xdata()) for bars in axes.containers} == {
         "tried from one seed": 1,
         "finalists, from all seeds": 1,
@@ -82,19 +83,30 @@ def test_a_search_that_has_trained_nothing_has_a_table_too(run):
 
 
 def test_the_report_speaks_of_the_search_and_not_of_ratios(run):
-    page = report_page(run, "scaling-search nas").decode()
+    page = report_page(findings_of(run), "scaling-search nas").decode()
     best = nas_table(run).iloc[0]
     assert "Which architecture of efficientnet_tiny makes the best baseline on digits?" in page
     assert f"Of 4 architectures made-up-1 has the best reward, {best['reward']:.4f}, with " in page
     assert "STEP" not in page and "depth 1.00" not in page and "search for a baseline" in page
     # One seed of the first, three of the finalist, one that failed; the fourth was sorted out.
-    assert "4 of the 5 trainings laid out have finished; 1 failed." in page
+    assert "4 of 5 planned trainings have finished; 1 failed." in page
     assert page.count('data-network="' + NETWORKS[1].fingerprint) >= 3
+
+
+def test_a_network_of_a_batch_that_is_going_on_is_in_the_report(run, tmp_path):
+    """The records of a batch are written one by one, `nas.json` only at its end."""
+    later = dataclasses.replace(network_at(Scale(width=3.0)), options=("architecture=made-up-9",))
+    record = to_record(spec_of(later, 0), outcome_of(later, 0))
+    start_run(dataclasses.replace(CONFIG, runs=str(tmp_path)), "made-up:0").write_record(record)
+    findings = findings_of(load_run(run.path))
+    page = report_page(findings, "scaling-search nas").decode()
+    assert len(findings.frontier) == 3 and len(findings.nas) == 4
+    assert page.count('data-network="' + later.fingerprint) >= 2 and "other networks" in page
 
 
 def test_the_report_of_a_search_that_has_just_begun_says_so(run, tmp_path):
     begun = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path), name="begun"), "made-up:0")
     begun.write_document("nas", {"networks": {}, "tried": [], "finalists": []})
-    page = report_page(load_run(begun.path), "scaling-search nas").decode()
-    assert "There is no answer yet." in page and "its best have not been trained from all seeds yet" in page
+    page = report_page(findings_of(load_run(begun.path)), "scaling-search nas").decode()
+    assert "There is no answer yet." in page and "The search has not picked its finalists yet" in page
     assert "STEP" not in page

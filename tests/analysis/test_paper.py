@@ -11,8 +11,8 @@ from scaling_search.analysis.reference.paper import (
     table1,
     table2,
     table2_beside,
-    table2_text,
 )
+from scaling_search.analysis.text.paper import table2_text
 from scaling_search.rule import PUBLISHED
 
 COSTS = {

@@ -167,5 +167,5 @@ def test_step_1_alone_lacks_them_all(draw, whole):
 
 
 def test_a_frame_of_something_else_is_refused():
-    with pytest.raises(UserError, match="without depth, width, resolution"):
+    with pytest.raises(UserError, match="no column 'depth'"):
         width_scaling(table2())

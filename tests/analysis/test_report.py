@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from made_up import network_at, outcome_of, spec_of, step2_document, write_step1
 
-from scaling_search.analysis.frames import load_run
+from scaling_search.analysis import findings_of, load_run
 from scaling_search.analysis.report.html import report_page
-from scaling_search.analysis.text.tables import separation_text, surface_text
-from scaling_search.config import RunConfig
+from scaling_search.analysis.text.steps import separation_text, surface_text
+from scaling_search.config import RunConfig, to_dict
 from scaling_search.errors import UserError
-from scaling_search.rule import PAPER_RULE, Grid
+from scaling_search.rule import PAPER_RULE, Grid, Scale
 from scaling_search.store import RunDirectory, start_run
 from scaling_search.trial import Outcome, to_record
 
@@ -48,12 +48,12 @@ class Page(HTMLParser):
 
 
 def page_of(path, **options):
-    return Page(report_page(load_run(path), COMMAND, **options))
+    return Page(report_page(findings_of(load_run(path)), COMMAND, **options))
 
 
 @pytest.fixture(scope="module")
-def content(whole):
-    return report_page(whole, COMMAND)
+def content(findings):
+    return report_page(findings, COMMAND)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def page(content):
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(whole_run, content, tmp_path):
     shutil.copytree(whole_run.path, tmp_path / "made-up")
-    assert report_page(load_run(tmp_path / "made-up"), COMMAND) == content
+    assert report_page(findings_of(load_run(tmp_path / "made-up")), COMMAND) == content
 
 
 def test_it_names_its_language_and_itself(page):
@@ -98,14 +98,14 @@ def test_nothing_moves(page):
 
 def test_the_answer_has_winner_tie_frontier_and_extrapolation_with_their_uncertainty(page, judgement, step2):
     text, winner = page.text_of("p"), judgement.winner
-    assert f"alpha {winner.alpha:.2f}, beta {winner.beta:.2f}, gamma {winner.gamma:.2f} lead STEP 1" in text
+    assert f"alpha {winner.alpha:.2f}, beta {winner.beta:.2f}, gamma {winner.gamma:.2f} wins STEP 1" in text
     assert f"95 % interval {100 * winner.low:.1f} to {100 * winner.high:.1f}" in text
-    assert f"the cheapest of {len(judgement.ties)} networks that cannot be told from the best" in text
-    assert "the frontier of what was measured rises from" in text
+    assert f"the cheapest of {len(judgement.ties)} networks tied with the best" in text
+    assert "the measured frontier rises from" in text
     b7 = step2[(step2["model"] == "B7") & (step2["coefficients"] == "found")].iloc[0]
     said = f"{100 * b7['val_accuracy']:.1f} ({100 * b7['low']:.1f}-{100 * b7['high']:.1f}) %"
-    assert f"B7 by the found coefficients was not trained and is extrapolated to {said}" in text
-    assert "So far" not in text and "Test split, looked at once" in text
+    assert f"B7 by the found coefficients, not trained, is extrapolated to {said}" in text
+    assert "So far" not in text and "Test split, evaluated once" in text
 
 
 def test_every_row_of_every_table_is_there_under_headings_with_scope(page, judgement, step2, whole):
@@ -145,12 +145,12 @@ def test_it_says_how_sure_step_1_is_and_shows_the_surface(content, page, judgeme
 
 
 def test_a_run_without_step_1_is_not_said_to_be_sure_of_it(new_run):
-    assert "How sure" not in page_of(new_run.path).text_of("h2")
+    assert "How certain" not in page_of(new_run.path).text_of("h2")
 
 
 def test_a_grid_too_small_for_a_surface_says_so_and_has_no_plot_of_it(new_run):
     page = page_of(write_step1(new_run, grid=Grid(step=0.2)).path)
-    assert "How sharp the optimum is cannot be said" in page.text_of("p")
+    assert "The sharpness of the optimum cannot be estimated" in page.text_of("p")
     assert "surface" not in [figure["id"] for figure in page.all("figure")]
 
 
@@ -169,8 +169,8 @@ def test_config_and_command_are_there(page):
 def test_a_run_of_a_manifest_alone_says_what_there_is_not(new_run):
     page = page_of(new_run.path)
     text = page.text_of("p")
-    assert "There is no answer yet." in text and "Nothing is laid out to be trained yet." in text
-    assert "The grid of STEP 1 is not laid out" in text and "No training has finished" in text
+    assert "There is no answer yet." in text and "No trainings are planned yet." in text
+    assert "The grid of STEP 1 is not planned" in text and "No training has finished" in text
     assert not page.all("figure") and len(page.all("table")) == 1
 
 
@@ -178,14 +178,14 @@ def test_a_grid_without_a_finished_training_says_so(new_run):
     write_step1(new_run, grid=Grid(step=0.1), seeds=())
     text = page_of(new_run.path).text_of("p")
     assert "There is no answer yet." in text and "no network of STEP 1 has a finished training" in text
-    assert re.search(r"0 of the \d+ trainings laid out have finished", text)
+    assert re.search(r"0 of \d+ planned trainings have finished", text)
 
 
 def test_a_run_cut_short_answers_so_far(step1_run):
     for file in sorted((step1_run.path / "trials").glob("*.json"))[::2]:
         file.unlink()
     page = page_of(step1_run.path)
-    assert "So far, at phi 1" in page.text_of("p") and "STEP 2 is not laid out" in page.text_of("p")
+    assert "So far, at phi 1" in page.text_of("p") and "STEP 2 is not planned" in page.text_of("p")
     assert [figure["id"] for figure in page.all("figure")][:2] == ["accuracy", "step1-plot"]
 
 
@@ -210,7 +210,7 @@ def test_step_1_alone_is_whole_once_its_winner_is_tested(step1_run):
     winner = next(iter(step1_run.networks.values()))
     step1_run.directory.write_record(to_record(spec_of(winner, 0, "test"), Outcome("ok", 0.5)))
     text = page_of(step1_run.path).text_of("p")
-    assert "So far" not in text and "not laid out" not in text
+    assert "So far" not in text and "not planned" not in text
 
 
 def test_step_2_alone_can_be_shown(new_run):
@@ -218,15 +218,12 @@ def test_step_2_alone_can_be_shown(new_run):
     small = network_at(PAPER_RULE.at(0.0))
     new_run.write_record(to_record(spec_of(small, 0), outcome_of(small, 0)))
     page = page_of(new_run.path)
-    assert "B0 by the found coefficients reached" in page.text_of("p")
+    assert "B0 by the found coefficients reaches" in page.text_of("p")
     assert page.all("figure")[0]["id"] == "accuracy"
 
 
 def test_networks_of_a_sweep_are_shown(new_run):
     names = {"baseline": (1.0, 1.0, 1.0), "width": (1.0, 2.0, 1.0), "compound": (1.4, 1.2, 1.3)}
-    from scaling_search.config import to_dict
-    from scaling_search.rule import Scale
-
     networks = {name: network_at(Scale(*scale)) for name, scale in names.items()}
     rows = [{"scaling": name, "network": to_dict(network)} for name, network in networks.items()]
     new_run.write_document("sweep", {"rows": rows, "init": None})
@@ -234,9 +231,17 @@ def test_networks_of_a_sweep_are_shown(new_run):
         for seed in range(3):
             new_run.write_record(to_record(spec_of(network, seed), outcome_of(network, seed)))
     page = page_of(new_run.path)
-    assert page.text_of("h1") == "What does efficientnet_tiny reach on digits?"
-    assert "STEP" not in page.text_of("p") and "9 of the 9 trainings" in page.text_of("p")
+    assert page.text_of("h1") == "How accurate is efficientnet_tiny on digits?"
+    assert "STEP" not in page.text_of("p") and "9 of 9 planned trainings" in page.text_of("p")
     assert "width 2" in page.text_of("th") and page.all("table")[0]["id"] == "sweep"
+
+
+def test_a_training_can_be_reported(new_run):
+    network = network_at(Scale(1.0, 1.5, 1.0))
+    new_run.write_document("sweep", {"rows": [{"scaling": "network", "network": to_dict(network)}], "init": None})
+    new_run.write_record(to_record(spec_of(network, 0), outcome_of(network, 0)))
+    page = page_of(new_run.path)
+    assert page.text_of("title") == "made-up: training" and "network" in page.text_of("option")
 
 
 def test_failures_are_rows_with_their_reasons(new_run):
@@ -285,5 +290,5 @@ def test_a_folder_whose_name_is_no_unicode_can_be_reported(new_run):
 @pytest.mark.parametrize("config", [None, [], {"family": "f", "data": "d", "phi": 1.0}, {"family": 3}])
 def test_a_manifest_that_says_nothing_is_refused(tmp_path, config):
     RunDirectory(tmp_path).write_document("manifest", {"config": config})
-    with pytest.raises(UserError, match=r"the manifest of .* does not say .*seeds"):
-        report_page(load_run(tmp_path), COMMAND)
+    with pytest.raises(UserError, match=r"the manifest of .* does not state .*seeds"):
+        findings_of(load_run(tmp_path))

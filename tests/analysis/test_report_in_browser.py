@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from made_up import write_step1
 
-from scaling_search.analysis.frames import load_run
+from scaling_search.analysis import findings_of, load_run
 from scaling_search.analysis.report.html import report_page
 from scaling_search.rule import Grid
 
@@ -42,10 +42,10 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def file(whole, tmp_path_factory):
+def file(findings, tmp_path_factory):
     """The report of a finished run."""
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_bytes(report_page(whole, "scaling-search run"))
+    file.write_bytes(report_page(findings, "scaling-search run"))
     return file
 
 
@@ -283,7 +283,7 @@ def test_a_hostile_name_is_text(browser, new_run, tmp_path):
     for document in [*run.path.glob("*.json"), *run.path.glob("trials/*.json")]:
         text = document.read_text().replace('"6x64@16"', json.dumps(HOSTILE)).replace('"digits"', json.dumps(HOSTILE))
         document.write_text(text)
-    (tmp_path / "hostile.html").write_bytes(report_page(load_run(run.path), HOSTILE))
+    (tmp_path / "hostile.html").write_bytes(report_page(findings_of(load_run(run.path)), HOSTILE))
     page = opened(browser, tmp_path / "hostile.html")
     assert HOSTILE in one(page, "h1").text and one(page, "pre").text == HOSTILE
     page.execute_script(

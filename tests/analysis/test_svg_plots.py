@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling_search.analysis.report.svg import HEIGHT, NARROW, WIDE, Line, Plot, Point, Series, draw
+from scaling_search.analysis.text.ticks import count_texts, linear_ticks, log_ticks
 
 counts = st.floats(1e3, 1e12)
 shares = st.floats(0, 100)
@@ -90,3 +91,26 @@ def test_a_name_that_two_series_give_one_network_is_written_once():
 def test_a_single_point_can_be_drawn():
     mark = draw(plot_of([(1e6, 0.0)], log_x=True)).series[0].marks[0]
     assert math.isclose(float(mark.x), 50) and math.isclose(float(mark.y), 50)
+
+
+def test_counts_beside_an_axis_say_what_they_are():
+    """Trailing zeros go, and no other: 1.05M is not 15M."""
+    assert count_texts([1.05e6]) == ["1.05M"]
+    assert count_texts([1.95e6, 2e6, 2.05e6]) == ["1.95M", "2M", "2.05M"]
+    assert count_texts([0, 500, 20e6, 100e6, 1.8e9]) == ["0", "500", "20M", "100M", "1.8B"]
+    drawing = draw(plot_of([(1.9e6, 1.0), (2.1e6, 2.0)], log_x=True, x_texts=count_texts))
+    assert [tick.text for tick in drawing.x_ticks] == ["1.9M", "1.95M", "2M", "2.05M", "2.1M"]
+
+
+@given(st.floats(1, 1e14), st.floats(1e-6, 1e4), st.integers(2, 12))
+def test_ticks_are_few_inside_and_told_apart_by_their_texts(low, spread, most):
+    high = low * (1 + spread)
+    for ticks in (linear_ticks(low, high, most=most), log_ticks(low, high, most)):
+        assert len(ticks) <= most and ticks == sorted(ticks)
+        assert all(low * (1 - 1e-9) <= tick <= high * (1 + 1e-9) for tick in ticks)
+        texts = count_texts(ticks)
+        assert len(set(texts)) == len(set(ticks))
+        factors = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "Q": 1e15}
+        for tick, text in zip(ticks, texts, strict=True):
+            value = float(text[:-1]) * factors[text[-1]] if text[-1] in factors else float(text)
+            assert math.isclose(value, tick, rel_tol=6e-3)

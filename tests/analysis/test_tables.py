@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from made_up import BASELINE_COST, CONFIG, outcome_of, step2_document, write_step1
 
-from scaling_search.analysis import judge, load_run, published_table, step2_table
-from scaling_search.analysis.text import tables
-from scaling_search.analysis.text.tables import render, separation_text, short, step1_text, step2_text, surface_text
+from scaling_search.analysis import findings_of, judge, load_run, published_table, step2_table
+from scaling_search.analysis.text import steps
+from scaling_search.analysis.text.steps import separation_text, step1_text, step2_text, surface_text
+from scaling_search.analysis.text.tables import render
+from scaling_search.analysis.text.words import short
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 from scaling_search.trial import Outcome
@@ -83,7 +85,7 @@ def test_counts_have_three_digits(count, text):
 def test_step_1_names_winner_and_tie_in_words(judgement):
     text, winner = step1_text(judgement), judgement.winner
     assert f"Winner: alpha {winner.alpha:.2f}, beta {winner.beta:.2f}, gamma {winner.gamma:.2f}" in text
-    assert f"A tie of {len(judgement.ties)} networks at 95 %, of which the cheapest leads" in " ".join(text.split())
+    assert f"The winner is the cheapest of {len(judgement.ties)} networks tied at 95 %" in " ".join(text.split())
     assert text.count("leads\n") == 1 and "not the draw of its images" in " ".join(text.split())
 
 
@@ -91,8 +93,8 @@ def test_step_1_says_how_many_seeds_more_it_takes_and_how_sharp_the_optimum_is(j
     text, apart = " ".join(step1_text(judgement).split()), judgement.separation
     gap, low, high = (f"{100 * value:.2f}" for value in (apart.gap, apart.low, apart.high))
     assert f"differ by {gap} points (95 % interval {low} to {high})" in text
-    assert f"{apart.seeds} seeds each, {apart.seeds - 3} more, would tell them apart with a probability of 80 %" in text
-    assert f"were it the interval's upper end, {apart.fewest} each; were they equal, no number would" in text
+    assert f"{apart.seeds} seeds each ({apart.seeds - 3} more) would separate them with 80 % probability" in text
+    assert f"at the interval's upper end {apart.fewest} would do, and if they are equal no number would" in text
     row = judgement.surface.optimum.loc["beta"]
     assert f"beta {row['value']:.2f} ({row['low']:.2f}-{row['high']:.2f})" in text
     assert f"costs {100 * judgement.surface.sharpness:.2f} points (95 % interval" in text
@@ -102,26 +104,26 @@ def test_what_is_known_of_the_surface_is_said_and_no_more(judgement):
     def said(**values):
         return surface_text(replace(judgement, surface=replace(judgement.surface, **values)))
 
-    assert "sharper than chance" in said(low=0.01, high=0.03, p_value=0.001)
+    assert "the optimum is a peak" in said(low=0.01, high=0.03, p_value=0.001)
     assert "no peak" in said(low=-0.03, high=-0.01, p_value=0.001)
-    assert "cannot be told from none" in said(low=-0.01, high=0.03, p_value=0.001)
-    assert "cannot be told from flat" in said(low=-0.01, high=0.03, p_value=0.3)
+    assert "a peak is not established" in said(low=-0.01, high=0.03, p_value=0.001)
+    assert "cannot be distinguished from a flat one" in said(low=-0.01, high=0.03, p_value=0.3)
     assert "at the edge" in said(at_edge=True) and "at the edge" not in said(at_edge=False)
-    assert "cannot be said" in surface_text(replace(judgement, surface=None))
+    assert "cannot be estimated" in surface_text(replace(judgement, surface=None))
 
 
 def test_what_would_tell_the_leaders_apart_is_said_where_seeds_can(judgement):
     def said(**values):
         return separation_text(replace(judgement, separation=replace(judgement.separation, **values)))
 
-    assert "10,000 seeds each would not do; were it" in said(seeds=None, more=None)
-    assert said(seeds=None, more=None, fewest=None).endswith("10,000 seeds each would not do.")
+    assert "10,000 seeds each would not separate them; at" in said(seeds=None, more=None)
+    assert said(seeds=None, more=None, fewest=None).endswith("10,000 seeds each would not separate them.")
     alone = replace(judgement, separation=None)
-    assert "takes no more seeds" in separation_text(alone)
+    assert "no more seeds are needed" in separation_text(alone)
     unsure = replace(alone, winner=replace(alone.winner, low=float("nan")))
-    assert "One seed a network" in separation_text(unsure)
+    assert "With one seed a network" in separation_text(unsure)
     only = alone.table[alone.table["fingerprint"] == alone.winner.fingerprint]
-    assert "no rival yet" in separation_text(replace(alone, table=only))
+    assert "no rival to be compared with yet" in separation_text(replace(alone, table=only))
 
 
 def test_step_1_has_a_line_a_point_and_the_numbers_of_a_network_once(judgement):
@@ -150,7 +152,7 @@ def test_step_1_lists_refusals_and_failures_below(new_run):
 def test_step_1_without_a_tie_or_intervals_says_neither(new_run):
     frames = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
     text = step1_text(judge(frames.points, frames.trials))
-    assert "tie" not in text and "One seed a network" in text and "nan" not in text and "differ by" not in text
+    assert "tie" not in text and "With one seed a network" in text and "nan" not in text and "differ by" not in text
 
 
 def test_finer_grids_show_all_their_digits(new_run):
@@ -176,12 +178,12 @@ def test_step_2_says_below_why_a_model_has_no_accuracy(new_run):
     run = load_run(new_run.path)
     text = step2_text(step2_table(run.models, run.trials))
     assert "none [1]" in text and "none [2]" in text and "~" not in text
-    assert "[1] not trained yet" in text and "[2] not extrapolated: 0 different sizes" in text
+    assert "[1] not trained yet" in text and "[2] not extrapolated: 0 different network sizes" in text
 
 
 def test_the_test_split_speaks_for_itself(whole, new_run):
-    assert tables.test_text(load_run(new_run.path)) is None
-    text = tables.test_text(whole)
+    assert steps.tested_text(findings_of(load_run(new_run.path)).tested) is None
+    text = steps.tested_text(findings_of(whole).tested)
     assert "50.1 (49.9-50.3) % top-1 over 3 seeds" in text
     assert len(CONFIG.all_seeds) == 3
 
@@ -196,3 +198,16 @@ def test_published_models_do_not_follow_equation_3():
     assert table.loc[["efficientnet_b8", "efficientnet_l2"], "equation_depth"].isna().all()
     assert table.loc["efficientnet_b0", table.columns.str.startswith("effective_phi")].eq(0).all()
     assert json.loads(render(published_table(), "json"))[9]["equation_input_resolution"] is None
+
+
+def test_a_winner_on_the_edge_of_the_grid_is_reported(judgement):
+    assert judgement.on_edge == tuple(
+        name
+        for name in ("alpha", "beta", "gamma")
+        if getattr(judgement.winner, name) == judgement.table[name].max() > judgement.table[name].min()
+    )
+    one, two, none = (
+        " ".join(step1_text(replace(judgement, on_edge=names)).split()) for names in (("beta",), ("alpha", "gamma"), ())
+    )
+    assert "its beta is the largest that the grid offers, and a larger value may be better" in one
+    assert "--grid.alpha-max and --grid.gamma-max" in two and "edge of the grid: its" not in none

@@ -31,7 +31,7 @@ import pandas as pd
 from scipy import stats
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import NasConfig, StrategyName, nas_config_from_dict
+from scaling_search.config import NasConfig, StrategyName
 from scaling_search.store import RunDirectory, open_run
 
 PROGRAM = str(Path(sys.executable).with_name("scaling-search"))
@@ -189,7 +189,7 @@ def peers(options: argparse.Namespace, done: dict[str, list[RunDirectory]]) -> d
     from scaling_search.search.nas.space import load_space
 
     document = _document(next(iter(done.values()))[0])
-    nas = nas_config_from_dict(document["config"])
+    nas: Any = next(iter(done.values()))[0].config()
     objective = Objective(document["target"], nas.weight)
     space = load_space(nas.space)
     frame: Any = load_family(space.family, nas.family_options)

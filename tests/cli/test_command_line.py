@@ -1,27 +1,25 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from scaling_search.cli import main
 from scaling_search.cli.commands import COMMANDS
-from scaling_search.cli.costs import largest_phi
 from scaling_search.errors import UserError
+from scaling_search.experiments.costs import largest_phi
 
 PROGRAM = [str(Path(sys.executable).with_name("scaling-search"))]
 
 
-def test_help_answers_in_under_half_a_second():
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        done = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - began)
-    assert "scaling-search run --phi 1" in done.stdout
-    assert min(times) < 0.5
+def test_help_is_quick_because_it_loads_nothing_heavy():
+    shown = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "scaling-search run --phi 1" in shown
+    code = "import sys; from scaling_search.cli.commands import overview; overview(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"jax", "ray", "flax", "numpy", "pandas", "matplotlib", "scipy", "pyarrow", "rich.progress"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -47,8 +45,8 @@ def test_every_command_has_help_with_an_example(command, capsys):
         (["run", "--data", "idx:/no/such/folder"], "/no/such/folder"),
         (["run", "--recipe.batch-size", "100000"], "100000"),
         (["run", "--seeds", "1"], "at least 2"),
-        (["run", "--target-memory", "lots"], "lots"),
-        (["run", "--target-flops", "10"], "equation 2 refuses all"),
+        (["run", "--max-memory", "lots"], "lots"),
+        (["run", "--max-flops", "10"], "equation 2 refuses all"),
         (["run", "--name", "../up"], "run name"),
         (["run", "--runs", "/proc/nowhere"], "cannot write"),
         (["step2", "--coefficients", "0.9", "1", "1"], "at least 1"),

@@ -14,9 +14,9 @@ import tyro
 
 from scaling_search.cli import main
 from scaling_search.cli.commands import Run
-from scaling_search.cli.nas import with_baseline
-from scaling_search.config import SHORT_RECIPE, NasConfig, RunConfig, Split, to_dict
+from scaling_search.config import SHORT_RECIPE, NasConfig, RunConfig, Split
 from scaling_search.errors import UserError
+from scaling_search.experiments.baseline import next_command, with_baseline
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import EFFICIENTNET_B0
 from scaling_search.store import start_run
@@ -55,13 +55,10 @@ def test_bad_input_is_one_line(words, complaint, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path, capsys):
-    from scaling_search.cli.nas import _say_what_next
-
-    directory = finished(tmp_path, family="mnasnet_tiny", options=["architecture=a"])
+def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path):
     config = NasConfig(data="idx:some where", split=Split(train=0.1), recipe=replace(SHORT_RECIPE, epochs=4))
-    _say_what_next(directory, config)
-    program, name, *words = shlex.split(capsys.readouterr().err.splitlines()[-1].removeprefix("scale it: "))
+    directory = start_run(replace(config, runs=str(tmp_path)), "images:0")
+    program, name, *words = shlex.split(shlex.join(next_command(directory)))
     options = tyro.cli(Run, args=words, **Run.defaults(words), config=(tyro.conf.FlagCreatePairsOff,))
     assert (program, name, options.baseline) == ("scaling-search", "run", str(directory.path))
     asked = options.config
@@ -69,9 +66,8 @@ def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path,
 
 
 def finished(place, name="nas-digits", **best):
-    config = NasConfig(name=name, runs=str(place))
-    directory = start_run(config.run_config("mnasnet_tiny"), "digits:0")
-    directory.write_document("nas", {"config": to_dict(config), **({"best": best} if best else {})})
+    directory = start_run(NasConfig(name=name, runs=str(place)), "digits:0")
+    directory.write_document("nas", {"best": best} if best else {})
     return directory
 
 
@@ -93,9 +89,7 @@ def test_another_search_in_the_same_run_is_refused(tmp_path, monkeypatch, capsys
     from scaling_search.data import load
 
     monkeypatch.chdir(tmp_path)
-    config = NasConfig(name="mine")
-    directory = start_run(config.run_config("mnasnet_tiny"), load("digits").identity)
-    directory.write_document("nas", {"config": to_dict(config)})
+    start_run(NasConfig(name="mine"), load("digits").identity)
     with pytest.raises(SystemExit):
         main(["nas", "--name", "mine", "--strategy", "random"])
     assert "strategy was 'evolution' and is now 'random'" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_several_runs_are_drawn_by_a_pattern(run, tmp_path):
         (["runs/*", "--figure", "edf"], "add --output figure_edf.pdf"),
         (["runs/none*", "--figure", "edf", "-o", "edf.pdf"], "no run matches 'runs/none*'"),
         (["runs/made-up", "-o", "figure.jpg"], ".png, .svg, .pdf"),
-        (["runs/made-up", "-o", "nowhere/figure.png"], "nowhere is no folder"),
+        (["runs/made-up", "-o", "nowhere/figure.png"], "nowhere is not a folder"),
     ],
 )
 def test_what_cannot_be_drawn_gets_one_line_and_writes_nothing(run, words, complaint, tmp_path, capsys):

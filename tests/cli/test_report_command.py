@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 import tyro
 
-from scaling_search.analysis.frames import load_run
 from scaling_search.cli import main
 from scaling_search.cli.commands import Nas, Run, Step2, Sweep, Train
-from scaling_search.cli.report import ReportServer, command_of
-from scaling_search.config import QUICK, NasConfig, Recipe, RunConfig, Split, to_dict
-from scaling_search.rule import Grid, Scale
+from scaling_search.cli.server import ReportServer
+from scaling_search.config import QUICK, NasConfig, Recipe, RunConfig, Split, SweepConfig, TrainConfig, to_dict
+from scaling_search.rule import Grid
 from scaling_search.store import RunDirectory, start_run
-from scaling_search.trial import Network
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +44,7 @@ def test_the_report_lies_in_the_run_or_where_it_is_told(run, tmp_path, capsys):
     ("words", "complaint"),
     [
         (["-o", "report.pdf"], "ends in .html"),
-        (["-o", "/no/such/folder/report.html"], "/no/such/folder is no folder"),
+        (["-o", "/no/such/folder/report.html"], "/no/such/folder is not a folder"),
         (["--watch", "-o", "report.html"], "--watch writes no file"),
         (["--port", "8000"], "--port given without --watch"),
         (["--watch", "--port", "65536"], "port 65536"),
@@ -78,14 +76,14 @@ def options_of(command, kind):
         RunConfig(),
         QUICK,
         replace(QUICK, runs="some where/else", seeds=4),
-        RunConfig(name="other", family="my.nets:It's", family_options=("a=1", "b=2"), target_flops=2e6, phi=1.5),
+        RunConfig(name="other", family="my.nets:It's", family_options=("a=1", "b=2"), max_flops="2M", phi=1.5),
         RunConfig(grid=Grid(step=0.1, alpha_max=1.6), recipe=Recipe(epochs=3, augment="none"), reuse=("a", "b c")),
     ],
 )
 def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):
     run = RunDirectory(tmp_path)
-    run.write_document("manifest", {"config": to_dict(config)})
-    name, options = options_of(command_of(run, load_run(run.path)), Run)
+    run.write_document("manifest", {"kind": "method", "config": to_dict(config)})
+    name, options = options_of(run.command(), Run)
     assert name == "run" and options.config == config
 
 
@@ -98,72 +96,42 @@ def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):
     ],
 )
 def test_the_command_of_a_search_asks_for_the_same_config(tmp_path, config):
-    run = start_run(replace(config.run_config("mnasnet_tiny"), runs=str(tmp_path)), "made-up:0")
-    run.write_document("nas", {"config": to_dict(config), "networks": {}, "tried": [], "finalists": []})
-    name, options = options_of(command_of(run, load_run(run.path)), Nas)
+    config = replace(config, runs=str(tmp_path))
+    name, options = options_of(start_run(config, "made-up:0").command(), Nas)
     assert name == "nas" and options.config == config
 
 
-def network(scale):
-    return Network("f", (), scale, 16, 10, f"{scale}", 10, 1000, 10)
-
-
 @pytest.mark.parametrize(
-    "scales",
+    "config",
     [
-        {
-            "baseline": [Scale()],
-            "depth": [Scale(depth=4.0)],
-            "width": [Scale(width=2.0)],
-            "resolution": [Scale(1, 1, 2)],
-        },
-        {"baseline": [Scale()], "width": [Scale(width=2.0), Scale(width=3.0)]},
-        {"baseline": [Scale()], "depth": [Scale(depth=2.0)], "compound": [Scale(2.0, 1.5, 1.25)]},
+        SweepConfig(data="digits", depths=(2.0, 4.0), seeds=2),
+        SweepConfig(data="digits", dims=("w",), widths=(2.0, 3.0), family="mobilenet_v2"),
+        SweepConfig(data="digits", compound=True, compound_scale=(2.0, 1.5, 1.25)),
+        SweepConfig(data="digits", dims=(), scales=("2,1,1.3", "1.5,1,1")),
     ],
 )
-def test_the_command_of_a_sweep_asks_for_the_same_networks(tmp_path, scales):
-    from scaling_search.search import sweep
-
-    run = start_run(RunConfig(name="s", runs=str(tmp_path), family="mobilenet_v2", seeds=2), "made-up:0")
-    rows = tuple(sweep.Row(name, network(scale)) for name, some in scales.items() for scale in some)
-    run.write_document("sweep", sweep.Sweep(rows).document())
-    name, options = options_of(command_of(run, load_run(run.path)), Sweep)
-    factors = {"d": options.depths, "w": options.widths, "r": options.resolutions}
-    compound = Scale(*options.compound_scale) if options.compound else None
-    assert name == "sweep" and (options.family, options.seeds, options.name) == ("mobilenet_v2", 2, "s")
-    assert sweep.scales(options.dims, factors, compound) == [(row.scaling, row.network.scale) for row in rows]
+def test_the_command_of_a_sweep_asks_for_the_same_networks(tmp_path, config):
+    config = replace(config, runs=str(tmp_path))
+    name, options = options_of(start_run(config, "made-up:0").command(), Sweep)
+    assert name == "sweep" and options.config == config
 
 
 def test_the_command_of_a_single_network_trains_it_from_the_same_weights(tmp_path):
-    from scaling_search.search import sweep
-    from scaling_search.trial import Init
-
-    run = start_run(RunConfig(name="s", runs=str(tmp_path)), "made-up:0")
-    laid_out = sweep.Sweep((sweep.Row("network", network(Scale(1.0, 1.5, 1.0))),), Init("/w.npz", "0", "head"))
-    run.write_document("sweep", laid_out.document())
-    name, options = options_of(command_of(run, load_run(run.path)), Train)
-    assert name == "train" and (options.width, options.init, options.trained) == (1.5, "/w.npz", "head")
+    config = TrainConfig(runs=str(tmp_path), width=1.5, init="/w.npz", trained="head")
+    name, options = options_of(start_run(config, "made-up:0").command(), Train)
+    assert name == "train" and options.config == config
 
 
-def test_the_command_of_step_2_alone_gives_its_coefficients(tmp_path):
-    run = start_run(RunConfig(name="s", runs=str(tmp_path)), "made-up:0")
-    model = {"model": "B0", "coefficients": "found", "phi": 0.0, "depth": 1.0, "width": 1.0, "resolution": 1.0}
-    run.write_document(
-        "step2",
-        {
-            "rule": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15},
-            "networks": {"n": to_dict(network(Scale()))},
-            "models": [model | {"network": "n", "training_cost": 1.0, "trained": True}],
-        },
-    )
-    name, options = options_of(command_of(run, load_run(run.path)), Step2)
-    assert name == "step2" and options.coefficients == (1.2, 1.1, 1.15)
+def test_the_command_of_one_step_asks_for_that_step(tmp_path):
+    config = RunConfig(runs=str(tmp_path), steps=(2,), coefficients=(1.2, 1.1, 1.15))
+    name, options = options_of(start_run(config, "made-up:0").command(), Step2)
+    assert name == "step2" and options.config == config
 
 
-def test_a_run_of_another_version_is_gone_on_with(run):
+def test_a_run_of_another_version_is_resumed(run):
     manifest = run.manifest()
     run.write_document("manifest", manifest | {"config": manifest["config"] | {"no_such_field": 1}})
-    assert command_of(run, load_run(run.path)) == f"scaling-search resume {run.path}"
+    assert run.command() == f"scaling-search resume {run.path}"
 
 
 @contextmanager
@@ -240,4 +208,4 @@ def test_ctrl_c_ends_watching_without_a_traceback(run):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0 and out == "" and address.startswith("http://127.0.0.1:")
-    assert "Traceback" not in err and err.splitlines()[-1].startswith("ended")
+    assert "Traceback" not in err and err.splitlines()[-1].startswith("stopped")

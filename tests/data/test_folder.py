@@ -1,6 +1,8 @@
 """Folders of images: what is read, what is passed over, and what is refused."""
 
+import pickle
 import struct
+import unicodedata
 import zlib
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scaling_search.data import load
+from scaling_search.config import Split
+from scaling_search.data import divide, load, prepare, resize
+from scaling_search.data.encoded import EncodedImages
+from scaling_search.data.pictures import read_picture
 from scaling_search.errors import UserError
 
 
@@ -48,13 +53,39 @@ def test_classes_and_files_come_in_the_order_of_their_names(cats_and_dogs) -> No
     assert data.name == cats_and_dogs.name
 
 
-def test_files_that_are_no_images_and_hidden_files_are_passed_over(cats_and_dogs) -> None:
+def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_once(cats_and_dogs) -> None:
     (cats_and_dogs / "README.md").write_text("about")
     (cats_and_dogs / "cat" / "notes.txt").write_text("about")
+    (cats_and_dogs / "cat" / "IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
     (cats_and_dogs / "cat" / "._a.png").write_text("what a Mac leaves")
     (cats_and_dogs / "cat" / ".cache").mkdir()
     (cats_and_dogs / ".git").mkdir()
-    assert len(load(f"folder:{cats_and_dogs}").images) == 5
+    (cats_and_dogs / "__MACOSX").mkdir()
+    save(cats_and_dogs / "cover.png")
+    with pytest.warns(UserWarning) as warned:
+        assert len(load(f"folder:{cats_and_dogs}").images) == 5
+    assert [str(warning.message) for warning in warned] == [
+        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), 4 hidden (such as .git), "
+        "1 outside the classes (such as cover.png)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "ending", [".jfif", ".JPE", ".jif", ".WebP", ".TIFF", ".dib", ".jp2", ".tga", ".ico", "", ".1", ".dat"]
+)
+def test_half_a_class_of_another_ending_is_not_dropped(tmp_path, ending) -> None:
+    formats = {".webp": "WEBP", ".tiff": "TIFF", ".dib": "DIB", ".jp2": "JPEG2000", ".tga": "TGA", ".ico": "ICO"}
+    for name in ("cat", "dog"):
+        for number in range(3):
+            save(tmp_path / name / f"{number}.jpg", picture("RGB", (16, 16)))
+            file = tmp_path / name / f"odd_{number}{ending}"
+            picture("RGB", (16, 16)).save(file, formats.get(ending.lower(), "JPEG"))
+    assert load(f"folder:{tmp_path}").labels.tolist() == [0] * 6 + [1] * 6
+
+
+def test_a_file_with_the_ending_of_another_format_is_read_by_its_content(cats_and_dogs) -> None:
+    picture(value=9).save(cats_and_dogs / "dog" / "c.png", "TIFF")
+    assert load(f"folder:{cats_and_dogs}").images[4, 0, 0, 0] == 9
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "ppm", "PNG", "JPG"])
@@ -97,12 +128,96 @@ def test_train_and_test_folders_are_the_data_and_its_own_test_split(tmp_path) ->
     assert data.test_labels.tolist() == [0, 1]
 
 
-def test_a_validation_folder_beside_train_and_test_is_left_out_aloud(tmp_path) -> None:
-    for part in ("train", "val", "test"):
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("train", "val", "test"), ("Train", "VALID", "Test"), ("training", "validation", "testing")],
+)
+@pytest.mark.parametrize("class_first", [False, True])
+@pytest.mark.parametrize("inside", ["", "pets", "my/pets"])
+def test_a_folders_own_parts_are_used(tmp_path, train, validation, test, class_first, inside) -> None:
+    value = 0
+    for part, count in ((train, 3), (validation, 2), (test, 1)):
         for name in ("cat", "dog"):
-            save(tmp_path / part / name / "a.png")
-    with pytest.warns(UserWarning, match="val is left out"):
-        assert len(load(f"folder:{tmp_path}").images) == 2
+            for number in range(count):
+                way = (name, part) if class_first else (part, name)
+                save(tmp_path.joinpath(inside, *way, f"{number}.png"), picture(value=value))
+                value += 1
+    data = load(f"folder:{tmp_path}")
+    division = divide(data, Split())
+    assert isinstance(data.images, np.ndarray)
+    assert isinstance(data.test_images, np.ndarray)
+    assert data.images[division.train, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.images[division.validation, 0, 0, 0].tolist() == [6, 7, 8, 9]
+    assert data.labels[division.validation].tolist() == [0, 0, 1, 1]
+    assert data.test_images[:, 0, 0, 0].tolist() == [10, 11]
+    assert division.test is None
+
+
+def test_train_and_val_alone_keep_a_share_of_train_for_the_test_part(tmp_path) -> None:
+    for part, count in (("train", 10), ("val", 2)):
+        for name in ("cat", "dog"):
+            for number in range(count):
+                save(tmp_path / part / name / f"{number}.png")
+    division = divide(load(f"folder:{tmp_path}"), Split())
+    assert (len(division.train), len(division.validation)) == (18, 4)
+    assert division.test is not None
+    assert len(division.test) == 2
+
+
+def test_images_that_are_deeper_in_a_class_are_of_that_class(tmp_path) -> None:
+    for name in ("cat/2020/a.png", "cat/2021/may/a.png", "dog/a.png"):
+        save(tmp_path / name)
+    assert load(f"folder:{tmp_path}").labels.tolist() == [0, 0, 1]
+
+
+def test_a_class_may_be_called_train(tmp_path) -> None:
+    for name in ("car", "train"):
+        save(tmp_path / name / "a.png")
+    assert load(f"folder:{tmp_path}").classes == ("car", "train")
+
+
+def test_a_folder_beside_the_parts_is_passed_over_aloud(tmp_path) -> None:
+    for name in ("train/cat", "train/dog", "extra/cat", "test"):
+        save(tmp_path / name / "a.png")
+    with pytest.warns(UserWarning, match="passed over 2 entries: 2 outside the classes"):
+        data = load(f"folder:{tmp_path}")
+    assert (len(data.images), data.test_images) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("val/cat", "val/dog", "test/cat", "test/dog"), "holds test and val but no train"),
+        (("train/cat", "train/dog", "val/cat", "val/dog", "valid/cat"), "one folder is the validation part"),
+        (("train/cat", "train/dog", "test/cat", "test/dog", "test/owl"), "class 'owl' is in test but not in train"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path, names, said) -> None:
+    for name in names:
+        save(tmp_path / name / "a.png")
+    assert said in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["猫", "chat_été", "γάτα", "cat\udcff", "кот и пёс"])
+def test_classes_have_names_in_any_script(tmp_path, name) -> None:
+    for folder in (name, "dog"):
+        save(tmp_path / folder / "a.png")
+    data = load(f"folder:{tmp_path}")
+    assert len(data.classes) == 2
+    assert "\n".join(data.classes).encode()
+    assert data.identity == load(f"folder:{tmp_path}").identity
+
+
+def test_an_accent_written_in_two_ways_is_one_class(tmp_path) -> None:
+    for part, form in (("train", "NFC"), ("test", "NFD")):
+        for name in ("été", "dog"):
+            save(tmp_path / part / unicodedata.normalize(form, name) / "a.png")
+    assert load(f"folder:{tmp_path}").classes == ("dog", "été")
+
+
+def test_a_link_that_leads_back_ends(cats_and_dogs) -> None:
+    (cats_and_dogs / "cat" / "again").symlink_to(cats_and_dogs)
+    assert len(load(f"folder:{cats_and_dogs}").images) == 5
 
 
 def test_train_and_test_must_hold_the_same_classes(tmp_path) -> None:
@@ -111,24 +226,34 @@ def test_train_and_test_must_hold_the_same_classes(tmp_path) -> None:
     assert "class 'owl' is in train but not in test" in refused(tmp_path)
 
 
-def test_a_test_image_of_another_size_is_named_with_a_training_image(tmp_path) -> None:
+def test_images_of_any_size_keep_their_aspect(tmp_path) -> None:
+    # Left, middle and right third differ: what is squeezed rather than cropped would show all three.
+    bands = np.repeat(np.uint8([[10, 10, 200, 200, 90, 90]]), 2, axis=0).repeat(10, 0).repeat(10, 1)
+    for name in ("cat/a.png", "cat/c.png", "dog/a.png"):
+        save(tmp_path / name, Image.fromarray(bands))
+    save(tmp_path / "cat" / "b.png", Image.fromarray(bands.T))
+    save(tmp_path / "dog" / "b.jpg", Image.fromarray(bands.repeat(20, 0).repeat(20, 1)).convert("RGB"))
+    save(tmp_path / "dog" / "c.png", picture(size=(1, 1), value=200))
+    data = load(f"folder:{tmp_path}")
+    squares = resize(data.images, 8)
+    assert squares.shape == (6, 8, 8, 3)
+    assert np.abs(squares.astype(int) - 200).max() <= 15
+    prepared = prepare(data, Split(validation=0.3, test=0.2), 8, "validation")
+    assert prepared.train_images.shape[1:] == (8, 8, 3)
+
+
+def test_images_in_a_test_part_of_another_size_are_read(tmp_path) -> None:
     for name in ("train/cat", "train/dog", "test/cat"):
         save(tmp_path / name / "a.png")
     save(tmp_path / "test" / "dog" / "a.png", picture(size=(9, 9)))
-    said = refused(tmp_path)
-    assert f"{tmp_path}/train/cat/a.png is 6x5 L" in said
-    assert f"{tmp_path}/test/dog/a.png is 9x9 L" in said
-
-
-def test_images_that_are_split_without_a_test_folder_are_pointed_at(tmp_path) -> None:
-    for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
-        save(tmp_path / name / "a.png")
-    assert f"give folder:{tmp_path}/train" in refused(tmp_path)
+    data = load(f"folder:{tmp_path}")
+    assert data.test_images is not None
+    assert (resize(data.test_images, 4) == 7).all()
 
 
 def test_a_folder_without_classes_says_where_images_lie(tmp_path) -> None:
     save(tmp_path / "a.png")
-    assert "holds no folders" in refused(tmp_path)
+    assert "holds no folders of images" in refused(tmp_path)
 
 
 def test_one_class_is_too_few(tmp_path) -> None:
@@ -142,31 +267,38 @@ def test_an_empty_class_is_named(cats_and_dogs) -> None:
     assert f"class folder {cats_and_dogs}/owl holds no images" in refused(cats_and_dogs)
 
 
-@pytest.mark.parametrize(
-    ("other", "described"), [(picture(size=(5, 6)), "5x6 L"), (picture("RGB"), "6x5 RGB")], ids=["size", "mode"]
-)
-def test_images_that_differ_are_both_named(cats_and_dogs, other, described) -> None:
-    save(cats_and_dogs / "dog" / "b.png", other)
-    said = refused(cats_and_dogs)
-    assert f"{cats_and_dogs}/cat/a.png is 6x5 L" in said
-    assert f"{cats_and_dogs}/dog/b.png is {described}" in said
+def test_grey_and_colour_together_are_colour(cats_and_dogs) -> None:
+    save(cats_and_dogs / "dog" / "b.png", Image.new("RGB", (6, 5), (1, 2, 3)))
+    images = load(f"folder:{cats_and_dogs}").images
+    assert images[3, 0, 0].tolist() == [1, 2, 3]
+    assert images[4, 0, 0].tolist() == [4, 4, 4]
 
 
-@pytest.mark.parametrize(
-    ("mode", "hint"),
-    [
-        ("P", "convert('RGB')"),
-        ("RGBA", "convert('RGB')"),
-        ("LA", "convert('L')"),
-        ("1", "convert('L')"),
-        ("I;16", "0..255"),
-    ],
-)
-def test_a_mode_that_is_neither_grey_nor_rgb_is_told_how_to_be_converted(cats_and_dogs, mode, hint) -> None:
-    file = save(cats_and_dogs / "dog" / "b.png", picture(mode))
-    said = refused(cats_and_dogs)
-    assert f"{file} has mode {mode}" in said
-    assert hint in said
+def test_what_reading_changes_is_counted_in_one_warning_each(cats_and_dogs) -> None:
+    save(cats_and_dogs / "dog" / "b.png", Image.new("LA", (6, 5), (9, 0)))
+    for name in ("cat/a.png", "cat/b.png"):
+        save(cats_and_dogs / name, Image.fromarray(np.arange(30, dtype=np.uint16).reshape(5, 6)))
+    with pytest.warns(UserWarning) as warned:
+        images = load(f"folder:{cats_and_dogs}").images
+    assert images[0].min() == 0
+    assert images[0].max() == 255
+    assert (images[3] == 255).all()
+    assert sorted(str(warning.message).partition(": ")[2] for warning in warned) == [
+        "1 image with transparent parts, composited on white",
+        "2 images of more than 8 bits, scaled from the range of their values to 0..255",
+    ]
+
+
+def test_cam_and_folders_read_by_one_function(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 2**16, (96, 96)).astype(np.uint16)
+    for name in ("cat", "dog"):
+        save(tmp_path / name / "a.png", Image.fromarray(pixels))
+    with pytest.warns(UserWarning, match="more than 8 bits"):
+        images = load(f"folder:{tmp_path}").images
+    assert isinstance(images, np.ndarray)
+    seen = read_picture(tmp_path / "cat" / "a.png", 64)
+    assert np.array_equal(seen[..., :1], images[0, 16:80, 16:80])
 
 
 def test_a_file_that_is_no_image_is_named(cats_and_dogs) -> None:
@@ -198,22 +330,80 @@ def test_a_decompression_bomb_is_refused_by_its_header(cats_and_dogs) -> None:
         bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
         (cats_and_dogs / "dog" / "b.png").write_bytes(bomb)
         said = refused(cats_and_dogs)
-        assert "b.png claims more than" in said
+        assert "b.png cannot be read as an image (it claims more than" in said
         assert "pixels" in said
 
 
-def test_more_images_than_memory_holds_are_refused_before_they_are_read(tmp_path, monkeypatch) -> None:
+def test_more_images_than_memory_holds_are_refused_before_they_are_decoded(tmp_path, monkeypatch) -> None:
     for name in ("cat", "dog"):
         save(tmp_path / name / "a.png", picture(size=(100, 100)))
-    monkeypatch.setattr("scaling_search.data.folder.os.sysconf", lambda name: 100)
-    assert "of memory" in refused(tmp_path)
+        save(tmp_path / name / "b.png", picture(size=(50, 100)))
+    images = load(f"folder:{tmp_path}").images
+    monkeypatch.setattr("scaling_search.data.encoded.os.sysconf", lambda name: 100)
+    with pytest.raises(UserError, match="of memory"):
+        resize(images, 64)
+
+
+def test_images_of_one_size_that_take_much_memory_stay_encoded(cats_and_dogs, monkeypatch) -> None:
+    whole = load(f"folder:{cats_and_dogs}").images
+    monkeypatch.setattr("scaling_search.data.listing.DECODED_AT_ONCE", 100)
+    data = load(f"folder:{cats_and_dogs}")
+    assert isinstance(data.images, EncodedImages)
+    assert np.array_equal(resize(data.images, 4), resize(whole, 4))
+    assert data.identity == load(f"folder:{cats_and_dogs}").identity
+
+
+def test_a_worker_is_sent_names_rather_than_pixels(cats_and_dogs, monkeypatch) -> None:
+    monkeypatch.setattr("scaling_search.data.listing.DECODED_AT_ONCE", 0)
+    data = load(f"folder:{cats_and_dogs}")
+    assert isinstance(data.images, EncodedImages)
+    before = resize(data.images, 64)
+    sent = pickle.dumps(data)
+    assert len(sent) < before.nbytes / 4
+    assert np.array_equal(resize(pickle.loads(sent).images, 64), before)
+
+
+def test_an_image_that_is_gone_when_it_is_needed_is_named(cats_and_dogs, monkeypatch) -> None:
+    monkeypatch.setattr("scaling_search.data.listing.DECODED_AT_ONCE", 0)
+    data = load(f"folder:{cats_and_dogs}")
+    (cats_and_dogs / "dog" / "b.png").unlink()
+    with pytest.raises(UserError, match=r"dog/b.png can no longer be read \(No such file"):
+        resize(data.images, 4)
+
+
+def test_bad_files_are_each_named_and_refused_together(cats_and_dogs) -> None:
+    for name in ("cat/a.png", "dog/b.png"):
+        (cats_and_dogs / name).write_bytes(b"no image")
+    with pytest.warns(UserWarning) as warned:
+        said = refused(cats_and_dogs)
+    assert "cat/a.png cannot be read as an image (not an image), and 1 more" in said
+    assert "--on-bad-data skip" in said
+    assert [Path(str(warning.message).split()[0]).name for warning in warned] == ["a.png", "b.png"]
+
+
+def test_bad_files_are_skipped_where_that_is_asked_for(cats_and_dogs) -> None:
+    (cats_and_dogs / "dog" / "b.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning) as warned:
+        data = load(f"folder:{cats_and_dogs}", "skip")
+    assert data.labels.tolist() == [0, 0, 1, 1]
+    assert isinstance(data.images, np.ndarray)
+    assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 4]
+    assert len(warned) == 2
+    assert "1 file skipped" in str(warned[1].message)
+
+
+def test_a_class_of_bad_files_alone_is_refused_all_the_same(cats_and_dogs) -> None:
+    for name in ("a.png", "b.png"):
+        (cats_and_dogs / "cat" / name).write_bytes(b"no image")
+    with pytest.warns(UserWarning), pytest.raises(UserError, match="no image of class 'cat' in the train part"):
+        load(f"folder:{cats_and_dogs}", "skip")
 
 
 def test_a_folder_that_may_not_be_read_is_named(cats_and_dogs, monkeypatch) -> None:
     def forbidden(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "iterdir", forbidden)
+    monkeypatch.setattr("scaling_search.data.folder.os.scandir", forbidden)
     assert f"cannot read {cats_and_dogs}: Permission denied" in refused(cats_and_dogs)
 
 

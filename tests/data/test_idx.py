@@ -1,6 +1,7 @@
 """IDX files: the right ones read back, the broken ones are named."""
 
 import gzip
+import re
 import struct
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaling_search.data import load
+from scaling_search.config import Split
+from scaling_search.data import divide, load
 from scaling_search.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4)).astype(np.uint8)
@@ -49,6 +51,80 @@ def test_the_t10k_files_are_the_test_split(tmp_path) -> None:
     assert data.test_labels is not None
     assert data.test_images.shape == (2, 5, 4, 1)
     assert data.test_labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("first", [1, 0, 7])
+def test_labels_need_not_count_from_0_nor_without_gaps(tmp_path, first) -> None:
+    labels = (LABELS * 2 + first).astype(np.uint8)
+    for part in ("train", "t10k"):
+        write(tmp_path, part, pack=False)
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    data = load(f"idx:{tmp_path}")
+    assert data.labels.tolist() == LABELS.tolist()
+    assert data.classes == (str(first), str(first + 2), str(first + 4))
+    assert data.test_labels is not None
+    assert data.test_labels.tolist() == LABELS.tolist()
+
+
+def test_a_test_label_that_training_lacks_is_said(tmp_path) -> None:
+    for part in ("train", "t10k"):
+        write(tmp_path, part, pack=False)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS + np.uint8(1)))
+    with pytest.raises(UserError, match="t10k-labels-idx1-ubyte holds the label 3; the training labels are 0, 1, 2"):
+        load(f"idx:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "train-images.idx3-ubyte",
+        "Train-Images-IDX3-UByte",
+        "TRAIN-IMAGES-IDX3-UBYTE.GZ",
+        "train_images_idx3_ubyte",
+        "train-images.idx3",
+        "train-images-idx3-ubyte.idx",
+        "train-images-idx3-ubyte (1).gz",
+        "training-images-idx3-ubyte",
+        "emnist-letters-train-images-idx3-ubyte",
+        "emnist-letters-train-images-idx3-ubyte.gz",
+        "kmnist-train-images-idx3-ubyte.gz",
+    ],
+)
+@pytest.mark.parametrize("test_part", ["t10k", "test"])
+def test_the_names_of_peoples_copies_are_known(tmp_path, pattern, test_part) -> None:
+    def name(part: str, what: str, dimensions: int) -> str:
+        renamed = re.sub("training|train", part, pattern, flags=re.IGNORECASE) if part != "train" else pattern
+        renamed = re.sub("images", what, renamed, flags=re.IGNORECASE)
+        return re.sub("idx3", f"idx{dimensions}", renamed, flags=re.IGNORECASE)
+
+    for part in ("train", test_part):
+        (tmp_path / name(part, "images", 3)).write_bytes(idx_bytes(IMAGES))
+        (tmp_path / name(part, "labels", 1)).write_bytes(idx_bytes(LABELS))
+    data = load(f"idx:{tmp_path}")
+    assert len(data.images) == 6
+    assert data.test_images is not None
+
+
+def test_a_validation_part_is_the_datas_own(tmp_path) -> None:
+    write(tmp_path)
+    write(tmp_path, "val", count=3)
+    assert divide(load(f"idx:{tmp_path}"), Split(test=0.34)).validation.tolist() == [6, 7, 8]
+
+
+def test_of_several_sets_in_a_folder_one_is_asked_for(tmp_path) -> None:
+    for name, count in (("emnist-letters-train", 6), ("emnist-letters-test", 3), ("emnist-digits-train", 5)):
+        write(tmp_path, name, count=count)
+    with pytest.raises(UserError, match=f"several sets: emnist-digits, emnist-letters;.*try idx:{tmp_path}/emnist-d"):
+        load(f"idx:{tmp_path}")
+    data = load(f"idx:{tmp_path}/emnist-letters")
+    assert (data.name, len(data.images)) == ("emnist-letters", 6)
+    assert data.test_images is not None
+
+
+def test_a_file_and_its_gzipped_copy_are_one(tmp_path) -> None:
+    write(tmp_path)
+    write(tmp_path, pack=False)
+    assert len(load(f"idx:{tmp_path}").images) == 6
 
 
 def test_a_file_that_was_unpacked_but_kept_its_name_is_read(tmp_path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_search.config import Split
-from scaling_search.data import ImageData, divide, from_arrays, load
+from scaling_search.data import ImageData, divide, from_arrays, load, resolve
 from scaling_search.errors import UserError
 
 
@@ -66,11 +66,65 @@ def test_data_with_a_test_split_keep_that_and_give_only_validation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "split"), [([2, 100], Split()), ([40, 40], Split(0.01, 0.2)), ([5, 5], Split(0.5, 0.45))]
+    ("sizes", "split", "own_test", "said"),
+    [
+        ([2, 100], Split(), False, "class '0' has 2 images, .*10 % validation, 10 % test, the rest training"),
+        ([9, 1], Split(0.3), True, "class '1' has 1 images, .*30 % validation, its own test part, the rest training"),
+        ([9, 2], Split(train=0.05), False, "class '1' has 2 images, .*10 % validation, 10 % test, 5 % training"),
+    ],
 )
-def test_a_class_that_a_part_would_lack_is_named_with_its_count(sizes, split) -> None:
-    with pytest.raises(UserError, match=rf"class '\d' has {sizes[0]} images, which leaves none for the"):
-        divide(of_sizes(sizes), split)
+def test_a_class_of_fewer_images_than_parts_is_named_with_the_split(sizes, split, own_test, said) -> None:
+    with pytest.raises(UserError, match=said):
+        divide(of_sizes(sizes, own_test=own_test), split)
+
+
+SMALL = st.lists(st.integers(3, 12), min_size=2, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sizes=SMALL, validation=st.none() | st.floats(0.01, 0.5), test=st.none() | st.floats(0.01, 0.45))
+def test_in_small_sets_every_part_has_every_class(sizes, validation, test) -> None:
+    data = of_sizes(sizes)
+    division = divide(data, Split(validation, test))
+    assert division.test is not None
+    parts = (division.train, division.validation, division.test)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(sum(sizes)))
+    assert all((np.bincount(data.labels[part], minlength=len(sizes)) >= 1).all() for part in parts)
+
+
+def test_six_images_a_class_train_on_four() -> None:
+    division = divide(of_sizes([6, 6]), Split())
+    assert division.test is not None
+    assert (len(division.train), len(division.validation), len(division.test)) == (8, 2, 2)
+
+
+def test_data_are_divided_80_10_10_by_default() -> None:
+    division = divide(of_sizes([100, 300]), Split())
+    assert division.test is not None
+    assert (len(division.train), len(division.validation), len(division.test)) == (320, 40, 40)
+
+
+def test_a_validation_part_of_its_own_is_taken_as_it_is() -> None:
+    images = np.zeros((40, 1, 1), np.uint8)
+    data = from_arrays(images, np.arange(40) % 2, validation=(images[:6], [0, 1, 0, 1, 1, 1]))
+    division = divide(data, Split(test=0.25))
+    assert division.validation.tolist() == [40, 41, 42, 43, 44, 45]
+    assert division.test is not None
+    assert (len(division.train), len(division.test)) == (30, 10)
+    assert data.identity != from_arrays(data.images, data.labels).identity
+
+
+def test_a_resolved_split_says_what_is_used_and_stays_so() -> None:
+    own = from_arrays(np.zeros((9, 1, 1), np.uint8), np.arange(9) % 2, test=(np.zeros((2, 1, 1), np.uint8), [0, 1]))
+    assert resolve(Split(), own) == Split(validation=0.1)
+    assert resolve(Split(), of_sizes([9, 9])) == Split(0.1, 0.1)
+    assert resolve(Split(seed=4), load("digits")) == Split(0.55, 0.2, 4)
+    assert resolve(Split(0.3, 0.3, 1, 0.2), own) == Split(0.3, 0.3, 1, 0.2)
+    for data in (own, load("digits")):
+        resolved = resolve(Split(), data)
+        assert resolve(resolved, data) == resolved
+    with pytest.raises(UserError, match=r"split of 0.95 validation and 0.1 test given"):
+        resolve(Split(validation=0.95), of_sizes([9, 9]))
 
 
 def test_a_negative_seed_is_refused() -> None:

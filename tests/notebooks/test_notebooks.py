@@ -13,9 +13,10 @@ import nbformat
 import pytest
 
 from scaling_search.cli import commands, main
+from scaling_search.family import load_family
 from scaling_search.recorded import RecordedTable
-from scaling_search.search.candidates import family_of, network_at
-from scaling_search.search.sweep import parse_scale, scales
+from scaling_search.search.candidates import network_at
+from scaling_search.search.sweep import scales_of
 
 ROOT = Path(__file__).parents[2]
 TABLE = RecordedTable(ROOT / "tables" / "fashion_mnist.parquet")
@@ -57,17 +58,17 @@ def test_its_commands_are_those_that_made_the_table(path, monkeypatch):
     for words in commands_of(path):
         main(words)
     config = TABLE.config()
-    run, *sweeps = parsed
-    theirs, ours = run.config.what_it_computes(), config.what_it_computes()
-    assert theirs | {"replay": None} == ours | {"replay": None}
+    run, *sweeps = [command.config for command in parsed]
+    theirs, ours = run.what_it_computes(), config.what_it_computes()
+    assert theirs == ours
     for sweep in sweeps:
         assert [getattr(sweep, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")] == [
             getattr(config, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")
         ]
-        factors = {"d": sweep.depths, "w": sweep.widths, "r": sweep.resolutions}
-        asked = [scale for _, scale in scales(sweep.dims, factors, None)] + [parse_scale(text) for text in sweep.scales]
         classes = TABLE.manifest()["images"]["classes"]
-        assert all(TABLE.has(network_at(family_of(config), config, scale, classes)) for scale in asked)
+        family = load_family(config.family, config.family_options)
+        for _, scale in scales_of(sweep):
+            assert TABLE.has(network_at(family, scale, classes, name=config.family, options=config.family_options))
 
 
 @pytest.mark.slow

@@ -41,16 +41,16 @@ def test_points_of_one_network_share_it(layout):
 
 def test_equation_2_refuses_what_costs_too_much_and_says_why(layout):
     limit = sorted(point.network.multiply_adds for point in layout.points)[10]
-    strict = lay_out(TINY, dataclasses.replace(CONFIG, target_flops=limit), 10)
+    strict = lay_out(TINY, dataclasses.replace(CONFIG, max_flops=limit), 10)
     for point in strict.points:
         assert (point.rejected is not None) == (point.network.multiply_adds > limit)
-        assert point.rejected is None or "more than --target-flops" in point.rejected
+        assert point.rejected is None or "exceed --max-flops" in point.rejected
     assert all(network.multiply_adds <= limit for network in strict.networks[1:])
 
 
 def test_equation_2_refuses_by_memory_as_well():
     with pytest.raises(UserError, match=r"equation 2 refuses all 39 points.*MiB"):
-        lay_out(TINY, dataclasses.replace(CONFIG, target_memory="1MiB"), 10)
+        lay_out(TINY, dataclasses.replace(CONFIG, max_memory="1MiB"), 10)
 
 
 def test_a_grid_without_points_is_refused_before_anything_is_built():

@@ -1,32 +1,31 @@
-import json
+from dataclasses import replace
 
 import pytest
 
-from scaling_search.config import RunConfig
+from scaling_search.config import SweepConfig
 from scaling_search.errors import UserError
 from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
 from scaling_search.rule import Scale
-from scaling_search.search.sweep import lay_out_sweep, parse_scale, scales, sweep_from_document, sweep_specs
+from scaling_search.search.sweep import lay_out_sweep, parse_scale, scales_of, sweep_specs
 from scaling_search.trial import Init
 
-FACTORS = {"d": (2.0, 4.0), "w": (2.0,), "r": (2.0,)}
-CONFIG = RunConfig(seeds=2)
+CONFIG = SweepConfig(seeds=2, depths=(2.0, 4.0))
 
 
-def test_each_dimension_alone_then_all_together():
-    named = scales(["d", "r"], FACTORS, Scale(1.4, 1.2, 1.3))
+def test_each_dimension_alone_then_all_together_then_what_is_given():
+    named = scales_of(replace(CONFIG, dims=("d", "r"), compound=True, scales=("2,1,1.3",)))
     assert named == [
         ("baseline", Scale()),
         ("depth", Scale(depth=2.0)),
         ("depth", Scale(depth=4.0)),
         ("resolution", Scale(resolution=2.0)),
         ("compound", Scale(1.4, 1.2, 1.3)),
+        ("given", Scale(2.0, 1.0, 1.3)),
     ]
 
 
 def test_one_dimension_changes_that_one_of_the_network():
-    named = scales(["d", "w", "r"], FACTORS, None)
-    rows = lay_out_sweep(EFFICIENTNET_TINY, named, CONFIG, 10).rows
+    rows = lay_out_sweep(EFFICIENTNET_TINY, scales_of(CONFIG), CONFIG, 10).rows
     baseline, deep, _, wide, fine = (row.network for row in rows)
     assert fine.parameters == baseline.parameters and fine.input_resolution == 2 * baseline.input_resolution
     assert deep.parameters > baseline.parameters and deep.input_resolution == baseline.input_resolution
@@ -37,13 +36,6 @@ def test_networks_that_round_to_the_same_are_trained_once():
     laid_out = lay_out_sweep(EFFICIENTNET_TINY, [("one", Scale()), ("other", Scale(depth=1.001))], CONFIG, 10)
     same = laid_out.rows[0].network.fingerprint == laid_out.rows[1].network.fingerprint
     assert len(sweep_specs(laid_out, CONFIG, "images")) == 2 * (1 if same else 2)
-
-
-def test_a_sweep_comes_back_from_its_document():
-    laid_out = lay_out_sweep(
-        EFFICIENTNET_TINY, scales(["w"], FACTORS, None), CONFIG, 10, Init("w.safetensors", "abc", "head")
-    )
-    assert sweep_from_document(json.loads(json.dumps(laid_out.document()))) == laid_out
 
 
 def test_given_weights_decide_a_trial_s_key_by_their_content():

@@ -7,8 +7,9 @@ import pytest
 from scaling_search.config import Recipe, RunConfig, Split
 from scaling_search.data import from_arrays
 from scaling_search.errors import UserError
+from scaling_search.family import load_family
 from scaling_search.rule import Scale
-from scaling_search.search.candidates import family_of, network_at, specs_of
+from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training.fit import train_group
 from scaling_search.trial import Init
 
@@ -31,8 +32,12 @@ def images():
     return from_arrays(pixels.astype(np.uint8), labels)
 
 
+def network_of(config):
+    return network_at(load_family(config.family), Scale(), 3, name=config.family)
+
+
 def specs(images, config=CONFIG, *, test=False):
-    return specs_of(network_at(family_of(config), config, Scale(), 3), config, images.identity, test=test)
+    return specs_of(network_of(config), config, images.identity, test=test)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_the_test_split_judges_the_same_training(images, outcomes):
 
 def test_a_network_that_cannot_take_the_images_says_so(images):
     config = dataclasses.replace(CONFIG, family="tests.training.test_fit:Wrong")
-    network = network_at(family_of(CONFIG), CONFIG, Scale(), 3)
+    network = network_of(CONFIG)
     wrong = [dataclasses.replace(s, network=dataclasses.replace(network, family=config.family)) for s in specs(images)]
     with pytest.raises(UserError, match="cannot be trained on images of shape"):
         list(train_group(wrong, images))
@@ -112,9 +117,9 @@ def test_given_weights_are_where_training_starts(images, tmp_path):
     from scaling_search.weights.files import digest_of, write_arrays
     from scaling_search.weights.transfer import export_weights
 
-    network = network_at(family_of(CONFIG), CONFIG, Scale(), 3)
+    network = network_of(CONFIG)
     file = tmp_path / "w.safetensors"
-    write_arrays(file, export_weights(family_of(CONFIG).build(Scale(), 99, rngs=nnx.Rngs(9)), None), {})
+    write_arrays(file, export_weights(load_family(CONFIG.family).build(Scale(), 99, rngs=nnx.Rngs(9)), None), {})
 
     def curve(init):
         (outcome,) = train_group(specs_of(network, CONFIG, images.identity, init=init)[:1], images)

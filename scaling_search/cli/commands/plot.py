@@ -9,13 +9,10 @@ import tyro
 
 from scaling_search.cli.command import Command, Folder
 from scaling_search.errors import UserError
-from scaling_search.store import open_run, write_output
+from scaling_search.store import write_output
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
-
-    from scaling_search.analysis.frames import Run, Runs
 
 FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "edf"]
 
@@ -76,7 +73,8 @@ def picture_file(output: str) -> Path:
 
 
 def _figure(what: str, figure: FigureName) -> "Figure":
-    from scaling_search.analysis import figures
+    from scaling_search.analysis import figures, findings_of, load_run, load_runs
+    from scaling_search.analysis.statistics.means import run_means
 
     if what == PAPER:
         return _figure_of_paper(figure)
@@ -86,14 +84,18 @@ def _figure(what: str, figure: FigureName) -> "Figure":
             "figures 1 and 5 are of the paper's Table 2",
             f"try scaling-search plot paper --figure {figure} -o figure_{figure}.pdf",
         )
-    if figure in ("frontier", "grid"):
-        return _figure_of_run(what, figure)
-    runs = _load(what)
+    if not has_magic(what):
+        return findings_of(load_run(what)).figure(figure)
+    runs = load_runs(what)
     if figure == "curves":
         return figures.learning_curves(runs.curves, runs.trials)
     if figure == "edf":
-        return figures.error_distributions(_populations(what, runs))
+        return figures.error_distributions(
+            {str(name): run_means(trials) for name, trials in runs.trials.groupby("run")}
+        )
     by_name = {"3": figures.single_dimension_scaling, "4": figures.width_scaling, "8": figures.compound_scaling}
+    if figure not in by_name:
+        raise UserError(f"figure {figure} of several runs asked for", "it is of one run", "name one run folder")
     return by_name[figure](runs.trials)
 
 
@@ -112,32 +114,3 @@ def _figure_of_paper(figure: FigureName) -> "Figure":
     draw = figures.single_dimension_scaling if figure == "3" else figures.compound_scaling
     table = scaling_results()
     return draw(table[table["source"] == "Table 7"], "ImageNet top-1 accuracy, %")
-
-
-def _figure_of_run(what: str, figure: FigureName) -> "Figure":
-    from scaling_search.analysis.figures import accuracy_against_multiply_adds, step1_grid
-    from scaling_search.analysis.findings.run import findings_of
-    from scaling_search.analysis.frames import load_run
-
-    directory = open_run(what)
-    findings = findings_of(load_run(directory.path))
-    if figure == "grid":
-        if findings.judgement is None:
-            raise UserError(f"{what} has no STEP 1 to draw", hint=f"try scaling-search resume {what}")
-        return step1_grid(findings.judgement)
-    if findings.measured.empty:
-        raise UserError(f"{what} has no finished trial to draw", hint=f"try scaling-search resume {what}")
-    return accuracy_against_multiply_adds(findings.run, findings.judgement, findings.step2)
-
-
-def _load(what: str) -> "Run | Runs":
-    from scaling_search.analysis.frames import load_run, load_runs
-
-    return load_runs(what) if has_magic(what) else load_run(what)
-
-
-def _populations(what: str, runs: "Run | Runs") -> "dict[str, pd.DataFrame]":
-    from scaling_search.analysis.statistics.means import run_means
-
-    groups = runs.trials.groupby("run") if "run" in runs.trials else [(what, runs.trials)]
-    return {str(name): run_means(trials) for name, trials in groups}

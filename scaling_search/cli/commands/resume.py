@@ -28,5 +28,5 @@ class Resume(Running):
         from scaling_search.experiments.resume import resume
 
         findings: Findings = self.carry_out(partial(resume, self.run, data=self.data))
-        if findings.run.is_search:
+        if findings.run.kind == "nas":
             print_next(findings.run.path)

@@ -30,7 +30,8 @@ class Table(Command):
         if self.what == "2":
             _print_table2(self.format)
         elif self.what == "published":
-            from scaling_search.analysis.text.tables import published_table, render
+            from scaling_search.analysis import published_table
+            from scaling_search.analysis.text.tables import render
 
             print(render(published_table(), self.format))
         else:
@@ -45,7 +46,7 @@ def _print_tables_of(run: str, format: str) -> None:
 
     findings = findings_of(load_run(open_run(run).path))
     if not tables_of(findings):
-        raise UserError(f"{run} has no tables yet", hint=f"try scaling-search resume {run}")
+        raise UserError(f"{run} has no tables yet", " ".join(findings.missing), f"try scaling-search resume {run}")
     print_findings(findings, format)
 
 
@@ -54,7 +55,8 @@ def _print_table2(format: str) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from scaling_search.analysis.reference.paper import BUILT, table2_beside, table2_text
+    from scaling_search.analysis.reference.paper import BUILT, table2_beside
+    from scaling_search.analysis.text.paper import table2_text
     from scaling_search.analysis.text.tables import render
     from scaling_search.family import load_family, registered_families
 

@@ -1,5 +1,7 @@
 """`weights`: import, export and convert."""
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +10,7 @@ import tyro
 
 from scaling_search.cli.command import Command, Format
 from scaling_search.cli.tables import print_rows
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, printable
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Weights(Command):
     """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
     naming: str | None = None
     """For export: timm, torchvision or another naming that the network knows; by default its first."""
+    averaged: bool = False
+    """Take the averaged copy of the weights where a file has one, such as model_ema or state_dict_ema."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """The .safetensors file to write. Without one, import only checks."""
     format: Format = "table"
@@ -40,13 +44,18 @@ class Weights(Command):
 
 
 def run_weights(options: Weights) -> None:
-    """Does what `options.action` says, and prints a row about it."""
+    """Does what `options.action` says, and prints a row about it; what is worth knowing goes to stderr."""
     if options.action == "convert":
         _convert(options)
-        return
+    else:
+        _transfer(options)
+
+
+def _transfer(options: Weights) -> None:
+    """Reads weights into a network, and writes them in its own names or in another implementation's."""
     from scaling_search.family import load_family
     from scaling_search.weights.files import read_arrays, write_arrays
-    from scaling_search.weights.transfer import OWN, export_weights, load_network, namings_of
+    from scaling_search.weights.transfer import IMAGENET, OWN, export_weights, load_network, namings_of
 
     if options.network is None:
         raise UserError("no network given", hint="try --network resnet50")
@@ -57,13 +66,14 @@ def run_weights(options: Weights) -> None:
         raise UserError(f"naming {target!r} given", f"{family.name} knows {', '.join(namings)}")
     if options.action == "export" and options.output is None:
         raise UserError("no file to export to given", hint="try --output weights.safetensors")
-    network, found = load_network(family, read_arrays(options.file))
+    network, imported = load_network(family, read_arrays(options.file), new_head=IMAGENET, averaged=options.averaged)
     arrays = export_weights(network, namings[target])
     if options.output is not None:
         write_arrays(options.output, arrays, {"network": family.name, "naming": target})
+    _tell(imported.notes)
     row = {
         "network": family.name,
-        "naming": found,
+        "naming": imported.naming,
         "tensors": len(arrays),
         "values": sum(array.size for array in arrays.values()),
         "written": options.output or "nothing",
@@ -73,30 +83,24 @@ def run_weights(options: Weights) -> None:
 
 
 def _convert(options: Weights) -> None:
-    """A PyTorch checkpoint of tensors as safetensors, read by PyTorch's loader that runs no code."""
+    """Writes the tensors of a PyTorch checkpoint as safetensors, in their own names."""
     from scaling_search.weights.files import write_arrays
+    from scaling_search.weights.torch_checkpoint import read_checkpoint
 
     if options.output is None:
         raise UserError("no file to convert to given", hint="try --output weights.safetensors")
-    if not Path(options.file).expanduser().is_file():
-        raise UserError(f"weights {options.file!r} given", "a PyTorch checkpoint", "there is no such file")
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            "converting a PyTorch checkpoint needs PyTorch", hint="pip install 'scaling-search[torch]'"
-        ) from None
-    try:
-        tree = torch.load(Path(options.file).expanduser(), map_location="cpu", weights_only=True)
-    except Exception as error:  # Whatever a damaged or an unsafe file makes PyTorch raise.
-        raise UserError(
-            f"{options.file} is no checkpoint of tensors alone: {str(error).strip().splitlines()[0]}"
-        ) from None
-    if isinstance(tree, dict):
-        tree = next((tree[key] for key in ("state_dict", "model") if isinstance(tree.get(key), dict)), tree)
-    if not isinstance(tree, dict) or not all(isinstance(value, torch.Tensor) for value in tree.values()):
-        raise UserError(f"{options.file} holds no dictionary of tensors")
-    arrays = {name: tensor.detach().numpy() for name, tensor in tree.items()}
-    write_arrays(options.output, arrays, {"converted_from": Path(options.file).name})
-    values = sum(array.size for array in arrays.values())
-    print_rows([{"tensors": len(arrays), "values": values, "written": options.output}], options.format)
+    checkpoint = read_checkpoint(options.file, averaged=options.averaged)
+    write_arrays(options.output, checkpoint.arrays, {"converted_from": Path(options.file).name})
+    _tell(checkpoint.notes)
+    row = {
+        "tensors": len(checkpoint.arrays),
+        "values": sum(array.size for array in checkpoint.arrays.values()),
+        "found_under": checkpoint.under or "-",
+        "written": options.output,
+    }
+    print_rows([row], options.format)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {printable(note)}", file=sys.stderr)

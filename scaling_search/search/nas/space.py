@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, import_object, load_family
-from scaling_search.networks.efficientnet import conv_cost, dense_cost
 from scaling_search.networks.mnasnet import (
     MOBILENET_V2,
     STRIDES,
@@ -24,6 +23,7 @@ from scaling_search.networks.mnasnet import (
     Skip,
     layer_plan,
 )
+from scaling_search.networks.staged import conv_cost, dense_cost
 from scaling_search.rule import Scale, round_channels, round_layers
 
 Genotype: TypeAlias = tuple[int, ...]

@@ -1,0 +1,42 @@
+"""Numbers and rules as they are written in tables, sentences and figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def short(count: float, digits: int = 3) -> str:
+    """A count in three digits, or more: 5.29M, 386M, 1.83B."""
+    mantissa, exponent = f"{count:.{digits - 1}e}".split("e")
+    thousands, places = divmod(int(exponent), 3)
+    if not 1 <= thousands <= 5:
+        return f"{count:.{digits}g}"
+    return f"{float(mantissa) * 10**places:.{max(digits - 1 - places, 0)}f}{'KMBTQ'[thousands - 1]}"
+
+
+def interval(row: Mapping[Any, Any], name: str = "val_accuracy") -> str:
+    """An accuracy in per cent with its interval, as 93.1 (92.4-93.8)."""
+    mean, low, high = (100 * float(row[part]) for part in (name, "low", "high"))
+    if mean != mean:
+        return "-"
+    return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f}-{high:.1f})"
+
+
+def seeds_in_words(count: int) -> str:
+    """A number of seeds: 1 seed, 3 seeds."""
+    return f"{count} seed" + "s" * (count != 1)
+
+
+def rule_in_words(rule: Any) -> str:
+    """The coefficients of what has `alpha`, `beta` and `gamma` under these keys."""
+    return ", ".join(f"{name} {coefficient(rule[name])}" for name in ("alpha", "beta", "gamma"))
+
+
+def rule_in_brackets(rule: Any) -> str:
+    """The coefficients alone, as (1.20, 1.10, 1.15)."""
+    return f"({', '.join(coefficient(rule[name]) for name in ('alpha', 'beta', 'gamma'))})"
+
+
+def coefficient(value: float) -> str:
+    """Two decimals, or as many more as it takes, up to four."""
+    text = f"{value:.4f}"
+    return text[:-2] + text[-2:].rstrip("0")

@@ -1,0 +1,5 @@
+"""When the command started: imported before all else."""
+
+import time
+
+BEGAN = time.monotonic()

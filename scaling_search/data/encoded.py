@@ -1,0 +1,151 @@
+"""Images that stay encoded until the side is known at which a network takes them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from scaling_search.data.pictures import BadPictureError, decode, square
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Contents(Protocol):
+    """Encoded images by their number."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, number: int) -> bytes:
+        """The bytes of one. Raises OSError where they cannot be read."""
+        ...
+
+    def name(self, number: int) -> str:
+        """What one is called in a message."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Images in files, read when they are needed, by every process from the same place."""
+
+    root: str
+    paths: Sequence[str]
+    """Below `root`."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, number: int) -> bytes:
+        """The content of a file."""
+        return Path(self.name(number)).read_bytes()
+
+    def name(self, number: int) -> str:
+        """The path of a file."""
+        return f"{self.root}/{self.paths[number]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Images in memory, as the rows of a table hold them."""
+
+    source: str
+    content: np.ndarray
+    """(B,) uint8: all of them, one after the other."""
+    ends: np.ndarray
+    """(N,) int64: where each ends."""
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def read(self, number: int) -> bytes:
+        """The bytes of a row."""
+        return self.content[self.ends[number - 1] if number else 0 : self.ends[number]].tobytes()
+
+    def name(self, number: int) -> str:
+        """The source and the number of a row."""
+        return f"{self.source}, row {number}"
+
+
+class _Decoded:
+    """Squares of the last side that was asked for, so that networks of one resolution decode each image once."""
+
+    def __init__(self) -> None:
+        self.side = 0
+        self.squares = np.empty(0)
+        self.there = np.empty(0, bool)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A process that is sent the images decodes what it needs itself.
+        return _Decoded, ()
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImages:
+    """Encoded images of any size, of which `at` gives squares. Indexing by an array chooses some of them."""
+
+    contents: Contents
+    channels: int
+    """What they are decoded to: 1 (grey) or 3 (RGB)."""
+    digests: np.ndarray
+    """(N, 32) uint8: SHA-256 of the bytes of each."""
+    numbers: np.ndarray
+    """(N,) which of `contents` they are."""
+    decoded: _Decoded = field(default_factory=_Decoded, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, indices: Any) -> "EncodedImages":
+        return EncodedImages(
+            self.contents, self.channels, self.digests[indices], self.numbers[indices], decoded=self.decoded
+        )
+
+    def at(self, side: int) -> np.ndarray:
+        """(N, side, side, C) uint8: the shorter side resized to `side`, and of the longer one the middle.
+
+        JPEGs are decoded at a reduced size where that suffices. Raises UserError where an image can no longer be
+        read, or memory does not hold them.
+        """
+        kept = self.decoded
+        if kept.side != side:
+            shape = (len(self.contents), side, side, self.channels)
+            check_memory(shape[0] * side * side * self.channels, self.contents.name(0))
+            kept.side, kept.squares, kept.there = side, np.empty(shape, np.uint8), np.zeros(shape[0], bool)
+        for number in self.numbers[~kept.there[self.numbers]]:
+            kept.squares[number] = square(self._decode(int(number), side), side)
+            kept.there[number] = True
+        squares: np.ndarray = kept.squares[self.numbers]
+        return squares
+
+    def whole(self, height: int, width: int) -> np.ndarray:
+        """(N, height, width, C) uint8: images that all have that size, as they are."""
+        images = np.empty((len(self), height, width, self.channels), np.uint8)
+        for row, number in enumerate(self.numbers):
+            images[row] = np.asarray(self._decode(int(number))).reshape(height, width, -1)
+        return images
+
+    def _decode(self, number: int, least: int | None = None) -> "Image.Image":
+        try:
+            image = decode(self.contents.read(number), least=least).image
+        except (OSError, BadPictureError) as error:
+            reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            raise UserError(
+                f"{self.contents.name(number)} can no longer be read ({reason})", hint="put it back as it was"
+            ) from None
+        return image if self.channels == 1 else image.convert("RGB")
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Raises UserError where `needed` bytes for the images of `what` are more than this machine has."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise UserError(
+            f"the images of {what} take {needed / 2**30:.1f} GiB",
+            f"this machine has {memory / 2**30:.1f} GiB of memory",
+            "make them smaller first, or take fewer of them",
+        )

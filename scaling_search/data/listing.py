@@ -1,0 +1,136 @@
+"""Listed images, from a folder or a table, made into labelled ones: indexed, checked, and decoded where they fit."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scaling_search.config import OnBadData
+from scaling_search.data.encoded import Contents, EncodedImages, Files
+from scaling_search.data.images import ImageData
+from scaling_search.data.index import Entry, index_files
+from scaling_search.errors import UserError
+
+DECODED_AT_ONCE = 2**29
+"""Bytes up to which images of one size are decoded when they are opened, and kept so; all others when needed."""
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images by name, before any is opened."""
+
+    name: str
+    """What the data are called."""
+    root: str
+    paths: tuple[str, ...]
+    """Below `root`: first the training part, then validation, then test."""
+    labels: tuple[int, ...]
+    parts: tuple[str, ...]
+    """train, validation or test, for each path. Where all are train the data have no parts of their own."""
+    classes: tuple[str, ...]
+    passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was not taken, by the reason."""
+
+
+def read_listing(listing: Listing, on_bad: OnBadData = "refuse") -> ImageData:
+    """The images of a listing. What was passed over, scaled or composited is counted in one warning each.
+
+    Images of one size that take up to `DECODED_AT_ONCE` bytes become an array; others stay encoded, to be decoded at
+    the side that a network takes.
+
+    Raises UserError where an image cannot be read and `on_bad` is "refuse", or a class has no others.
+    """
+    _warn_of_passed_over(listing)
+    files = Files(listing.root, listing.paths)
+    entries = index_files(files)
+    return labelled(listing.name, files, entries, listing.labels, listing.parts, listing.classes, on_bad)
+
+
+def labelled(
+    name: str,
+    contents: Contents,
+    entries: Sequence[Entry],
+    labels: Sequence[int],
+    parts: Sequence[str],
+    classes: tuple[str, ...],
+    on_bad: OnBadData,
+) -> ImageData:
+    """Encoded images with their index entries, labels and parts as labelled images, as `read_listing` says."""
+    good = _good(name, contents, entries, on_bad)
+    _warn_of_remarks(name, [entries[number] for number in good])
+    numbers = np.asarray(good, np.int64)
+    all_labels, all_parts = np.asarray(labels, np.int32)[numbers], np.asarray(parts)[numbers]
+    for part in np.unique(all_parts):
+        held = np.bincount(all_labels[all_parts == part], minlength=len(classes))
+        if not held.all():
+            raise UserError(
+                f"{name}: no image of class {classes[int(held.argmin())]!r} in the {part} part can be read",
+                "every class has images in each part",
+            )
+    digests = np.frombuffer(b"".join(entry.digest for entry in entries), np.uint8).reshape(-1, 32)[numbers]
+    channels = max(entries[number].channels for number in good)
+    encoded = EncodedImages(contents, channels, digests, numbers)
+    sizes = {(entries[number].height, entries[number].width) for number in good}
+    images: np.ndarray | EncodedImages = encoded
+    if len(sizes) == 1:
+        height, width = sizes.pop()
+        if len(good) * height * width * channels <= DECODED_AT_ONCE:
+            images = encoded.whole(height, width)
+    own, test = all_parts != "test", all_parts == "test"
+    validation = np.flatnonzero(all_parts[own] == "validation")
+    return ImageData(
+        name,
+        images if own.all() else images[own],
+        all_labels[own],
+        classes,
+        images[test] if test.any() else None,
+        all_labels[test] if test.any() else None,
+        validation if len(validation) else None,
+        skipped=len(entries) - len(good),
+    )
+
+
+def _good(name: str, contents: Contents, entries: Sequence[Entry], on_bad: OnBadData) -> list[int]:
+    bad = [number for number, entry in enumerate(entries) if entry.problem]
+    lines = [f"{contents.name(number)} cannot be read as an image ({entries[number].problem})" for number in bad]
+    if bad and (on_bad == "refuse" or len(bad) == len(entries)):
+        if len(bad) > 1:
+            _warn_of_each(lines)
+        more = f", and {len(bad) - 1} more of {name}" if len(bad) > 1 else ""
+        raise UserError(
+            lines[0] + more,
+            "every image must be readable",
+            "replace what is bad or take it away, or leave it out by --on-bad-data skip",
+        )
+    if bad:
+        _warn_of_each(lines)
+        warnings.warn(f"{name}: {_count(len(bad), 'file')} skipped that cannot be read as an image", stacklevel=2)
+    return [number for number, entry in enumerate(entries) if not entry.problem]
+
+
+def _warn_of_each(lines: Sequence[str]) -> None:
+    for line in lines[:_NAMED]:
+        warnings.warn(line, stacklevel=2)
+    if len(lines) > _NAMED:
+        warnings.warn(f"and {len(lines) - _NAMED} more like these", stacklevel=2)
+
+
+def _warn_of_passed_over(listing: Listing) -> None:
+    found = {reason: paths for reason, paths in listing.passed_over.items() if paths}
+    if found:
+        total = sum(map(len, found.values()))
+        said = ", ".join(f"{len(paths)} {reason} (such as {paths[0]})" for reason, paths in found.items())
+        entries = "1 entry" if total == 1 else f"{total:,} entries"
+        warnings.warn(f"{listing.root}: passed over {entries}: {said}", stacklevel=2)
+
+
+def _warn_of_remarks(name: str, entries: Sequence[Entry]) -> None:
+    for remark, count in Counter(remark for entry in entries for remark in entry.remarks).items():
+        warnings.warn(f"{name}: {_count(count, 'image')} {remark}", stacklevel=2)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
