@@ -1,8 +1,21 @@
-# Each target does all of its own set-up, in .venv beside this file.
+# Each target does all of its own set-up, in .venv beside this file. `make test PYTHON=python3.13` does it with that
+# Python, and starts over where .venv has another.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: run test lint
+# pyenv's python3.13 does not run where another version is selected, even if it is installed.
+ifeq ($(shell $(PYTHON) -c 'print("runs")' 2>/dev/null),)
+PYENV = PYENV_VERSION=$$(pyenv whence $(PYTHON) | tail -n 1) pyenv which $(PYTHON)
+override PYTHON := $(or $(shell { $(PYENV); } 2>/dev/null),$(PYTHON))
+endif
+
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell .venv/bin/python -VV 2>/dev/null),$(shell $(PYTHON) -VV 2>/dev/null))
+.PHONY: .venv/bin/python
+endif
+endif
+
+.PHONY: run test lint docs
 
 run: .venv/installed
 	.venv/bin/scaling-search run --phi 1
@@ -15,8 +28,12 @@ lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# Into build/site. A broken link or reference is an error. The variable silences Material's notice of its successor.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 
 .venv/installed: .venv/bin/python setup.cfg pyproject.toml setup.py
 	$(PIP) install --quiet --editable .
@@ -24,4 +41,8 @@ lint: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(PIP) install --quiet --editable '.[dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(PIP) install --quiet --editable '.[docs]'
 	touch $@

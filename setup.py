@@ -66,5 +66,5 @@ setup(
     if wanted
     else [],
     # Asked for only where it is of use: without a compiler nothing is fetched for the build.
-    setup_requires=["jaxlib>=0.10"] if wanted and ffi_headers() is None else [],
+    setup_requires=["jaxlib>=0.10,<0.13"] if wanted and ffi_headers() is None else [],
 )

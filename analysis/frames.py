@@ -205,8 +205,9 @@ def _steps_of(
     manifest: Mapping[str, Any], points: "pd.DataFrame", models: "pd.DataFrame", trials: "pd.DataFrame"
 ) -> tuple[int, ...]:
     """Steps that a run of the method does: as its manifest says or, in older ones that do not, by what it has."""
-    if isinstance(steps := manifest["config"].get("steps"), list):
-        return tuple(int(step) for step in steps)
+    config = manifest.get("config")
+    if isinstance(config, dict) and isinstance(config.get("steps"), list):
+        return tuple(int(step) for step in config["steps"])
     if points.empty and not models.empty:
         return (2,)
     # Only a run without STEP 2 tests the winner before STEP 2 is laid out.

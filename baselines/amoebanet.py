@@ -89,7 +89,7 @@ class AmoebaNet(ChainedCells):
     """Images (N, H, W, 3) -> logits (N, num_classes); with an auxiliary head and in training, two of them."""
 
     def __init__(self, family: "AmoebaNetFamily", scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
-        # 190 and 228 are no multiples of 8; the first stem cell has a quarter of them, and halves of that in its paths.
+        # 190 and 228 are not multiples of 8; the first stem cell has a quarter of them, its paths half of that.
         filters = max(8, round_channels(family.filters, scale.width, 2))
         super().__init__(family.reduction, round_channels(STEM, scale.width), filters, rngs=rngs)
         normal = [(family.normal, 1)] * round_layers(family.layers, scale.depth)

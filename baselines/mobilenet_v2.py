@@ -4,7 +4,7 @@ EfficientNet's block is this paper's, with squeeze-and-excitation and another ac
 an EfficientNet of other stages without them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from flax import nnx
@@ -44,9 +44,12 @@ class MobileNetV2Family:
     resolution: int = 224
     dropout: float = 0.2
     """Dropout before the classifier, as in the authors' code."""
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
         """The layers at `scale`."""
+        style = replace(STYLE, zero_init_residual=self.zero_init_residual)
         stem = round_channels(STEM, scale.width)
         widths = [round_channels(stage.channels, scale.width) for stage in STAGES]
         stages = tuple(
@@ -57,7 +60,7 @@ class MobileNetV2Family:
                 kernel_size=stage.kernel_size,
                 stride=stage.stride,
                 layers=round_layers(stage.layers, scale.depth),
-                style=STYLE,
+                style=style,
             )
             for (before, after), stage in zip(pairwise([stem, *widths]), STAGES, strict=True)
         )
@@ -70,7 +73,7 @@ class MobileNetV2Family:
             dropout=self.dropout,
             drop_connect=0.0,
             dtype="float32",
-            style=STYLE,
+            style=style,
         )
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> EfficientNet:

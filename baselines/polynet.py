@@ -215,7 +215,7 @@ def _stem_name(found: re.Match[str]) -> str:
 def _way_name(stage: int, way: str, inside: str) -> str:
     inside = inside.replace("expands.0", "conv2d.conv").replace("expand_norms.0", "conv2d.bn").replace("norms.0", "bn")
     if found := re.match(r"paths\.(\d)\.(\d)", inside):
-        # A path of one convolution is no list there.
+        # A path of one convolution is not a list there.
         alone = len(STAGES[stage].paths[int(found[1])]) == 1
         inside = f"path{found[1]}{'' if alone else '.' + found[2]}{inside[found.end() :]}"
     return f"blocks.{way}.{inside}"

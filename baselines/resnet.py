@@ -15,7 +15,7 @@ from jax import Array
 from scaling_search.baselines.parts import PooledStem, Shortcut, halving_stages, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import Conv
+from scaling_search.networks.blocks import BatchNorm, Conv
 from scaling_search.networks.convnet import run_stages
 from scaling_search.rule import Scale, round_channels, round_layers
 
@@ -29,7 +29,7 @@ class Bottleneck(Shortcut):
     """1x1, 3x3 and 1x1 convolutions around a shortcut: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
     The first has `reduced` channels, or as many as the 3x3 convolution: `channels`, in `groups` groups. A shortcut
-    that halves the image is a convolution of `window` pixels.
+    that halves the image is a convolution of `window` pixels. With `zero_init` what is added to it starts as zeros.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Bottleneck(Shortcut):
         reduced: int | None = None,
         groups: int = 1,
         window: int = 1,
+        zero_init: bool = False,
         rngs: nnx.Rngs,
     ):
         reduced = reduced or channels
@@ -50,7 +51,7 @@ class Bottleneck(Shortcut):
         self.conv2 = Conv(reduced, channels, 3, stride=stride, groups=groups, padding="SYMMETRIC", rngs=rngs)
         self.norm2 = torch_norm(channels, "relu")
         self.conv3 = Conv(channels, out_channels, 1, rngs=rngs)
-        self.norm3 = torch_norm(out_channels)
+        self.norm3 = BatchNorm(out_channels, epsilon=1e-5, initial_scale=0.0 if zero_init else 1.0)
         self._add_shortcut(in_channels, out_channels, stride, window if stride > 1 else 1, rngs=rngs)
 
     def branch(self, x: Array) -> Array:
@@ -79,6 +80,7 @@ class ResNet(PooledStem):
         *,
         groups: int = 1,
         group_width: int = STAGE_CHANNELS[0],
+        zero_init_residual: bool = False,
         rngs: nnx.Rngs,
     ):
         inputs = round_channels(STEM, scale.width)
@@ -88,7 +90,8 @@ class ResNet(PooledStem):
         outputs = [EXPANSION * round_channels(baseline, scale.width) for baseline in STAGE_CHANNELS]
 
         def block(stage: int, inputs: int, stride: int) -> Bottleneck:
-            return Bottleneck(inputs, channels[stage], outputs[stage], stride, groups=groups, rngs=rngs)
+            sizes = inputs, channels[stage], outputs[stage], stride
+            return Bottleneck(*sizes, groups=groups, zero_init=zero_init_residual, rngs=rngs)
 
         depths = [round_layers(blocks, scale.depth) for blocks in layers]
         self.stages = halving_stages(inputs, outputs, depths, block)
@@ -107,10 +110,12 @@ class ResNetFamily:
     layers: tuple[int, ...]
     published: Published
     resolution: int = 224
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> ResNet:
         """The network at `scale`: the blocks of each stage rounded up, channels to multiples of 8."""
-        return ResNet(self.layers, scale, num_classes, rngs=rngs)
+        return ResNet(self.layers, scale, num_classes, zero_init_residual=self.zero_init_residual, rngs=rngs)
 
     @property
     def namings(self) -> dict[str, Naming]:

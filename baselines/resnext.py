@@ -27,7 +27,15 @@ class ResNeXtFamily(ResNetFamily):
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> ResNet:
         """The network at `scale`."""
-        return ResNet(self.layers, scale, num_classes, groups=self.groups, group_width=self.group_width, rngs=rngs)
+        return ResNet(
+            self.layers,
+            scale,
+            num_classes,
+            groups=self.groups,
+            group_width=self.group_width,
+            zero_init_residual=self.zero_init_residual,
+            rngs=rngs,
+        )
 
 
 RESNEXT101_64X4D = ResNeXtFamily(

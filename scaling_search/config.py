@@ -16,8 +16,8 @@ from scaling_search.rule import CompoundRule, Grid
 from scaling_search.units import Amount, parse_bytes, parse_count
 
 Augmentation = Literal["none", "shift", "shift_flip"]
-Precision = Literal["float32", "bfloat16"]
 OnBadData = Literal["refuse", "skip"]
+Precision = Literal["float32", "bfloat16"]
 Metric = Literal["flops", "params", "memory", "latency"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -192,7 +192,8 @@ class Experiment:
     def run_name(self) -> str:
         """The run's name, or one derived from the name of its images."""
         replayed = f"{Path(self.replay).stem}-replayed" if self.replay else ""
-        source = replayed or self.data.partition(":")[2] or self.data
+        kind, _, place = self.data.partition(":")
+        source = replayed or (place if place and kind != "glyphs" else kind)
         return self.name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).expanduser().name).strip("-._") or "run"
 
     @property

@@ -6,15 +6,14 @@ Activations are the elements of convolution and dense outputs ("Designing Networ
 2020). Nothing is allocated or compiled.
 """
 
-import hashlib
 import math
-import re
-from collections.abc import Iterator
 from typing import Any
 
-from scaling_search.errors import UserError, first_line
+from scaling_search.errors import UserError
 from scaling_search.family import Cost, Family, PlannedFamily, fingerprint
+from scaling_search.input_side import checked_evaluation, empty_maps, evaluation, explained, taker
 from scaling_search.rule import Scale
+from scaling_search.traced import InputSizeError, described, equations, forward
 
 FLOAT_BYTES = 4
 STATE_VECTORS = 6
@@ -28,9 +27,9 @@ def cost(network: Any, resolution: int) -> Cost:
     """Parameters, multiply-adds and activations of a Flax NNX network for one image (resolution, resolution, 3).
 
     The network may be abstract (`networks.initialise.abstract_network`). Raises UserError where it does not take
-    such an image or its work depends on values.
+    such an image, with the smallest side that it takes, or its work depends on values.
     """
-    return _count(network, _forward(network, resolution, training=False))
+    return _count(network, checked_evaluation(network, resolution))
 
 
 def _count(network: Any, program: Any) -> Cost:
@@ -40,7 +39,7 @@ def _count(network: Any, program: Any) -> Cost:
 
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
     multiply_adds = activations = 0
-    for equation, repeats in _equations(program.jaxpr, 1):
+    for equation, repeats in equations(program.jaxpr):
         count = _multiply_adds(equation)
         if count is not None:
             multiply_adds += repeats * count
@@ -52,16 +51,26 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
     """What `family` costs at `scale` on images of `resolution` pixels a side, and a fingerprint of the network.
 
     Two scales with the same fingerprint are the same network. A family with a plan is counted from it; another is
-    built abstractly and traced.
+    built abstractly and traced. Raises UserError as `cost` does, and where the head has another number of classes.
     """
+    try:
+        return measure(family, scale, num_classes, resolution)
+    except InputSizeError as refused:
+        raise explained(refused, family.name, resolution, taker(family, scale, num_classes)) from refused
+
+
+def measure(family: Family, scale: Scale, num_classes: int, resolution: int) -> tuple[Cost, str]:
+    """As `cost_of_scale`, but raises InputSizeError at once where an input is too small, without the smallest side."""
     if isinstance(family, PlannedFamily):
         plan = family.plan(scale, num_classes)
+        if plan.last_map_side(resolution) < 1:
+            raise empty_maps(resolution)
         return plan.cost(resolution), fingerprint(type(family).__qualname__, plan)
     from scaling_search.networks.initialise import traced_network
 
     network, initialisation = traced_network(family, scale, num_classes)
-    evaluation = _forward(network, resolution, training=False)
-    logits = evaluation.out_avals[0].shape
+    program = evaluation(network, resolution)
+    logits = program.out_avals[0].shape
     if logits != (1, num_classes):
         raise UserError(
             f"family {family.name!r} answers one image of {num_classes} classes with logits of shape {logits}",
@@ -69,8 +78,8 @@ def cost_of_scale(family: Family, scale: Scale, num_classes: int, resolution: in
         )
     # The program in training is the network: it shows dropout, which costs nothing, as well. What its initial values
     # are made by is no part of that program.
-    programs = (_forward(network, resolution, training=True), initialisation)
-    return _count(network, evaluation), fingerprint(family.name, *map(_described, programs))
+    programs = (forward(network, resolution, training=True), initialisation)
+    return _count(network, program), fingerprint(family.name, *map(described, programs))
 
 
 def memory(cost: Cost, resolution: int, batch_size: int) -> int:
@@ -82,90 +91,6 @@ def memory(cost: Cost, resolution: int, batch_size: int) -> int:
     images = batch_size * resolution**2 * 3
     kept = KEPT_PER_ACTIVATION * batch_size * cost.activations
     return int(FLOAT_BYTES * (STATE_VECTORS * cost.parameters + images + kept))
-
-
-def _forward(network: Any, resolution: int, *, training: bool) -> Any:
-    """The traced program of the network on one image."""
-    import jax
-    import jax.numpy as jnp
-    from flax import nnx
-
-    graphdef, state = nnx.split(network)
-
-    def forward(state: Any, image: Any) -> Any:
-        net: Any = nnx.merge(graphdef, state, copy=True)
-        net.train() if training else net.eval()
-        return net(image)
-
-    image = jax.ShapeDtypeStruct((1, resolution, resolution, 3), jnp.float32)
-    try:
-        return jax.make_jaxpr(forward)(state, image)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"the network does not take an image of {resolution} x {resolution} x 3: {first_line(error)}",
-            hint="a network takes any input side, NHWC",
-        ) from error
-
-
-def _described(program: Any) -> str:
-    """A traced program as text, with a digest of the arrays that are constants in it."""
-    digest = hashlib.sha256()
-    for array in _constants(program):
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    # A printed program names Python functions by their addresses, which say nothing of the network.
-    return re.sub(r"0x[0-9a-f]+", "", str(program)) + digest.hexdigest()
-
-
-def _constants(program: Any) -> Iterator[Any]:
-    """The arrays that a program and those it calls close over; numbers are in its text."""
-    import numpy as np
-    from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
-
-    jaxpr = getattr(program, "jaxpr", program)
-    yield from map(np.asarray, getattr(program, "consts", ()))
-    for equation in jaxpr.eqns:
-        yield from (np.asarray(one.val) for one in equation.invars if isinstance(one, Literal))
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple) else (value,):
-                if isinstance(inner, ClosedJaxpr | Jaxpr):
-                    yield from _constants(inner)
-
-
-def _equations(jaxpr: Any, repeats: int) -> Iterator[tuple[Any, int]]:
-    """Every equation of a program with how often it runs, inside calls and loops as well."""
-    for equation in jaxpr.eqns:
-        inner, times = _inside(equation)
-        if inner is None:
-            yield equation, repeats
-        else:
-            for body in inner:
-                yield from _equations(getattr(body, "jaxpr", body), repeats * times)
-
-
-def _inside(equation: Any) -> tuple[list[Any] | None, int]:
-    """The programs that an equation calls, and how often; None where it calls none."""
-    parameters = equation.params
-    match equation.primitive.name:
-        case "scan":
-            return [parameters["jaxpr"]], parameters["length"]
-        case "cond":
-            platforms = parameters.get("branches_platforms")
-            if platforms is not None:  # From lax.platform_dependent; its default branch has no platform.
-                return [parameters["branches"][list(platforms).index(None)]], 1
-            return list(parameters["branches"][-1:]), 1
-        case "while":
-            bodies = [parameters["cond_jaxpr"], parameters["body_jaxpr"]]
-            if any(_multiply_adds(inner) for body in bodies for inner, _ in _equations(body.jaxpr, 1)):
-                raise UserError(
-                    "the network has a convolution or dense layer in a while loop, whose length depends on values",
-                    hint="use jax.lax.scan, whose length is known",
-                )
-            return [], 1
-        case _:
-            for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-                if key in parameters:
-                    return [parameters[key]], 1
-            return None, 1
 
 
 def _multiply_adds(equation: Any) -> int | None:

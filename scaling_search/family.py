@@ -63,6 +63,20 @@ class Plan(Protocol, Hashable):
         """What the network costs at an input of `resolution` pixels a side."""
         ...
 
+    def last_map_side(self, resolution: int) -> int:
+        """Side in pixels of the last feature map at such an input; 0 where a map on the way has no pixels left."""
+        ...
+
+    @property
+    def layers(self) -> int:
+        """What depth multiplies: the network's blocks."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """What width multiplies: the channels of all its stages together."""
+        ...
+
 
 @runtime_checkable
 class PlannedFamily(Family, Protocol):
@@ -111,7 +125,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
             raise UserError(f"family {name!r} cannot be made without arguments: {error}") from None
     if not isinstance(family, Family):
         raise UserError(
-            f"{name!r} is no family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
+            f"{name!r} is not a family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
         )
     return _with_options(family, options)
 

@@ -12,7 +12,7 @@ from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError
 from scaling_search.manifest import shared_part, stored_config
 from scaling_search.store import RunDirectory, finished_records, open_run
-from scaling_search.trial import Network, Outcome, Spec
+from scaling_search.trial import Network
 
 C = TypeVar("C", bound=Experiment)
 
@@ -72,7 +72,7 @@ class RecordedTable:
 def replay_config(path: str | Path, kind: type[C]) -> C:
     """The config that a replay of a recorded table starts from: all of the table's own that a run of `kind` has.
 
-    Example:
+    Examples:
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
         >>> config.recipe.epochs, config.seeds
         (4, 2)
@@ -94,12 +94,6 @@ def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
     table = RecordedTable(place)
     table.manifest()
     return table
-
-
-def lacking(specs: Sequence[Spec], table: RecordedTable) -> Iterator[Outcome]:
-    """What comes of trainings that a table does not have."""
-    for spec in specs:
-        yield Outcome("failed", reason=f"{table.path.name} has no training of it from seed {spec.seed}")
 
 
 def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, Any]) -> bytes:

@@ -13,10 +13,10 @@ Every file appears whole or not at all: it is written beside its place, flushed 
 """
 
 import dataclasses
-import fcntl
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import time
@@ -34,6 +34,8 @@ from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
+_NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
+"""What older versions stored as failures: exceptions, and trials that a replayed table does not have."""
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
@@ -115,6 +117,14 @@ class RunDirectory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second process from working on the same run. The lock goes with the process, however it ends."""
+        try:
+            import fcntl
+        except ImportError:
+            raise UserError(
+                f"runs cannot be written on {platform.system()}",
+                "scaling-search trains on Linux and macOS",
+                "on Windows, use the Windows Subsystem for Linux",
+            ) from None
         with _clear_os_errors(self.path, _RUNS_HINT):
             lock = open(self.path / ".lock", "a+")  # noqa: SIM115
         with lock:
@@ -210,14 +220,21 @@ def _here_and_now() -> dict[str, Any]:
 def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
     """Records by trial key over several runs, the first run's where a trial is in more than one.
 
-    A trial whose process died is not among them: it is worth another try.
+    A trial that crashed is not among them: it is worth another try.
     """
     records: dict[str, dict[str, Any]] = {}
     for run in runs:
         for record in run.records():
-            if record["outcome"]["status"] != "crashed":
+            if not _to_be_tried_again(record["outcome"]):
                 records.setdefault(record["key"], record)
     return records
+
+
+def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
+    """Whether a stored outcome does not settle its trial."""
+    if outcome["status"] == "failed":
+        return _NO_FAILURE.match(outcome.get("reason") or "") is not None
+    return bool(outcome["status"] != "ok")
 
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:

@@ -99,10 +99,12 @@ class Epoch:
 class Outcome:
     """What came of a spec. A trial that failed has a reason instead of an accuracy, and is a row all the same.
 
-    "failed" would fail again (its loss was no number); "crashed" (its process died) is tried again by the next run.
+    "failed": its loss was not finite, and would not be another time. "crashed": an exception ended it, for lack of
+    memory for example, or its process died; the next run tries it again. "missing": a recorded table that is replayed
+    does not have it; never stored.
     """
 
-    status: Literal["ok", "failed", "crashed"]
+    status: Literal["ok", "failed", "crashed", "missing"]
     accuracy: float | None = None
     """Top-1 after the last epoch on the split that judges, 0..1."""
     loss: float | None = None

@@ -31,7 +31,12 @@ def test_where_a_run_lies_is_not_what_it_computes():
 
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("digits", "digits"), ("idx:/data/fashion-mnist", "fashion-mnist"), ("folder:~/my pets/", "my-pets")],
+    [
+        ("digits", "digits"),
+        ("glyphs:2400", "glyphs"),
+        ("idx:/data/fashion-mnist", "fashion-mnist"),
+        ("folder:~/my pets/", "my-pets"),
+    ],
 )
 def test_a_run_is_named_after_its_images(source, name):
     assert RunConfig(data=source).run_name == name

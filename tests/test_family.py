@@ -27,12 +27,12 @@ def test_a_users_own_network_is_a_family_by_its_import_path():
         ("efficientnt", "unknown family 'efficientnt'.*did you mean efficientnet"),
         ("no_such_module:Family", "cannot be imported"),
         ("scaling_search.rule:Nothing", "cannot be imported"),
-        ("scaling_search.rule:Grid", "is no family"),
+        ("scaling_search.rule:Grid", "is not a family"),
         ("scaling_search.rule:CompoundRule", "cannot be made without arguments"),
         (":x", "cannot be imported"),
     ],
 )
-def test_what_is_no_family_is_refused_in_one_line(name, complaint):
+def test_what_is_not_a_family_is_refused_in_one_line(name, complaint):
     with pytest.raises(UserError, match=complaint) as caught:
         load_family(name)
     assert "\n" not in str(caught.value)

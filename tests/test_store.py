@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,6 +82,22 @@ def test_a_crashed_trial_is_worth_another_try(run):
     assert set(finished_records([run])) == {spec(1).key}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "table.parquet has no training of it from seed 9",
+        "XlaRuntimeError: RESOURCE_EXHAUSTED: out of memory",
+        "KeyError",
+    ],
+)
+def test_what_older_versions_stored_as_failures_does_not_beat_a_real_record(run, tmp_path, reason):
+    other = start_run(RunConfig(runs=str(tmp_path), name="other"), "digits:0")
+    run.write_record(to_record(spec(), Outcome("failed", reason=reason)))
+    other.write_record(to_record(spec(), Outcome("ok", 0.6)))
+    assert finished_records([run]) == {}
+    assert finished_records([run, other])[spec().key]["outcome"]["accuracy"] == 0.6
+
+
 def test_the_first_run_wins_where_a_trial_is_in_two(run, tmp_path):
     other = start_run(RunConfig(runs=str(tmp_path), name="other"), "digits:0")
     run.write_record(to_record(spec(), Outcome("ok", 0.5)))
@@ -101,6 +119,16 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(UserError, match="is not a run") as caught:
         open_run(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_without_file_locks_runs_can_be_read_but_not_written(run, monkeypatch):
+    """As on Windows."""
+    code = "import sys; sys.modules['fcntl'] = None; import scaling_search.store, scaling_search.runners.ray.driver"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert list(run.records()) == []
+    with pytest.raises(UserError, match="scaling-search trains on Linux and macOS"), run.locked():
+        pass
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):

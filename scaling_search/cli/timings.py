@@ -53,6 +53,6 @@ class Timings:
         lines = [
             f"{now - self._began:.1f} s from start to tables, on {self._workers} workers: where {total:.1f} s went",
             *(f"  {phase:<9}{seconds:8.1f} s{100 * seconds / total:6.1f} %" for phase, seconds in rows.items()),
-            "start-up: until the first training; idle: workers without a trial; end: Ray's end, tables, picture",
+            "start-up: until the first training; idle: workers without a trial; end: shutdown of Ray, tables, figures",
         ]
         print("\n".join(lines), file=sys.stderr)

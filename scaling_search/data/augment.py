@@ -47,7 +47,8 @@ def augment(images: np.ndarray, kind: Augmentation, rng: np.random.Generator) ->
     - "shift": moved by up to an eighth of the side each way.
     - "shift_flip": shifted, and mirrored left to right with probability 1/2.
     """
-    moves = draw_moves(*images.shape[:3], kind, rng)
+    count, height, width, _ = images.shape
+    moves = draw_moves(count, height, width, kind, rng)
     if kind == "none":
         return images
     changed = _shift(images, moves)

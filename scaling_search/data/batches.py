@@ -11,11 +11,11 @@ from scaling_search.data.augment import augment as augmented
 from scaling_search.errors import UserError
 
 
-def check_batch_size(batch_size: int, count: int) -> None:
-    """Raises UserError unless `count` training images make at least one batch."""
+def check_batch_size(batch_size: int, count: int, split: str = "") -> None:
+    """Raises UserError, which names the split where it is given, unless `count` images make at least one batch."""
     if not 1 <= batch_size <= count:
         raise UserError(
-            f"batch size {batch_size} given for {count} training images",
+            f"batch size {batch_size} given for {count} training images" + (f" (split: {split})" if split else ""),
             f"it must be 1 to {count}",
             f"try --recipe.batch-size {max(1, min(32, count))}",
         )

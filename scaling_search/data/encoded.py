@@ -4,15 +4,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from scaling_search.data.pictures import BadPictureError, decode, square
+from scaling_search.data.pictures import DETAIL, BadPictureError, Picture, decode
 from scaling_search.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 class Contents(Protocol):
@@ -26,6 +23,10 @@ class Contents(Protocol):
 
     def name(self, number: int) -> str:
         """What one is called in a message."""
+        ...
+
+    def total_bytes(self) -> int:
+        """What all of them take."""
         ...
 
 
@@ -48,6 +49,10 @@ class Files:
         """The path of a file."""
         return f"{self.root}/{self.paths[number]}"
 
+    def total_bytes(self) -> int:
+        """The sizes of the files."""
+        return sum(Path(self.name(number)).stat().st_size for number in range(len(self)))
+
 
 @dataclass(frozen=True, eq=False)
 class Packed:
@@ -69,6 +74,10 @@ class Packed:
     def name(self, number: int) -> str:
         """The source and the number of a row."""
         return f"{self.source}, row {number}"
+
+    def total_bytes(self) -> int:
+        """The size in memory."""
+        return self.content.nbytes
 
 
 class _Decoded:
@@ -93,6 +102,8 @@ class EncodedImages:
     """What they are decoded to: 1 (grey) or 3 (RGB)."""
     digests: np.ndarray
     """(N, 32) uint8: SHA-256 of the bytes of each."""
+    sizes: np.ndarray
+    """(N, 2) int32: the upright width and height of each, in pixels."""
     numbers: np.ndarray
     """(N,) which of `contents` they are."""
     decoded: _Decoded = field(default_factory=_Decoded, repr=False)
@@ -102,7 +113,12 @@ class EncodedImages:
 
     def __getitem__(self, indices: Any) -> "EncodedImages":
         return EncodedImages(
-            self.contents, self.channels, self.digests[indices], self.numbers[indices], decoded=self.decoded
+            self.contents,
+            self.channels,
+            self.digests[indices],
+            self.sizes[indices],
+            self.numbers[indices],
+            decoded=self.decoded,
         )
 
     def at(self, side: int) -> np.ndarray:
@@ -117,7 +133,7 @@ class EncodedImages:
             check_memory(shape[0] * side * side * self.channels, self.contents.name(0))
             kept.side, kept.squares, kept.there = side, np.empty(shape, np.uint8), np.zeros(shape[0], bool)
         for number in self.numbers[~kept.there[self.numbers]]:
-            kept.squares[number] = square(self._decode(int(number), side), side)
+            kept.squares[number] = self._decode(int(number), DETAIL * side).square(side)
             kept.there[number] = True
         squares: np.ndarray = kept.squares[self.numbers]
         return squares
@@ -126,18 +142,17 @@ class EncodedImages:
         """(N, height, width, C) uint8: images that all have that size, as they are."""
         images = np.empty((len(self), height, width, self.channels), np.uint8)
         for row, number in enumerate(self.numbers):
-            images[row] = np.asarray(self._decode(int(number))).reshape(height, width, -1)
+            images[row] = np.asarray(self._decode(int(number)).image).reshape(height, width, -1)
         return images
 
-    def _decode(self, number: int, least: int | None = None) -> "Image.Image":
+    def _decode(self, number: int, least: int | None = None) -> Picture:
         try:
-            image = decode(self.contents.read(number), least=least).image
+            return decode(self.contents.read(number), least=least)
         except (OSError, BadPictureError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"{self.contents.name(number)} can no longer be read ({reason})", hint="put it back as it was"
             ) from None
-        return image if self.channels == 1 else image.convert("RGB")
 
 
 def check_memory(needed: int, what: str) -> None:

@@ -74,7 +74,7 @@ def list_folder(directory: Path) -> Listing:
     of_images = set(images)
     passed_over = {
         "not images": [steps for steps in tree.files if steps not in of_images],
-        "hidden": tree.hidden,
+        "hidden or special": tree.hidden,
         "outside the classes": outside,
     }
     return Listing(
@@ -97,15 +97,18 @@ def _walk(tree: _Tree, inside: Steps, above: set[str]) -> None:
         if entry.name.startswith(".") or entry.name in _LEFT_BEHIND:
             tree.hidden.append(steps)
         elif not entry.is_dir():
-            tree.files.append(steps)
+            # A pipe or a socket would be waited for; a link to nowhere is a file that cannot be read.
+            (tree.files if entry.is_file() or entry.is_symlink() else tree.hidden).append(steps)
         elif (real := os.path.realpath(entry.path)) not in above:
             tree.folders.append(steps)
             _walk(tree, steps, above | {real})
 
 
 def _is_image(directory: Path, steps: Steps, known: frozenset[str]) -> bool:
+    if f".{steps[-1].rpartition('.')[2].lower()}" in known:
+        return True
     file = directory.joinpath(*steps)
-    return file.suffix.lower() in known or (file.is_file() and recognised(file))
+    return file.is_file() and recognised(file)
 
 
 def _below(folders: list[Steps], root: Steps) -> list[str]:

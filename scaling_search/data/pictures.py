@@ -28,8 +28,10 @@ MARGIN = 32
 """Pixels that evaluation cuts off between both sides of a picture of the network's size and this more, as the
 EfficientNet authors' code does."""
 
-SCALED = "of more than 8 bits, scaled from the range of their values to 0..255"
-COMPOSITED = "with transparent parts, composited on white"
+DETAIL = 2
+"""Pixels of a reduced JPEG for each that is needed: resized from those, it looks as if it were resized from all."""
+SCALED = "of more than 8 bits: the range of values is scaled to 0..255"
+COMPOSITED = "with transparency: composited on white"
 MOST_PIXELS = 89_478_485
 """Pixels beyond which a picture is refused by its header, before it is decoded: Pillow's own limit."""
 
@@ -49,17 +51,40 @@ class BadPictureError(ValueError):
 class Picture:
     """A decoded picture."""
 
-    image: "Image.Image"
-    """Upright, of mode L (grey) or RGB."""
+    stored: "Image.Image"
+    """As it lies in the file, of mode L (grey) or RGB, perhaps reduced by a whole factor."""
+    extent: tuple[float, float]
+    """The width and height that it takes of `stored`, whose last row and column may be part of a pixel."""
+    turn: "Image.Transpose | None"
+    """What turns it upright."""
     size: tuple[int, int]
-    """Its upright width and height as stored, in pixels; `image` may be smaller by a whole factor."""
+    """Its upright width and height at full size, in pixels."""
     remarks: tuple[str, ...]
     """What had to be done to it that changes its values: `SCALED`, `COMPOSITED`."""
 
     @property
+    def image(self) -> "Image.Image":
+        """Upright."""
+        return self.stored if self.turn is None else self.stored.transpose(self.turn)
+
+    @property
     def channels(self) -> int:
         """1 for grey, 3 for RGB."""
-        return len(self.image.getbands())
+        return len(self.stored.getbands())
+
+    def square(self, side: int, *, kept: float = 1.0) -> np.ndarray:
+        """Its centred square as (side, side, C) uint8, upright: `kept` of the shorter side, resized bicubically.
+
+        The aspect is kept: what a longer side has beyond the square is cut off.
+        """
+        from PIL import Image
+
+        edge = min(self.extent) * kept
+        left, top = ((length - edge) / 2 for length in self.extent)
+        box = (left, top, left + edge, top + edge)
+        resized = self.stored.resize((side, side), Image.Resampling.BICUBIC, box=box)
+        upright = resized if self.turn is None else resized.transpose(self.turn)
+        return np.asarray(upright).reshape(side, side, -1)
 
 
 def decode(content: bytes, *, least: int | None = None) -> Picture:
@@ -71,8 +96,8 @@ def decode(content: bytes, *, least: int | None = None) -> Picture:
     - CMYK: by the colour profile inside, or else by Pillow's conversion. Lab: by its definition, to sRGB.
     - Palettes, YCbCr, HSV and the like become RGB; one bit becomes grey.
 
-    With `least` a JPEG is decoded at the smallest of 1/8, 1/4 and 1/2 of its size whose shorter side still has that
-    many pixels. Raises BadPictureError where the bytes are not a picture, are damaged, or claim more than
+    With `least` a JPEG is decoded at the smallest of 1/8, 1/4 and 1/2 of its size whose sides still have that many
+    pixels. Raises BadPictureError where the bytes are not a picture, are damaged, or claim more than
     `MOST_PIXELS`.
     """
     with _quietly():
@@ -135,23 +160,18 @@ def read_file(file: str | Path, *, least: int | None = None) -> Picture:
 def read_picture(file: str | Path, side: int) -> np.ndarray:
     """The middle of a picture as (side, side, 3) uint8: of the shorter side, side / (side + 32), resized bicubically.
 
-    Raises UserError where the file cannot be read as a picture.
+    Warns of what had to be done to it that changes its values. Raises UserError where the file cannot be read as a
+    picture.
     """
-    picture = read_file(file, least=side + MARGIN)
-    return square(picture.image.convert("RGB"), side, kept=side / (side + MARGIN))
+    picture = read_file(file, least=DETAIL * (side + MARGIN))
+    for remark in picture.remarks:
+        warnings.warn(f"{file}: a picture {remark}", stacklevel=2)
+    return np.broadcast_to(picture.square(side, kept=side / (side + MARGIN)), (side, side, 3)).copy()
 
 
-def square(image: "Image.Image", side: int, *, kept: float = 1.0) -> np.ndarray:
-    """The centred square of a picture as (side, side, C) uint8: `kept` of the shorter side, resized bicubically.
-
-    C is 1 for mode L and 3 for RGB. The aspect is kept: what a longer side has beyond the square is cut off.
-    """
-    from PIL import Image
-
-    edge = min(image.size) * kept
-    left, top = ((length - edge) / 2 for length in image.size)
-    resized = image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, left + edge, top + edge))
-    return np.asarray(resized).reshape(side, side, -1)
+def pixel_moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation by channel, of pixel values in 0..1, that the weights were trained on."""
+    return _NORMALISATION[pixels]
 
 
 def normalised(pictures: np.ndarray, pixels: Pixels) -> np.ndarray:
@@ -180,21 +200,21 @@ def _decode(content: bytes, least: int | None) -> Picture:
     from PIL import Image
 
     with Image.open(io.BytesIO(content), formats=_known(FORMATS)) as opened:
-        size = opened.size
-        if size[0] * size[1] > MOST_PIXELS:
+        full = opened.size
+        if full[0] * full[1] > MOST_PIXELS:
             raise Image.DecompressionBombError
-        # TIFF alone is turned by Pillow as it loads, so that it is asked for its size after that.
         if least is not None and opened.format in ("JPEG", "MPO"):
             opened.draft(None, (least, least))
         opened.load()
-        if opened.format == "TIFF":
-            size = opened.size
         eight_bit, remarks = _eight_bit(opened, content)
         turn = _turns().get(_orientation(opened))
-    if turn is None:
-        return Picture(eight_bit, size, remarks)
-    upright = eight_bit.transpose(turn)
-    return Picture(upright, size if upright.size == eight_bit.size else (size[1], size[0]), remarks)
+    if opened.format == "TIFF":
+        # Pillow turns these itself as it loads them.
+        full = eight_bit.size
+    factor = round(max(full) / max(eight_bit.size))
+    sideways = turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
+    size = (full[1], full[0]) if sideways else full
+    return Picture(eight_bit, (full[0] / factor, full[1] / factor), turn, size, remarks)
 
 
 def _orientation(image: "Image.Image") -> int:
@@ -205,7 +225,7 @@ def _orientation(image: "Image.Image") -> int:
         return 1
 
 
-def _turns() -> dict[int, Any]:
+def _turns() -> "dict[int, Image.Transpose]":
     from PIL.Image import Transpose
 
     return {
@@ -300,7 +320,7 @@ def _by_profile(image: "Image.Image") -> "Image.Image":
         try:
             return _to_srgb(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
         # A profile that is broken, or of other colours, is as good as none.
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        except (ImageCms.PyCMSError, ImportError, OSError, ValueError, TypeError):
             pass
     return image.convert("RGB")
 

@@ -49,7 +49,7 @@ def nas(
     Raises:
         UserError: Something given cannot be used; the message says what is allowed.
 
-    Example:
+    Examples:
         >>> from scaling_search import NasConfig, nas, replay_config
         >>> config = replay_config("tables/fashion_mnist_search.parquet", NasConfig)
         >>> config = replace(config, trials=40, batch=4, finalists=1, seeds=3, family_options=("depth=0.33",))

@@ -6,11 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.errors import UserError
+from scaling_search.input_side import InputTooSmallError
 from scaling_search.rule import PAPER_RULE, CompoundRule, Scale, round_resolution
+from scaling_search.traced import InputSizeError
 from scaling_search.units import Amount, parse_bytes, parse_count
 
 if TYPE_CHECKING:
-    from scaling_search.family import Family
+    from scaling_search.family import Cost, Family
+
+    Count = Callable[[Family, Scale, int, int], tuple[Cost, str]]
 
 PHI_PRECISION = 1e-4
 PHI_LIMIT = 64.0
@@ -40,7 +44,7 @@ def costs(
     Raises:
         UserError: A network is not known, or does not take images of this size.
 
-    Example:
+    Examples:
         >>> from scaling_search import costs
         >>> costs(["efficientnet_b0"])[0]["parameters"]
         5288548
@@ -86,12 +90,13 @@ def fit(
     Raises:
         UserError: No budget is given, or no network of the family fits it.
 
-    Example:
+    Examples:
         >>> from scaling_search import fit
         >>> fit(flops="1B")["multiply_adds"] <= 1e9
         True
 
     """
+    from scaling_search.cost import measure
     from scaling_search.family import load_family
 
     _check_positive(num_classes=num_classes, batch_size=batch_size)
@@ -109,10 +114,22 @@ def fit(
         return {"phi": phi} | cost_row(grown, rule.at(phi), num_classes, batch_size)
 
     def fits(phi: float) -> bool:
-        costs = row(phi)
+        try:
+            costs = cost_row(grown, rule.at(phi), num_classes, batch_size, count=measure)
+        except InputSizeError:
+            # Too small an input; whether the largest phi that fits has one shows in its row.
+            return True
         return all(costs[name] <= limit for name, limit in budget.items())
 
-    return row(largest_phi(fits, grown.name))
+    phi = largest_phi(fits, grown.name)
+    try:
+        return row(phi)
+    except InputTooSmallError as refused:
+        raise UserError(
+            f"no network of {grown.name} fits this budget",
+            f"one at its smallest input side, {refused.smallest}, takes more",
+            "raise the budget",
+        ) from None
 
 
 def largest_phi(fits: Callable[[float], bool], name: str = "the family") -> float:
@@ -139,13 +156,19 @@ def largest_phi(fits: Callable[[float], bool], name: str = "the family") -> floa
 
 
 def cost_row(
-    family: "Family", scale: Scale, num_classes: int, batch_size: int, *, resolution: int | None = None
+    family: "Family",
+    scale: Scale,
+    num_classes: int,
+    batch_size: int,
+    *,
+    resolution: int | None = None,
+    count: "Count | None" = None,
 ) -> dict[str, Any]:
-    """A network's scale and cost under the names that the frames use."""
+    """A network's scale and cost, by `cost_of_scale` or by `count`, under the names that the frames use."""
     from scaling_search.cost import cost_of_scale, memory
 
     side = resolution or round_resolution(family.resolution, scale.resolution)
-    cost, _ = cost_of_scale(family, scale, num_classes, side)
+    cost, _ = (count or cost_of_scale)(family, scale, num_classes, side)
     return {
         "network": family.name,
         "depth": scale.depth,

@@ -50,6 +50,7 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
     Raises UserError where they cannot be trained on as the config says.
     """
     from scaling_search.data import check_batch_size, divide, load, resolve
+    from scaling_search.data.split import in_words
 
     if config.replay is not None:
         table = RecordedTable(Path(config.replay).expanduser())
@@ -59,7 +60,7 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
     data = load(config.data, config.on_bad_data) if data is None else data
     split = resolve(config.split, data)
     training = len(divide(data, split).train)
-    check_batch_size(config.recipe.batch_size, training)
+    check_batch_size(config.recipe.batch_size, training, in_words(split, data))
     return Images(data.identity, data.num_classes, training, split, data, data.skipped)
 
 

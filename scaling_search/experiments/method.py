@@ -51,7 +51,7 @@ def run(
     Raises:
         UserError: Something given cannot be used; the message says what is allowed.
 
-    Example:
+    Examples:
         >>> from scaling_search import RunConfig, replay_config, run
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
         >>> findings = run(config, progress=None)

@@ -22,11 +22,11 @@ def record(runs: Sequence[str | Path], output: str | Path) -> RecordedTable:
     Raises:
         UserError: The runs are on different images, none has a finished trial, or the file cannot be written.
 
-    Example:
+    Examples:
         >>> from scaling_search import record
         >>> table = record(["tables/fashion_mnist.parquet"], "again.parquet")
         >>> len(list(table.records()))
-        134
+        136
 
     """
     if not runs:

@@ -54,7 +54,7 @@ def resume(
     Raises:
         UserError: There is no such run, or what it needs is missing; the message says what.
 
-    Example:
+    Examples:
         >>> from scaling_search import RunConfig, replay_config, resume, run
         >>> findings = run(replay_config("tables/fashion_mnist.parquet", RunConfig), progress=None)
         >>> again = resume(findings.run.path, progress=None)

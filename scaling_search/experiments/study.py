@@ -79,7 +79,7 @@ def carry_out(
         continue_run(directory, config, study.images.identity)
     with directory.locked(), display_for(progress) as display:
         plan = study.course(directory, directory.images, display)
-        _train(plan, study, directory, reused=reused, workers=workers, watchers=(display, *watchers))
+        _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
         findings = findings_of(load_run(directory.path))
         for file in write_outputs(directory, findings):
             display.note(f"wrote {file}")
@@ -93,9 +93,11 @@ def _train(
     *,
     reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
+    display: Progress,
     watchers: Sequence[Watcher],
 ) -> None:
     """Trains what the plan asks for and neither `directory` nor a `reused` run has; `directory` gets all of it."""
+    watchers = (display, *watchers)
     source = study.images.source
     replayed = [source] if isinstance(source, RecordedTable) else []
     finished = finished_records([directory, *reused, *replayed])
@@ -105,10 +107,10 @@ def _train(
         directory.write_record(to_record(spec, outcome))
 
     if isinstance(source, RecordedTable):
-        from scaling_search.recorded import lacking
         from scaling_search.runners.local import run_here
+        from scaling_search.runners.replay import missing_outcomes
 
-        run_here(plan, lacking, source, finished=finished, on_outcome=record, watchers=watchers)
+        run_here(plan, missing_outcomes, source, finished=finished, on_outcome=record, watchers=watchers)
         return
 
     from scaling_search.runners.ray.driver import run_on_ray
@@ -124,12 +126,13 @@ def _train(
         on_outcome=record,
         watchers=watchers,
         worker_env=training_environment(),
+        note=display.note,
     )
 
 
 def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: RunDirectory) -> Plan[None]:
     """The plan; before its specs are looked up, records of other runs are copied to the run's own."""
-    kept_here = {record["key"] for record in directory.records()}
+    kept_here = set(finished_records([directory]))
     outcomes = None
     with closing(plan):
         while True:

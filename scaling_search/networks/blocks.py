@@ -50,8 +50,10 @@ class BatchNorm(nnx.Module):
     Momentum 0.99 in the sense of a decaying average, epsilon 1e-3 (section 5.2 of the paper and its code).
     """
 
-    def __init__(self, channels: int, *, activation: Activation = "none", epsilon: float = 1e-3):
-        self.scale = nnx.Param(filled((channels,), 1.0))
+    def __init__(
+        self, channels: int, *, activation: Activation = "none", epsilon: float = 1e-3, initial_scale: float = 1.0
+    ):
+        self.scale = nnx.Param(filled((channels,), initial_scale))
         self.bias = nnx.Param(filled((channels,), 0.0))
         self.mean = nnx.BatchStat(filled((channels,), 0.0))
         self.var = nnx.BatchStat(filled((channels,), 1.0))

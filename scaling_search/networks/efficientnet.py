@@ -15,8 +15,16 @@ from scaling_search.errors import UserError
 from scaling_search.family import Cost, Naming
 from scaling_search.networks import efficientnet_names as names
 from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
-from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
-from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
+from scaling_search.networks.staged import (
+    StagedFamily,
+    StagedNet,
+    StagedPlan,
+    Style,
+    conv_cost,
+    dense_cost,
+    staged_cost,
+)
+from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_layers
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,9 @@ class MBConvPlan:
 class MBConv(nnx.Module):
     """The block that an `MBConvPlan` describes: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
 
-    def __init__(self, plan: MBConvPlan, *, rngs: nnx.Rngs):
+    def __init__(self, plan: MBConvPlan, *, residual: bool | None = None, rngs: nnx.Rngs):
+        # Whether what it makes is added to something, here or by whoever calls `branch`.
+        residual = plan.has_skip if residual is None else residual
         expanded, style = plan.expanded, plan.style
         widens = plan.expansion > 1
         self.expand = Conv(plan.in_channels, expanded, 1, rngs=rngs) if widens else None
@@ -102,7 +112,7 @@ class MBConv(nnx.Module):
             else None
         )
         self.project = Conv(expanded, plan.out_channels, 1, rngs=rngs)
-        self.project_norm = style.norm(plan.out_channels, "none")
+        self.project_norm = style.last_norm(plan.out_channels, residual=residual)
         self.has_skip = plan.has_skip
         self.drop = drop_connect(plan.drop_connect, rngs) if plan.has_skip and plan.drop_connect > 0 else None
 
@@ -156,7 +166,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class EfficientNetPlan:
+class EfficientNetPlan(StagedPlan):
     """The layers of one EfficientNet."""
 
     stem: int
@@ -181,6 +191,13 @@ class EfficientNetPlan:
 
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
+        return self._cost_and_side(resolution)[0]
+
+    def last_map_side(self, resolution: int) -> int:
+        """Side in pixels of the last feature map at such an input."""
+        return self._cost_and_side(resolution)[1]
+
+    def _cost_and_side(self, resolution: int) -> tuple[Cost, int]:
         return staged_cost(self, self.stages, self.stages[-1].out_channels, resolution)
 
 
@@ -215,29 +232,33 @@ class EfficientNetFamily(StagedFamily):
             raise UserError(f"batch_norm_epsilon {self.batch_norm_epsilon!r} given", "it must be above 0")
 
     def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
-        """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
+        """The layers at `scale`: channels to multiples of the divisor, layers rounded up; the head widens too."""
         depth, width = self.depth * scale.depth, self.width * scale.width
         style = Style(
             activation="relu6" if self.lite else "silu",
             squeeze_excite=not self.lite,
             padding=self.padding,  # type: ignore[arg-type]
             batch_norm_epsilon=self.batch_norm_epsilon,
+            zero_init_residual=self.zero_init_residual,
         )
         ends = 1.0 if self.lite else width
-        stem = round_channels(B0_STEM, ends)
-        widths = [round_channels(stage.channels, width) for stage in B0_STAGES]
+        stem = self.channels(B0_STEM, ends)
+        widths = [self.channels(stage.channels, width) for stage in B0_STAGES]
+        strides = self.strides([stage.stride for stage in B0_STAGES])
         layers = [round_layers(stage.layers, depth) for stage in B0_STAGES]
         if self.lite:
             layers[0], layers[-1] = B0_STAGES[0].layers, B0_STAGES[-1].layers
         stages = tuple(
-            StagePlan(before, after, stage.expansion, stage.kernel_size, stage.stride, number, style)
-            for (before, after), stage, number in zip(pairwise([stem, *widths]), B0_STAGES, layers, strict=True)
+            StagePlan(before, after, stage.expansion, stage.kernel_size, stride, number, style)
+            for (before, after), stage, stride, number in zip(
+                pairwise([stem, *widths]), B0_STAGES, strides, layers, strict=True
+            )
         )
         return EfficientNetPlan(
             stem=stem,
             stem_stride=self.stem_stride,
             stages=stages,
-            head=round_channels(B0_HEAD, ends),
+            head=self.channels(B0_HEAD, ends),
             num_classes=num_classes,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
@@ -296,6 +317,20 @@ EFFICIENTNET_TINY = EfficientNetFamily(
     name="efficientnet_tiny", resolution=16, depth=0.25, width=0.25, stem_stride=1, dropout=0.1, drop_connect=0.0
 )
 """A quarter of B0's depth and width at 16 pixels: small enough to search in minutes on a laptop."""
+
+EFFICIENTNET_SMALL = EfficientNetFamily(
+    name="efficientnet_small",
+    resolution=24,
+    depth=0.25,
+    width=0.2,
+    strided_stages=1,
+    divisor=1,
+    dropout=0.1,
+    drop_connect=0.0,
+)
+"""A quarter of B0's depth and a fifth of its width for images of 24 pixels and more: of its total stride of 4 the
+stem has one half, so that the last map has 6x6 pixels and follows the input without leaps; channels come in steps of 1,
+so that costs follow the width."""
 
 B0, B1, B2, B3, B4, B5, B6, B7, B8, L2 = map(_published, PUBLISHED)
 """The published models, each a family at whose r = 1 it is just what was published."""

@@ -22,8 +22,16 @@ from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
 from scaling_search.networks.efficientnet import MBConv, MBConvPlan
 from scaling_search.networks.ops import Activation
 from scaling_search.networks.pooling import average_pool
-from scaling_search.networks.staged import StagedFamily, StagedNet, Style, conv_cost, dense_cost, staged_cost
-from scaling_search.rule import Scale, round_channels, round_layers
+from scaling_search.networks.staged import (
+    StagedFamily,
+    StagedNet,
+    StagedPlan,
+    Style,
+    conv_cost,
+    dense_cost,
+    staged_cost,
+)
+from scaling_search.rule import Scale, round_layers
 
 Operation = Literal["conv", "sep", "mb3", "mb6"]
 """A convolution, a depthwise-separable one, or an inverted bottleneck (MBConv) that expands 3 or 6 times."""
@@ -163,7 +171,13 @@ class LayerPlan:
 
 
 def layer_plan(
-    block: Block, before: int, filters: int, stride: int, drop_connect: float, activation: Activation
+    block: Block,
+    before: int,
+    filters: int,
+    stride: int,
+    drop_connect: float,
+    activation: Activation,
+    zero_init_residual: bool = False,
 ) -> LayerPlan:
     """A layer of `block` from `before` to `filters` channels."""
     skip = "none" if block.skip == "identity" and (stride > 1 or before != filters) else block.skip
@@ -175,7 +189,7 @@ def layer_plan(
         stride=stride,
         skip=skip,
         drop_connect=0.0 if skip == "none" else drop_connect,
-        style=Style(activation=activation, squeeze_excite=block.squeeze_excite),
+        style=Style(activation=activation, squeeze_excite=block.squeeze_excite, zero_init_residual=zero_init_residual),
     )
 
 
@@ -203,7 +217,7 @@ class Bottleneck(MBConv):
     """An MBConv or depthwise-separable layer: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
 
     def __init__(self, plan: LayerPlan, *, rngs: nnx.Rngs):
-        super().__init__(plan.bottleneck, rngs=rngs)
+        super().__init__(plan.bottleneck, residual=plan.skip != "none", rngs=rngs)
         self.skip = _Skip(plan, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -212,7 +226,10 @@ class Bottleneck(MBConv):
 
 
 class ConvLayer(nnx.Module):
-    """A convolution, batch norm, activation and gate: (N, H, W, in_channels) -> (N, H', W', out_channels)."""
+    """A convolution, batch norm, activation and gate: (N, H, W, in_channels) -> (N, H', W', out_channels).
+
+    Its batch norm never starts at scale 0: a ReLU behind it would have no gradient.
+    """
 
     def __init__(self, plan: LayerPlan, *, rngs: nnx.Rngs):
         style, channels = plan.style, plan.out_channels
@@ -239,7 +256,7 @@ def layer(plan: LayerPlan, *, rngs: nnx.Rngs) -> Bottleneck | ConvLayer:
 
 
 @dataclass(frozen=True)
-class MnasNetPlan:
+class MnasNetPlan(StagedPlan):
     """The layers of one network. Architectures that come to the same layers have equal plans."""
 
     stem: int
@@ -257,6 +274,13 @@ class MnasNetPlan:
 
     def cost(self, resolution: int) -> Cost:
         """Parameters, multiply-adds and activations at an input of `resolution` pixels a side."""
+        return self._cost_and_side(resolution)[0]
+
+    def last_map_side(self, resolution: int) -> int:
+        """Side in pixels of the last feature map at such an input."""
+        return self._cost_and_side(resolution)[1]
+
+    def _cost_and_side(self, resolution: int) -> tuple[Cost, int]:
         return staged_cost(self, chain.from_iterable(self.stages), self.stages[-1][-1].out_channels, resolution)
 
 
@@ -284,12 +308,12 @@ class MnasNetFamily(StagedFamily):
             raise UserError(f"activation {self.activation!r} given", "it is silu, relu or relu6")
 
     def plan(self, scale: Scale, num_classes: int) -> MnasNetPlan:
-        """The layers at `scale`: channels to multiples of 8, layers rounded up; the head widens too."""
+        """The layers at `scale`: channels to multiples of the divisor, layers rounded up; the head widens too."""
         blocks = Architecture.parse(self.architecture).blocks
         depth, width = self.depth * scale.depth, self.width * scale.width
         activation: Any = self.activation
-        stem = round_channels(STEM, width)
-        filters = [stem, *(round_channels(block.filters, width) for block in blocks)]
+        stem = self.channels(STEM, width)
+        filters = [stem, *(self.channels(block.filters, width) for block in blocks)]
         layers = [round_layers(block.layers, depth) for block in blocks]
         index, total = count(), sum(layers)
         stages = tuple(
@@ -301,16 +325,19 @@ class MnasNetFamily(StagedFamily):
                     1 if number else stride,
                     self.drop_connect * next(index) / total,
                     activation,
+                    self.zero_init_residual,
                 )
                 for number in range(repeats)
             )
-            for block, (before, after), stride, repeats in zip(blocks, pairwise(filters), STRIDES, layers, strict=True)
+            for block, (before, after), stride, repeats in zip(
+                blocks, pairwise(filters), self.strides(STRIDES), layers, strict=True
+            )
         )
         return MnasNetPlan(
             stem=stem,
             stem_stride=self.stem_stride,
             stages=stages,
-            head=round_channels(HEAD, width),
+            head=self.channels(HEAD, width),
             num_classes=num_classes,
             dropout=self.dropout,
             style=Style(activation=activation),

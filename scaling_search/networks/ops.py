@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -365,7 +365,7 @@ def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, kin
 
 
 def _convolve_backward(stride, pads, groups, kind, kept, dy):  # type: ignore[no-untyped-def]
-    forms = {
+    forms: Any = {
         "cpu": Form(kind.cpu.gradient, (stride, pads)),
         "plain": Form(_convolution_gradient, (stride, pads, groups)),
         "gpu": Form(kind.gpu.gradient, (stride, pads)) if kind.gpu else None,

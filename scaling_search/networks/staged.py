@@ -4,7 +4,7 @@ Their layers are laid out as plain data first, a plan, where depth and width tak
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from scaling_search.family import Cost
 from scaling_search.networks.blocks import BatchNorm, Conv
 from scaling_search.networks.convnet import ConvNet, run_stages
 from scaling_search.networks.ops import Activation
-from scaling_search.rule import Scale
+from scaling_search.rule import Scale, round_channels
 
 
 def conv_cost(side: int, kernel_size: int, in_channels: int, out_channels: int, groups: int = 1) -> Cost:
@@ -38,10 +38,22 @@ class Style:
     squeeze_excite: bool = True
     padding: Literal["SAME", "SYMMETRIC"] = "SAME"
     batch_norm_epsilon: float = 1e-3
+    zero_init_residual: bool = field(default=False, repr=False)
+    """Whether what is added to a skip starts as zeros: the scale of its last batch norm does (Goyal et al., 2017)."""
+
+    def __repr__(self) -> str:
+        # A plan's text names its network's trials: an option that came later is named only where it is on.
+        options = (one for one in fields(self) if one.repr or getattr(self, one.name) != one.default)
+        return f"Style({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in options)})"
 
     def norm(self, channels: int, activation: Activation | None = None) -> BatchNorm:
         """A batch norm and the activation behind it, the style's own unless another is given."""
         return BatchNorm(channels, activation=activation or self.activation, epsilon=self.batch_norm_epsilon)
+
+    def last_norm(self, channels: int, *, residual: bool) -> BatchNorm:
+        """The batch norm that ends a block, without activation; `residual` where its output is added to a skip."""
+        scale = 0.0 if residual and self.zero_init_residual else 1.0
+        return BatchNorm(channels, epsilon=self.batch_norm_epsilon, initial_scale=scale)
 
 
 class Costed(Protocol):
@@ -73,15 +85,29 @@ class Outline(Protocol):
         ...
 
 
-def staged_cost(plan: Outline, parts: Iterable[Costed], last_channels: int, resolution: int) -> Cost:
-    """Parameters, multiply-adds and activations of stem, `parts`, head and classifier at `resolution` pixels a side."""
+def staged_cost(plan: Outline, parts: Iterable[Costed], last_channels: int, resolution: int) -> tuple[Cost, int]:
+    """What stem, `parts`, head and classifier cost at an input of `resolution` pixels, and the last map's side."""
     side = -(-resolution // plan.stem_stride)
     total = conv_cost(side, 3, 3, plan.stem)
     for part in parts:
         added, side = part.cost(side)
         total += added
     total += conv_cost(side, 1, last_channels, plan.head)
-    return total + dense_cost(plan.head, plan.num_classes)
+    return total + dense_cost(plan.head, plan.num_classes), side
+
+
+class StagedPlan:
+    """What every plan of a staged network says of its size."""
+
+    @property
+    def layers(self: Outline) -> int:
+        """Blocks of all stages."""
+        return sum(map(len, self.blocks))
+
+    @property
+    def channels(self: Outline) -> int:
+        """Channels of stem, stages and head together."""
+        return self.stem + sum(stage[-1].out_channels for stage in self.blocks) + self.head
 
 
 class StagedNet(ConvNet):
@@ -124,6 +150,13 @@ class StagedFamily:
     """Dropout before the classifier."""
     drop_connect: float = 0.2
     """Drop-connect of a block behind the last; it rises linearly from 0 with the block's index."""
+    divisor: int = 8
+    """Channels are multiples of this. In small networks multiples of 8 are coarse: costs follow the width in steps."""
+    strided_stages: int = 4
+    """How many of the four stages that halve the image do, the last ones; the others keep its side. Fewer suit small
+    images: 2 leave 24 pixels, with a stem_stride of 1, a last map of 6x6."""
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def __post_init__(self) -> None:
         if self.resolution < 1 or self.stem_stride < 1:
@@ -134,3 +167,17 @@ class StagedFamily:
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
         Scale(self.depth, self.width)
+        if self.divisor < 1:
+            raise UserError(f"divisor {self.divisor} given", "it must be at least 1", "try divisor=8")
+        if not 0 <= self.strided_stages <= 4:
+            raise UserError(f"strided_stages {self.strided_stages} given", "it is 0 to 4", "try strided_stages=4")
+
+    def channels(self, published: int, width: float) -> int:
+        """So many channels times `width`, to a multiple of the divisor."""
+        return round_channels(published, width, self.divisor)
+
+    def strides(self, published: Sequence[int]) -> list[int]:
+        """The strides of the stages: those published, of which only the last `strided_stages` above 1 are kept."""
+        halving = [stage for stage, stride in enumerate(published) if stride > 1]
+        kept = halving[len(halving) - self.strided_stages :]
+        return [stride if stage in kept else 1 for stage, stride in enumerate(published)]

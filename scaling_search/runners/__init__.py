@@ -1,1 +1,1 @@
-"""What has a plan trained: in this process, on Ray Tune or from a recorded table. Knows nothing of networks."""
+"""Runners of plans: in this process, on Ray Tune or from a recorded table. They know nothing of networks."""

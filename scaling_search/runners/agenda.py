@@ -1,6 +1,6 @@
-"""The bookkeeping of every way of running a plan: which groups to train next, and what came of those before."""
+"""The state of a plan that is being run: which groups to train next, and the outcomes so far."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +23,7 @@ OnOutcome: TypeAlias = Callable[[Spec, Outcome], None]
 
 
 def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, None, None]:
-    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has failed then.
+    """One outcome for each spec of a group, in order, whatever `train` raises: its spec has crashed then.
 
     The specs after it are trained by another call, so that no seed depends on what befell the one before.
     """
@@ -36,15 +36,15 @@ def outcomes_of(train: Train[D], group: Group, data: D) -> Generator[Outcome, No
             if left:
                 raise RuntimeError("training ended without an outcome")
         except Exception as error:
-            yield Outcome("failed", reason=in_one_line(error))
+            yield Outcome("crashed", reason=in_one_line(error))
             left = left[1:]
 
 
 class Agenda(Generic[T]):
-    """Where a plan stands: which groups to train next, and what came of those before.
+    """The state of a plan: which groups to train next, and the outcomes so far.
 
-    What runs the plan asks for groups until there are none, and reports on every spec of each. Used as a context
-    manager; the plan is asked for its first batch on entry and closed at the end.
+    A runner asks for groups until there are none and reports the outcome of every spec. Use it as a context manager:
+    the plan is asked for its first batch on entry and closed on exit.
     """
 
     result: T
@@ -62,7 +62,7 @@ class Agenda(Generic[T]):
         self._batch: dict[str, Spec] = {}
         self._fresh: list[Spec] = []
         self._groups: deque[Group] = deque()
-        self._lost_once: set[str] = set()
+        self._losses: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         self._advance()
@@ -74,14 +74,14 @@ class Agenda(Generic[T]):
         self._plan.close()
 
     def started(self, slots: int) -> None:
-        """Takes note that groups are trained from now on, so many at a time."""
+        """Tells the watchers that training begins, `slots` groups at a time."""
         for watcher in self._watchers:
             watcher.started(slots)
 
     def next_group(self, slots: int = 1) -> Group | None:
-        """A group to train, or None while there is nothing to do until more is reported, and once `done`.
+        """The next group to train, or None if more must be reported first or the plan is `done`.
 
-        Most expensive first, so that no long training is left for the end. `slots` groups can be trained at once.
+        The most expensive come first, so that no long training is left for the end. `slots` groups run at a time.
         """
         if self._fresh:
             self._groups.extend(in_groups(self._fresh, slots))
@@ -89,25 +89,26 @@ class Agenda(Generic[T]):
         return self._groups.popleft() if self._groups else None
 
     def report(self, spec: Spec, outcome: Outcome) -> None:
-        """Takes the outcome of a spec that `next_group` gave out. The last one of a batch moves the plan on."""
-        self._on_outcome(spec, outcome)
+        """Takes the outcome of a spec from `next_group`. The last one of a batch moves the plan on."""
+        if outcome.status != "missing":
+            self._on_outcome(spec, outcome)
         self._outcomes[spec.key] = outcome
         for watcher in self._watchers:
             watcher.finished(spec, outcome)
         if self._batch.keys() <= self._outcomes.keys():
             self._advance(self._outcomes_of_batch())
 
-    def report_lost(self, group: Group, reason: str) -> None:
-        """Takes back specs whose process died: each is tried once more, in a group of its own, then it has crashed."""
+    def report_lost(self, group: Group, reason: str, *, tries: int = 2) -> None:
+        """Takes back specs whose process died. Each is tried again, alone, and has crashed after `tries`."""
         for spec in group:
-            if spec.key in self._lost_once:
+            self._losses[spec.key] += 1
+            if self._losses[spec.key] >= tries:
                 self.report(spec, Outcome("crashed", reason=reason))
             else:
-                self._lost_once.add(spec.key)
                 self._groups.append((spec,))
 
     def _advance(self, outcomes: dict[str, Outcome] | None = None) -> None:
-        """Sends the plan what it waits for, until it asks for something that is not all finished, or returns."""
+        """Sends the plan its outcomes until it asks for specs that are not all finished, or returns."""
         while True:
             try:
                 specs = next(self._plan) if outcomes is None else self._plan.send(outcomes)
@@ -129,7 +130,7 @@ class Agenda(Generic[T]):
 
     def _recall(self) -> None:
         for key in self._batch.keys() & self._finished.keys() - self._outcomes.keys():
-            # A record of another shape, of a later version say, counts as none.
+            # A record of another shape, from a later version for example, is ignored.
             with suppress(KeyError, TypeError):
                 self._outcomes[key] = outcome_from_dict(self._finished[key]["outcome"])
 
@@ -140,7 +141,7 @@ class Agenda(Generic[T]):
 def in_groups(specs: Iterable[Spec], slots: int) -> list[Group]:
     """Specs as groups, the most expensive to train first.
 
-    Where there are fewer groups than slots, they are cut: the second compilation takes a core that would be idle.
+    If there are fewer groups than slots, groups are split: the second compilation runs on a core that would be idle.
     """
     by_network: dict[str, Group] = {}
     for spec in specs:

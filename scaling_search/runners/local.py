@@ -1,4 +1,4 @@
-"""Runs a plan in this process, one spec after the other."""
+"""Runs a plan in this process, one spec after another."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ def run_here(
     on_outcome: OnOutcome,
     watchers: Sequence[Watcher] = (),
 ) -> T:
-    """Runs a plan in this process, one spec after the other, and returns the plan's result.
+    """Runs a plan in this process, one spec after another, and returns the plan's result.
 
-    `finished` are the store's records by key; what is among them is not trained again. `on_outcome` is called with
-    every other outcome as it comes, to record it. An exception of the plan or of `on_outcome` ends the run; one of
-    `train` makes a failed outcome.
+    `finished` has the store's records by key, which are not trained again. `on_outcome` is called with every new
+    outcome, to record it. An exception of the plan or of `on_outcome` ends the run; one of `train` makes a crashed
+    outcome.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         agenda.started(1)

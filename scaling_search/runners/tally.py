@@ -17,6 +17,7 @@ class Tally:
         """`began` is when the run did."""
         self._began = self._training_began = began
         self._slots = 1
+        self._last_finished = began
         self._seen: set[str] = set()
         self._statuses: Counter[str] = Counter()
         self._from_store = 0
@@ -42,8 +43,9 @@ class Tally:
             else:
                 self._work_planned += _work(spec)
 
-    def finished(self, spec: Spec, outcome: Outcome) -> None:
+    def finished(self, spec: Spec, outcome: Outcome, now: float) -> None:
         """A training has ended."""
+        self._last_finished = now
         self._work_done += _work(spec)
         self._count(spec, outcome)
 
@@ -57,7 +59,11 @@ class Tally:
         parts = [f"{self.phase or 'starting'}: {self._statuses.total()} of {len(self._seen)} trials done"]
         if self._from_store:
             parts.append(f"{self._from_store} from the store")
-        parts += [f"{self._statuses[status]} {status}" for status in ("failed", "crashed") if self._statuses[status]]
+        parts += [
+            f"{self._statuses[status]} {words}"
+            for status, words in (("failed", "failed"), ("crashed", "crashed"), ("missing", "missing from the table"))
+            if self._statuses[status]
+        ]
         if self._best:
             parts.append(f"best so far {100 * self._best[0]:.1f} % ({self._best[1]})")
         times = f"{_clock(now - self._began)} elapsed"
@@ -73,12 +79,13 @@ class Tally:
 
     def _seconds_left(self, now: float) -> float | None:
         """By the trainings so far; before the first has ended, by what those in the store took."""
-        elapsed = now - self._training_began
         if self._work_done:
-            return elapsed * max(0.0, self._work_planned / self._work_done - 1)
-        if self._stored_seconds:
-            return max(0.0, self._work_planned * self._stored_seconds / self._stored_work / self._slots - elapsed)
-        return None
+            total = (self._last_finished - self._training_began) * self._work_planned / self._work_done
+        elif self._stored_seconds:
+            total = self._stored_seconds * self._work_planned / self._stored_work / self._slots
+        else:
+            return None
+        return max(0.0, total - (now - self._training_began))
 
 
 def _named(network: Network) -> str:

@@ -2,16 +2,43 @@
 
 from scaling_search.config import Experiment, RunConfig
 from scaling_search.cost import cost_of_scale, memory
-from scaling_search.family import Family
+from scaling_search.family import Cost, Family
 from scaling_search.rule import Scale, round_resolution
 from scaling_search.trial import Init, Network, Spec
 from scaling_search.units import parse_bytes, parse_count
 
 
 def network_at(family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()) -> Network:
-    """The network that `family` gives at `scale`, with its cost; `name` and `options` load the family again."""
-    resolution = round_resolution(family.resolution, scale.resolution)
-    cost, fingerprint = cost_of_scale(family, scale, num_classes, resolution)
+    """The network that `family` gives at `scale`, with its cost; `name` and `options` load the family again.
+
+    Raises UserError where it does not take its input, with the smallest side that it takes.
+    """
+    cost, fingerprint = cost_of_scale(family, scale, num_classes, input_side(family, scale))
+    return _network(family, scale, num_classes, cost, fingerprint, name, options)
+
+
+def uncounted_network(
+    family: Family, scale: Scale, num_classes: int, *, name: str, options: tuple[str, ...] = ()
+) -> Network:
+    """What stands for a network that does not take its input: its costs are zeros."""
+    return _network(family, scale, num_classes, Cost(0, 0, 0), "refused", name, options)
+
+
+def input_side(family: Family, scale: Scale) -> int:
+    """The input side of `family` at `scale`, in pixels."""
+    return round_resolution(family.resolution, scale.resolution)
+
+
+def _network(
+    family: Family,
+    scale: Scale,
+    num_classes: int,
+    cost: Cost,
+    fingerprint: str,
+    name: str,
+    options: tuple[str, ...],
+) -> Network:
+    resolution = input_side(family, scale)
     return Network(
         family=name,
         options=options,
@@ -50,8 +77,6 @@ def refusal(network: Network, config: RunConfig) -> str | None:
 
 def step_memory(network: Network, batch_size: int) -> int:
     """Estimated peak bytes of the network's training step."""
-    from scaling_search.family import Cost
-
     cost = Cost(network.parameters, network.multiply_adds, network.activations)
     return memory(cost, network.input_resolution, batch_size)
 

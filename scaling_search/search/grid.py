@@ -1,13 +1,17 @@
 """STEP 1: fix phi, try every rule of the grid, train each network that they round to (section 3.3 of the paper)."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling_search.config import RunConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import Family
+from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale
-from scaling_search.search.candidates import network_at, refusal, specs_of
+from scaling_search.search.candidates import network_at, refusal, specs_of, uncounted_network
+from scaling_search.search.sides import small_map
+from scaling_search.traced import InputSizeError
 from scaling_search.trial import Network, Spec
 
 
@@ -18,7 +22,7 @@ class Point:
     rule: CompoundRule
     network: Network
     rejected: str | None
-    """Why equation 2 refused it."""
+    """Why it is not trained: equation 2 refuses it, or its input is too small for the network."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Step1:
     phi: float
     baseline: Network
     points: tuple[Point, ...]
+    notes: tuple[str, ...] = ()
+    """What to know before training: input sides whose last feature map has a single pixel."""
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -65,7 +71,12 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     known = {baseline.fingerprint: baseline}
     points = []
     for rule in config.grid.rules():
-        network = network_at(family, rule.at(config.phi), num_classes, **named)
+        scale = rule.at(config.phi)
+        try:
+            network = network_at(family, scale, num_classes, **named)
+        except InputSizeError as refused:
+            points.append(Point(rule, uncounted_network(family, scale, num_classes, **named), str(refused)))
+            continue
         network = known.setdefault(network.fingerprint, network)
         points.append(Point(rule, network, refusal(network, config)))
     if all(point.rejected for point in points):
@@ -74,7 +85,17 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
             f"equation 2 refuses all {len(points)} points of the grid; of the cheapest, {cheapest.rejected}",
             hint="raise --max-flops or --max-memory, or take a smaller baseline",
         )
-    return Step1(config.phi, baseline, tuple(points))
+    sides = {baseline.input_resolution, *(point.network.input_resolution for point in points if not point.rejected)}
+    return Step1(config.phi, baseline, tuple(points), tuple(_small_maps(family, num_classes, sides)))
+
+
+def _small_maps(family: Family, num_classes: int, sides: Iterable[int]) -> Iterator[str]:
+    """A note for each side whose last map is too small."""
+    for side in sorted(sides):
+        note = small_map(side, last_map_side(family, Scale(), num_classes, side))
+        if note is None:  # Larger sides have larger maps.
+            return
+        yield note
 
 
 def step1_specs(layout: Step1, config: RunConfig, data: str) -> list[Spec]:

@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaling_search.config import Augmentation
 from scaling_search.data import Moves, Pass, Prepared, evaluation_batches, reach, training_batches, training_pass
+from scaling_search.input_side import checked_evaluation
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec
 
@@ -78,6 +79,7 @@ def compile_epochs(
     devices of `mesh`, and batch norm is over the whole batch. Raises UserError where the network does not take the
     images, or has no parameters to train.
     """
+    checked_evaluation(network, images.train_images.shape[1])
     together = len(specs) > 1
     compiler = _Compiler(mesh, {"trace": 0.0, "compile": 0.0}, images.train_images.shape)
 

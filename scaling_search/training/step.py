@@ -22,8 +22,9 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from scaling_search.config import Precision, Recipe, Trained
-from scaling_search.errors import UserError, in_one_line
+from scaling_search.errors import UserError, first_line
 from scaling_search.family import HEAD
+from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.training.precision import compute_in
@@ -202,7 +203,7 @@ def steps_of(
     def accumulated(state: TrainState, batch: Array, labels: Array) -> Any:
         """What `gradient` answers, of one part of the batch after another."""
 
-        def one(carry: Any, part: tuple[Array, Array]) -> tuple[Any, Array]:
+        def one(carry: Any, part: Any) -> tuple[Any, Array]:
             statistics, streams, total = carry
             (value, (statistics, streams)), gradients = gradient(state.params, statistics, streams, *part)
             return (statistics, streams, jax.tree.map(jnp.add, total, gradients)), value
@@ -284,8 +285,10 @@ def compile_program(
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
     weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
     with clear_shape_errors(images.shape):
+        evaluation = jax.jit(steps.evaluate).trace(averages, images, labels, weights)
+        refuse_small_input(network, evaluation.jaxpr, images.shape[1])
         traced_train = jax.jit(steps.train, donate_argnums=0).lower(state, images, labels)
-        traced_evaluate = jax.jit(steps.evaluate).lower(averages, images, labels, weights)
+        traced_evaluate = evaluation.lower()
     traced = time.perf_counter()
     compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
     return Program(
@@ -304,7 +307,7 @@ def clear_shape_errors(shape: tuple[int, ...]) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise UserError(f"the network cannot be trained on images of shape {shape}: {in_one_line(error)}") from error
+        raise UserError(f"the network cannot be trained on images of shape {shape}: {first_line(error)}") from error
 
 
 def _wide(logits: Array) -> Array:

@@ -19,6 +19,7 @@ from scaling_search.rule import Scale
 from scaling_search.weights.files import Arrays
 from scaling_search.weights.prefixes import Stripped, known_in, strip_prefixes
 
+BASELINE = Scale()
 OWN = "scaling-search"
 """The naming of a network without a reference: its own paths and layouts."""
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -125,8 +126,11 @@ def import_weights(
     extra = sorted(unused - other_head)
     if missing or extra:
         said = [
-            f"{len(names)} {what}, such as {names[0]}"
-            for names, what in ((missing, "tensors are missing"), (extra, "have no place"))
+            f"{len(names)} tensor{' ' + one if len(names) == 1 else 's ' + several}, such as {names[0]}"
+            for names, one, several in (
+                (missing, "is missing", "are missing"),
+                (extra, "has no place", "have no place"),
+            )
             if names
         ]
         raise UserError(
@@ -159,11 +163,12 @@ def load_network(
     family: Family,
     arrays: Mapping[str, np.ndarray],
     *,
+    scale: Scale = BASELINE,
     num_classes: int | None = None,
     new_head: int | None = None,
     averaged: bool = False,
 ) -> tuple[nnx.Module, Imported]:
-    """The network of `family` at scale 1 with these weights, for evaluation, and what was found in them.
+    """The network of `family` at `scale` with these weights, for evaluation, and what was found in them.
 
     The number of classes is the weights' own, but 1000 where another implementation has 1001, unless `num_classes`
     says otherwise. Weights without a head are refused, or with `new_head` get one of so many classes. Raises UserError
@@ -172,7 +177,7 @@ def load_network(
     namings = namings_of(family)
 
     def build(classes: int) -> nnx.Module:
-        return family.build(Scale(), classes, rngs=nnx.Rngs(0))
+        return family.build(scale, classes, rngs=nnx.Rngs(0))
 
     classes = _classes_in(namings, arrays) or IMAGENET
     network = build(num_classes or classes)

@@ -7,7 +7,7 @@ from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.report.html import report_page
 from scaling_search.analysis.text.steps import nas_text
-from scaling_search.config import to_dict
+from scaling_search.config import NasConfig, to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
 from scaling_search.trial import Outcome, Spec, to_record
@@ -23,7 +23,7 @@ FULL = CONFIG.recipe.epochs
 @pytest.fixture
 def run(tmp_path):
     """A search of four: the second is the finalist, the third failed, the fourth was sorted out after one epoch."""
-    directory = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path)), "made-up:0")
+    directory = start_run(NasConfig(name="made-up", runs=str(tmp_path)), "made-up:0")
     results = [(FULL, 0.8, 0.7), (FULL, 0.9, 0.75), (FULL, None, None), (1, 0.95, 0.9), (FULL, 0.8, 0.7)]
     tried = [
         {"batch": 1, "genotype": [0], "network": network.fingerprint, "cost": 5.0, "epochs": epochs}
@@ -85,7 +85,7 @@ def test_a_search_that_has_trained_nothing_has_a_table_too(run):
 def test_the_report_speaks_of_the_search_and_not_of_ratios(run):
     page = report_page(findings_of(run), "scaling-search nas").decode()
     best = nas_table(run).iloc[0]
-    assert "Which architecture of efficientnet_tiny makes the best baseline on digits?" in page
+    assert "Which architecture of mnasnet_tiny makes the best baseline on digits?" in page
     assert f"Of 4 architectures made-up-1 has the best reward, {best['reward']:.4f}, with " in page
     assert "STEP" not in page and "depth 1.00" not in page and "search for a baseline" in page
     # One seed of the first, three of the finalist, one that failed; the fourth was sorted out.
@@ -97,7 +97,7 @@ def test_a_network_of_a_batch_that_is_going_on_is_in_the_report(run, tmp_path):
     """The records of a batch are written one by one, `nas.json` only at its end."""
     later = dataclasses.replace(network_at(Scale(width=3.0)), options=("architecture=made-up-9",))
     record = to_record(spec_of(later, 0), outcome_of(later, 0))
-    start_run(dataclasses.replace(CONFIG, runs=str(tmp_path)), "made-up:0").write_record(record)
+    start_run(NasConfig(name="made-up", runs=str(tmp_path)), "made-up:0").write_record(record)
     findings = findings_of(load_run(run.path))
     page = report_page(findings, "scaling-search nas").decode()
     assert len(findings.frontier) == 3 and len(findings.nas) == 4
@@ -105,7 +105,7 @@ def test_a_network_of_a_batch_that_is_going_on_is_in_the_report(run, tmp_path):
 
 
 def test_the_report_of_a_search_that_has_just_begun_says_so(run, tmp_path):
-    begun = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path), name="begun"), "made-up:0")
+    begun = start_run(NasConfig(name="begun", runs=str(tmp_path)), "made-up:0")
     begun.write_document("nas", {"networks": {}, "tried": [], "finalists": []})
     page = report_page(findings_of(load_run(begun.path)), "scaling-search nas").decode()
     assert "There is no answer yet." in page and "The search has not picked its finalists yet" in page

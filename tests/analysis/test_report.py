@@ -12,7 +12,7 @@ from made_up import network_at, outcome_of, spec_of, step2_document, write_step1
 from scaling_search.analysis import findings_of, load_run
 from scaling_search.analysis.report.html import report_page
 from scaling_search.analysis.text.steps import separation_text, surface_text
-from scaling_search.config import RunConfig, to_dict
+from scaling_search.config import RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.rule import PAPER_RULE, Grid, Scale
 from scaling_search.store import RunDirectory, start_run
@@ -207,6 +207,9 @@ def test_a_network_without_rivals_is_not_said_to_be_ahead_of_any(new_run):
 
 
 def test_step_1_alone_is_whole_once_its_winner_is_tested(step1_run):
+    manifest = step1_run.directory.manifest()
+    manifest["config"]["steps"] = [1]
+    step1_run.directory.write_document("manifest", manifest)
     winner = next(iter(step1_run.networks.values()))
     step1_run.directory.write_record(to_record(spec_of(winner, 0, "test"), Outcome("ok", 0.5)))
     text = page_of(step1_run.path).text_of("p")
@@ -222,7 +225,9 @@ def test_step_2_alone_can_be_shown(new_run):
     assert page.all("figure")[0]["id"] == "accuracy"
 
 
-def test_networks_of_a_sweep_are_shown(new_run):
+def test_networks_of_a_sweep_are_shown(tmp_path):
+    config = SweepConfig(name="made-up", family="efficientnet_tiny", data="digits", runs=str(tmp_path))
+    new_run = start_run(config, "made-up:0")
     names = {"baseline": (1.0, 1.0, 1.0), "width": (1.0, 2.0, 1.0), "compound": (1.4, 1.2, 1.3)}
     networks = {name: network_at(Scale(*scale)) for name, scale in names.items()}
     rows = [{"scaling": name, "network": to_dict(network)} for name, network in networks.items()]
@@ -236,7 +241,8 @@ def test_networks_of_a_sweep_are_shown(new_run):
     assert "width 2" in page.text_of("th") and page.all("table")[0]["id"] == "sweep"
 
 
-def test_a_training_can_be_reported(new_run):
+def test_a_training_can_be_reported(tmp_path):
+    new_run = start_run(TrainConfig(name="made-up", runs=str(tmp_path)), "made-up:0")
     network = network_at(Scale(1.0, 1.5, 1.0))
     new_run.write_document("sweep", {"rows": [{"scaling": "network", "network": to_dict(network)}], "init": None})
     new_run.write_record(to_record(spec_of(network, 0), outcome_of(network, 0)))

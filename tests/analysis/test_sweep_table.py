@@ -1,12 +1,10 @@
-import dataclasses
-
 import pandas as pd
 import pytest
 
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.sweep import sweep_table
 from scaling_search.analysis.frames import load_run
-from scaling_search.config import to_dict
+from scaling_search.config import SweepConfig, to_dict
 from scaling_search.rule import Scale
 from scaling_search.store import start_run
 from scaling_search.trial import Outcome, to_record
@@ -17,7 +15,7 @@ SCALES = {"baseline": Scale(), "depth": Scale(depth=4.0), "width": Scale(width=2
 
 @pytest.fixture
 def directory(tmp_path):
-    directory = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path)), "made-up:0")
+    directory = start_run(SweepConfig(name="made-up", data="digits", runs=str(tmp_path)), "made-up:0")
     rows = [{"scaling": name, "network": to_dict(network_at(scale))} for name, scale in SCALES.items()]
     directory.write_document("sweep", {"rows": rows, "init": None})
     return directory

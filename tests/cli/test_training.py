@@ -44,7 +44,7 @@ def test_a_sweep_without_images_counts_beside_the_paper(capsys):
     [
         (["sweep", "--dims", "x"], "dimensions are d, w and r"),
         (["train", "--trained", "head"], "without --init"),
-        (["train", "--init", "/no/such.safetensors"], "cannot be read"),
+        (["train", "--init", "/no/such.safetensors"], "there is no such file"),
     ],
 )
 def test_bad_input_is_one_line(words, complaint, capsys):

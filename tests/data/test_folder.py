@@ -1,5 +1,6 @@
 """Folders of images: what is read, what is passed over, and what is refused."""
 
+import os
 import pickle
 import struct
 import unicodedata
@@ -65,8 +66,8 @@ def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_o
     with pytest.warns(UserWarning) as warned:
         assert len(load(f"folder:{cats_and_dogs}").images) == 5
     assert [str(warning.message) for warning in warned] == [
-        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), 4 hidden (such as .git), "
-        "1 outside the classes (such as cover.png)"
+        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), "
+        "4 hidden or special (such as .git), 1 outside the classes (such as cover.png)"
     ]
 
 
@@ -284,8 +285,8 @@ def test_what_reading_changes_is_counted_in_one_warning_each(cats_and_dogs) -> N
     assert images[0].max() == 255
     assert (images[3] == 255).all()
     assert sorted(str(warning.message).partition(": ")[2] for warning in warned) == [
-        "1 image with transparent parts, composited on white",
-        "2 images of more than 8 bits, scaled from the range of their values to 0..255",
+        "1 image with transparency: composited on white",
+        "2 images of more than 8 bits: the range of values is scaled to 0..255",
     ]
 
 
@@ -297,7 +298,8 @@ def test_cam_and_folders_read_by_one_function(tmp_path) -> None:
     with pytest.warns(UserWarning, match="more than 8 bits"):
         images = load(f"folder:{tmp_path}").images
     assert isinstance(images, np.ndarray)
-    seen = read_picture(tmp_path / "cat" / "a.png", 64)
+    with pytest.warns(UserWarning, match=r"a.png: a picture of more than 8 bits: the range of values is scaled"):
+        seen = read_picture(tmp_path / "cat" / "a.png", 64)
     assert np.array_equal(seen[..., :1], images[0, 16:80, 16:80])
 
 
@@ -305,6 +307,12 @@ def test_a_file_that_is_no_image_is_named(cats_and_dogs) -> None:
     for content in (b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 5\n"):
         (cats_and_dogs / "dog" / "b.png").write_bytes(content)
         assert f"{cats_and_dogs}/dog/b.png cannot be read as an image (not an image)" in refused(cats_and_dogs)
+
+
+def test_a_pipe_is_passed_over_rather_than_waited_for(cats_and_dogs) -> None:
+    os.mkfifo(cats_and_dogs / "cat" / "pipe.png")
+    with pytest.warns(UserWarning, match="passed over 1 entry: 1 hidden or special"):
+        assert len(load(f"folder:{cats_and_dogs}").images) == 5
 
 
 def test_a_link_to_nowhere_is_named(cats_and_dogs) -> None:

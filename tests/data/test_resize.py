@@ -65,6 +65,15 @@ def test_it_is_the_bicubic_of_pillow() -> None:
     assert np.array_equal(resize(image[None, ..., None], 20)[0, ..., 0], expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_aspect_is_kept_and_the_middle_of_the_longer_side_taken(dtype, turned) -> None:
+    image = noise(12, 20).astype(dtype)
+    image = image.T if turned else image
+    middle = image[4:16] if turned else image[:, 4:16]
+    assert np.array_equal(resize(image[None, ..., None], 12)[0, ..., 0], middle)
+
+
 def test_a_side_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="side 0"):
         resize(np.zeros((1, 8, 8, 1), np.uint8), 0)

@@ -51,11 +51,11 @@ def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
                 raise ValueError("seed 1")
             case "die_at_seed_1" if spec.seed == 1:
                 os._exit(1)
-            case "die_once":
+            case "die_once" | "hang_once" as family:
                 marker = Path(os.environ["MARK"]) / spec.key
                 if not marker.exists():
                     marker.touch()
-                    os._exit(1)
+                    time.sleep(1000) if family == "hang_once" else os._exit(1)
             case "meet":
                 meet(spec)
             case "sleep":

@@ -54,6 +54,23 @@ def test_a_plan_may_ask_for_nothing_at_all():
     assert run(silent())[0] == "done"
 
 
+def test_watchers_are_told_the_outcomes_that_are_known():
+    class Listener(Notes):
+        def planned(self, specs, known):
+            told.append(known)
+
+    told = []
+    old, new = seeds_of("a", 0, 1)
+
+    def plan():
+        yield [old]
+        yield [old, new]
+
+    record = to_record(old, Outcome("ok", accuracy=0.25))
+    run_here(plan(), train, DATA, finished={old.key: record}, on_outcome=lambda *_: None, watchers=[Listener()])
+    assert told == [{old.key: Outcome("ok", accuracy=0.25)}] * 2
+
+
 def test_a_spec_named_twice_is_trained_once():
     twice = seeds_of("a", 0) + seeds_of("a", 0)
     outcomes, notes = run(one_batch(twice))
@@ -110,24 +127,24 @@ def test_seeds_of_a_network_stay_together_while_there_is_work_for_every_slot():
     assert [len(group) for group in in_groups(seeds_of("a", 0, 1, 2), 2)] == [2, 1]
 
 
-def test_an_exception_becomes_a_failed_outcome_with_one_line_that_names_it():
+def test_an_exception_makes_a_crashed_outcome_with_one_line_that_names_it():
     outcomes, _ = run(one_batch(seeds_of("break", 0)))
-    assert outcomes == [Outcome("failed", reason="ValueError: no way")]
+    assert outcomes == [Outcome("crashed", reason="ValueError: no way")]
 
 
-def test_a_user_error_becomes_a_failed_outcome_with_its_message():
+def test_a_user_error_makes_a_crashed_outcome_with_its_message():
     outcomes, _ = run(one_batch(seeds_of("refuse", 0)))
-    assert outcomes == [Outcome("failed", reason=str(UserError("a batch of 9 given", "8 is all there is")))]
+    assert outcomes == [Outcome("crashed", reason=str(UserError("a batch of 9 given", "8 is all there is")))]
 
 
-def test_a_training_that_ends_early_is_a_failed_one():
+def test_a_training_that_ends_early_has_crashed():
     outcomes, _ = run(one_batch(seeds_of("stop", 0, 1)))
-    assert [outcome.status for outcome in outcomes] == ["failed", "failed"]
+    assert [outcome.status for outcome in outcomes] == ["crashed", "crashed"]
 
 
-def test_the_other_seeds_of_a_network_do_not_fail_with_one():
+def test_the_other_seeds_of_a_network_are_trained_where_one_crashes():
     outcomes, _ = run(one_batch(seeds_of("break_at_seed_1", 0, 1, 2)))
-    assert [outcome.status for outcome in outcomes] == ["ok", "failed", "ok"]
+    assert [outcome.status for outcome in outcomes] == ["ok", "crashed", "ok"]
 
 
 def test_what_is_raised_in_recording_ends_the_run_as_it_is():
@@ -166,3 +183,11 @@ def test_lost_specs_are_tried_once_more_each_on_its_own_and_have_crashed_then():
         agenda.report(*second, Outcome("ok"))
         assert agenda.done
         assert agenda.result == [Outcome("crashed", reason="it died again"), Outcome("ok")]
+
+
+def test_specs_may_be_lost_more_often_where_that_is_no_fault_of_theirs():
+    with Agenda(one_batch(seeds_of("a", 0)), finished={}, on_outcome=lambda *_: None) as agenda:
+        agenda.report_lost(agenda.next_group(), "it died")
+        agenda.report_lost(agenda.next_group(), "Ray died", tries=3)
+        agenda.report_lost(agenda.next_group(), "Ray died", tries=3)
+        assert agenda.result == [Outcome("crashed", reason="Ray died")]

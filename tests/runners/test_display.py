@@ -41,8 +41,10 @@ def test_without_any_times_the_eta_is_unknown():
 
 def test_the_eta_is_by_the_trainings_of_this_run_once_there_are_any():
     counts = tally(STORED)
-    counts.finished(SPECS[1], Outcome("ok", 0.25))
+    counts.finished(SPECS[1], Outcome("ok", 0.25), now=14)
     assert counts.line(14).endswith("0:14 elapsed, ETA 0:08")
+    assert counts.line(17).endswith("0:17 elapsed, ETA 0:05")
+    assert counts.line(30).endswith("0:30 elapsed, ETA 0:00")
 
 
 def test_nothing_is_expected_when_all_is_done():
@@ -53,23 +55,32 @@ def test_nothing_is_expected_when_all_is_done():
 
 def test_failed_and_crashed_trials_are_counted_apart():
     counts = tally({SPECS[0].key: Outcome("failed")})
-    counts.finished(SPECS[1], Outcome("crashed"))
-    counts.finished(SPECS[2], Outcome("ok", 0.25))
+    counts.finished(SPECS[1], Outcome("crashed"), now=11)
+    counts.finished(SPECS[2], Outcome("ok", 0.25), now=11)
     assert "3 of 4 trials done; 1 from the store; 1 failed; 1 crashed; best so far 25.0 %" in counts.line(12)
+
+
+def test_trials_that_a_table_lacks_are_counted_without_a_line_each(capsys):
+    with display_for("auto") as display:
+        display.planned(SPECS, STORED)
+        for spec in SPECS[1:]:
+            display.finished(spec, Outcome("missing", reason="table.parquet has no training of it from seed 1"))
+    err = capsys.readouterr().err
+    assert "4 of 4 trials done; 1 from the store; 3 missing from the table; best" in err and "from seed" not in err
 
 
 def test_a_trial_of_an_earlier_batch_is_counted_once_and_not_from_the_store():
     counts = Tally(began=0)
     counts.planned(SPECS[:2], {})
     for spec in SPECS[:2]:
-        counts.finished(spec, Outcome("ok", 0.5))
+        counts.finished(spec, Outcome("ok", 0.5), now=11)
     counts.planned(SPECS, {spec.key: Outcome("ok", 0.5) for spec in SPECS[:2]})
     assert "2 of 4 trials done; best" in counts.line(12)
 
 
 def test_the_test_split_is_never_the_best_so_far():
     counts = tally()
-    counts.finished(dataclasses.replace(SPECS[0], evaluate="test"), Outcome("ok", 0.9))
+    counts.finished(dataclasses.replace(SPECS[0], evaluate="test"), Outcome("ok", 0.9), now=11)
     assert "best" not in counts.line(12)
 
 

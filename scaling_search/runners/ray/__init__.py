@@ -1,1 +1,1 @@
-"""A plan on Ray Tune."""
+"""The runner on Ray Tune."""

@@ -1,9 +1,8 @@
-"""CPU cores of a process's own: claimed by file locks, so that concurrent runs share a machine out among them.
+"""CPU cores for one process alone, claimed by file locks, so that concurrent runs divide a machine among them.
 
 XLA starts a thread for every core the process may use, whatever Ray granted it.
 """
 
-import fcntl
 import os
 import sys
 import tempfile
@@ -22,24 +21,26 @@ def cores_available() -> int:
 
 
 def keep_to_own_cores(count: int, folder: Path | None = None) -> ExitStack:
-    """Keeps this thread, and those it starts, to `count` cores, if it can to such as no other process has claimed.
+    """Keeps this thread, and those it starts, to `count` cores, preferably ones that no other process has claimed.
 
-    Those are claimed until the result is closed or the process dies. Where fewer are free, the rest is shared with
-    others: slower, but numbers depend on how many cores a process has. Where there are fewer at all, or the system has
-    no such thing, all stays as it was. `folder` holds the lock files; by default it is one of the user's own.
+    They are claimed until the result is closed or the process dies. If fewer are free, the rest are shared with other
+    processes: slower, but numbers depend on how many cores a process has. If the machine has fewer, or its system has
+    no affinities, nothing changes. `folder` holds the lock files, by default in a folder of the user's own.
     """
     claims = ExitStack()
     if sys.platform == "linux":
         try:
             os.sched_setaffinity(0, _claim(count, folder or _folder_of_user(), claims))
         except OSError:
-            # No core to be had, or none that may be locked or kept to, is no reason not to train.
+            # Training goes on without cores of its own.
             claims.close()
     return claims
 
 
 def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
     """The cores to keep to. Raises BlockingIOError where there are fewer than `count`."""
+    import fcntl  # Linux and macOS have it.
+
     cores: set[int] = set()
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < count:
@@ -58,7 +59,7 @@ def _claim(count: int, folder: Path, claims: ExitStack) -> set[int]:
             cores.add(core)
             if len(cores) == count:
                 return cores
-    # Processes have different numbers, so that not all share the same core.
+    # By process, so that not all share the same core.
     first = os.getpid() % len(allowed)
     shared = [core for core in allowed[first:] + allowed[:first] if core not in cores]
     return cores | set(shared[: count - len(cores)])

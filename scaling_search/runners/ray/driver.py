@@ -2,17 +2,25 @@
 
 import os
 import pickle
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+
+import cloudpickle
 
 from scaling_search.config import Workers
 from scaling_search.data import ImageData
-from scaling_search.errors import UserError, in_one_line
+from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train
 from scaling_search.runners.progress import Watcher
-from scaling_search.runners.ray.session import ray_session
+from scaling_search.runners.ray.process import CONNECTING, FINISHED, REFUSED, Job, unreachable
+from scaling_search.runners.ray.session import RaySession, ray_session
+from scaling_search.runners.ray.trials import Trials
 from scaling_search.search.plan import Plan, T
+
+CONNECT_SECONDS = 15
+
+
+class RayDiedError(Exception):
+    """The process that has Ray has ended before its time; the message says how."""
 
 
 def run_on_ray(
@@ -25,20 +33,32 @@ def run_on_ray(
     on_outcome: OnOutcome,
     watchers: Sequence[Watcher] = (),
     worker_env: Mapping[str, str] | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> T:
-    """Runs a plan as `plan.run_here` does, many trainings at a time, and returns the plan's result.
+    """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
 
     A group of specs is one trial of Ray Tune, on the cores and accelerators that `workers` gives it. A spec whose
-    process dies is tried once more and has crashed then. `train` must be importable where the workers are;
-    `worker_env` is set for them before JAX starts. Nothing is started for a plan whose specs are all in `finished`.
+    process dies is tried once more and has crashed then. `train` is pickled for the workers, by value where it is
+    defined in a script or a notebook; `worker_env` is set for them before JAX starts. Nothing is started for a plan
+    whose specs are all in `finished`. Where Ray itself dies it is started again, which `note` is told.
 
-    Raises UserError where Ray cannot be had, or has fewer CPUs, GPUs or TPUs than a trial asks for.
+    Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
+    an outcome in between.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
-        if not agenda.done:
-            environment = worker_environment(workers, worker_env or {})
-            with ray_session(workers.address, environment, _bytes_shared(data)) as folder:
-                _tune(agenda, train, data, workers, folder)
+        trials = Trials(agenda)
+        reported = -1
+        while not agenda.done:
+            try:
+                _run_once(trials, train, data, workers, worker_environment(workers, worker_env or {}))
+            except RayDiedError as death:
+                if trials.reported == reported:
+                    raise UserError(
+                        f"Ray died twice: {death}", "finished trials are kept", "run the same command again to go on"
+                    ) from None
+                reported = trials.reported
+                note(f"Ray died and is started again: {death}")
+                trials.ray_died(f"Ray died: {death}")
         return agenda.result
 
 
@@ -60,78 +80,39 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
     return environment
 
 
-def _bytes_shared(data: ImageData) -> int:
+def _run_once(
+    trials: Trials, train: Train[ImageData], data: ImageData, workers: Workers, environment: dict[str, str]
+) -> None:
+    """Has a process with Ray train until the plan is done. Raises RayDiedError where it ends before."""
+    with ray_session(workers, environment) as session:
+        try:
+            _send_job(session, train, data, workers, environment)
+            _serve(session, trials, workers.address)
+        except (EOFError, ConnectionError) as error:
+            raise RayDiedError(session.last_words()) from error
+
+
+def _send_job(
+    session: RaySession, train: Train[ImageData], data: ImageData, workers: Workers, environment: dict[str, str]
+) -> None:
     buffers: list[pickle.PickleBuffer] = []
-    rest = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
-    return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)
+    head = cloudpickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+    views = [buffer.raw() for buffer in buffers]
+    sizes = tuple(view.nbytes for view in views)
+    session.channel.send(Job(workers, environment, session.folder, cloudpickle.dumps(train), head, sizes))
+    for view in views:
+        session.channel.send_bytes(view)
 
 
-def _tune(agenda: Agenda[Any], train: Train[ImageData], data: ImageData, workers: Workers, folder: Path) -> None:
-    import ray
-    from ray import tune
-
-    from scaling_search.runners.ray.tuning import Interrupted, KeepWarm, PlanSearcher
-    from scaling_search.runners.ray.worker import Worker
-
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    demand = resources_per_trial(workers, nodes)
-    slots = slots_of(nodes, demand)
-    agenda.started(slots)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    trainable = tune.with_parameters(Worker, train=train, data=data)
-    raised: BaseException | None = None
-    try:
-        while not agenda.done:
-            searcher = PlanSearcher(agenda, slots, workers.cpus_per_trial)
-            try:
-                tune.run(
-                    trainable,
-                    num_samples=-1,
-                    search_alg=searcher,
-                    scheduler=KeepWarm(agenda, searcher),
-                    reuse_actors=True,
-                    resources_per_trial=tune.PlacementGroupFactory([demand]),
-                    storage_path=str(folder / "tune"),
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                    raise_on_failed_trial=False,
-                    verbose=0,
-                )
-            except Exception as error:
-                # Tune as a whole gives up where the memory monitor of a cluster kills a process.
-                if not searcher.give_all_back(f"Ray Tune failed: {in_one_line(error)}"):
-                    raise
-    except Interrupted as interrupted:
-        raised = interrupted.__cause__
-    if raised is not None:
-        raise raised
-
-
-def resources_per_trial(workers: Workers, nodes: list[dict[str, float]]) -> dict[str, float]:
-    """What a trial takes, by Ray's names. Raises UserError where no machine has as much."""
-
-    def demand(kind: str, asked: float | None, flag: str) -> float:
-        largest = max((node.get(kind, 0) for node in nodes), default=0)
-        if asked is None:
-            return 1 if largest >= 1 else 0
-        if asked > largest:
-            raise UserError(
-                f"{asked:g} {kind}s a trial given",
-                f"no machine has more than {largest:g}" if len(nodes) > 1 else f"this machine has {largest:g}",
-                f"try --{flag} {largest:g}",
-            )
-        return asked
-
-    return {
-        "CPU": demand("CPU", workers.cpus_per_trial, "cpus-per-trial"),
-        "GPU": demand("GPU", workers.gpus_per_trial, "gpus-per-trial"),
-        "TPU": demand("TPU", workers.tpus_per_trial, "tpus-per-trial"),
-    }
-
-
-def slots_of(nodes: list[dict[str, float]], demand: Mapping[str, float]) -> int:
-    """How many trials run at a time. Raises UserError where none can."""
-    slots = sum(min(int(node.get(kind, 0) / need + 1e-6) for kind, need in demand.items() if need) for node in nodes)
-    if not slots:
-        wanted = " and ".join(f"{need:g} {kind}s" for kind, need in demand.items() if need)
-        raise UserError(f"no machine has {wanted}, which a trial takes", hint="ask for less, or for --gpus-per-trial 0")
-    return slots
+def _serve(session: RaySession, trials: Trials, address: str | None) -> None:
+    """Answers what the process asks of `trials` until it has finished."""
+    while True:
+        name, *arguments = session.channel.recv()
+        if name == FINISHED:
+            return
+        if name == REFUSED:
+            raise UserError(*arguments)
+        if name != CONNECTING:
+            session.channel.send((getattr(trials, name)(*arguments), trials.done))
+        elif address and not session.channel.poll(CONNECT_SECONDS):
+            raise unreachable(address, f"it did not answer for {CONNECT_SECONDS} seconds")

@@ -1,72 +1,61 @@
 """A plan as Ray Tune sees it: a searcher that suggests its groups, and a scheduler that keeps their processes warm."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from scaling_search.runners.agenda import Agenda, Group
+from scaling_search.runners.agenda import Group
+from scaling_search.runners.ray.private import creation_error
 from scaling_search.runners.ray.worker import CORES, GROUP, LAST, OUTCOME
+from scaling_search.trial import Outcome
 
-DIED = "its process died twice: killed, for want of memory say, or crashed"
-
-
-class Interrupted(BaseException):
-    """Carries what the plan or the recording raised, its cause, out of Tune, which keeps every Exception to itself."""
+DIED = "its process died twice: it crashed or was killed, out of memory for example"
 
 
-@contextmanager
-def _let_out() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise Interrupted from error
+class TrialsApart(Protocol):
+    """`trials.Trials`, which are in another process."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the plan has ended."""
+
+    def suggest(self, trial_id: str) -> Group | None:
+        """What a new trial is to train, or None while there is nothing."""
+
+    def report(self, trial_id: str, outcome: Outcome) -> None:
+        """Hands over the outcome of the trial's next spec."""
+
+    def ended(self, trial_id: str, reason: str) -> None:
+        """Gives back what a trial has not trained."""
 
 
 class PlanSearcher(Searcher):
-    """Suggests the groups of a plan, none while it waits for outcomes, and takes the outcomes back."""
+    """Suggests the groups of a plan, none while it waits for outcomes, and hands the outcomes back."""
 
-    def __init__(self, agenda: Agenda[Any], slots: int, cores: int) -> None:
+    def __init__(self, trials: TrialsApart, cores: int) -> None:
         super().__init__()
-        self._agenda = agenda
-        self._slots = slots
+        self._trials = trials
         self._cores = cores
-        self._untrained: dict[str, Group] = {}
         self.reasons: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial."""
-        if self._agenda.done:
+        if self._trials.done:
             return Searcher.FINISHED
-        group = self._agenda.next_group(self._slots)
-        if group is None:
-            return None
-        self._untrained[trial_id] = group
-        return {GROUP: group, CORES: self._cores}
+        group = self._trials.suggest(trial_id)
+        return None if group is None else {GROUP: group, CORES: self._cores}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Takes the outcome of the trial's next spec."""
-        spec, *left = self._untrained[trial_id]
-        self._untrained[trial_id] = tuple(left)
-        with _let_out():
-            self._agenda.report(spec, result[OUTCOME])
+        """Hands over the outcome of the trial's next spec."""
+        self._trials.report(trial_id, result[OUTCOME])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Where the trial's process died before its end, gives back what it did not train."""
-        with _let_out():
-            self._agenda.report_lost(self._untrained.pop(trial_id), self.reasons.get(trial_id, DIED))
-
-    def give_all_back(self, reason: str) -> bool:
-        """Gives back all that is being trained, as Tune itself has failed. Says whether there was anything."""
-        trials = [trial_id for trial_id, group in self._untrained.items() if group]
-        self.reasons.update(dict.fromkeys(trials, reason))
-        for trial_id in trials:
-            self.on_trial_complete(trial_id)
-        return bool(trials)
+        self._trials.ended(trial_id, self.reasons.get(trial_id, DIED))
 
     def save(self, checkpoint_path: str) -> None:
         """Keeps nothing: a run is taken up again from its own records."""
@@ -82,9 +71,9 @@ class KeepWarm(FIFOScheduler):
     of every batch of a plan.
     """
 
-    def __init__(self, agenda: Agenda[Any], searcher: PlanSearcher) -> None:
+    def __init__(self, trials: TrialsApart, searcher: PlanSearcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._agenda = agenda
+        self._trials = trials
         self._searcher = searcher
         self._idle: list[Trial] = []
         self._served: set[str] = set()
@@ -109,14 +98,14 @@ class KeepWarm(FIFOScheduler):
                 self._served.add(trial.trial_id)
                 tune_controller.stop_trial(self._idle.pop(0))
                 break
-        while self._agenda.done and self._idle:
+        while self._trials.done and self._idle:
             tune_controller.stop_trial(self._idle.pop())
         return chosen
 
 
 def _reason(trial: Trial) -> str:
     with suppress(OSError, TypeError):
-        text = Path(trial.error_file).read_text(encoding="utf-8")
-        if "creation task" in text:
-            return f"its process could not start: {text.strip().splitlines()[-1]}"
+        error = creation_error(Path(trial.error_file).read_text(encoding="utf-8"))
+        if error is not None:
+            return f"its process could not start: {error}"
     return DIED

@@ -1,12 +1,15 @@
 """A trial as Ray Tune runs it: a process, with cores of its own, that trains one group of specs after the other."""
 
+import pickle
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray.tune import Trainable
 
 from scaling_search.data import ImageData
-from scaling_search.runners.agenda import Train, outcomes_of
+from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
+from scaling_search.trial import Outcome, Spec
 
 GROUP, CORES = "group", "cores"
 """Keys of a trial's config: the specs to train, and the CPU cores it may keep to itself."""
@@ -18,12 +21,12 @@ class Worker(Trainable):
     """Trains a group a trial and one spec a step. Tune resets it for the next trial, so that JAX starts once."""
 
     def __init__(self, config: dict[str, Any], **options: Any) -> None:
-        # First of all: `setup` is handed the training, with which JAX comes.
+        # First of all: JAX, which comes with the training, starts a thread for each core.
         self._cores = keep_to_own_cores(config[CORES])
         super().__init__(config, **options)
 
-    def setup(self, config: dict[str, Any], train: Train[ImageData], data: ImageData) -> None:  # type: ignore[override]
-        """Once a process."""
+    def setup(self, config: dict[str, Any], train: bytes, data: ImageData) -> None:  # type: ignore[override]
+        """Once a process. `train` is a pickled `agenda.Train`."""
         self._train, self._data = train, data
         self.reset_config(config)
 
@@ -31,7 +34,7 @@ class Worker(Trainable):
         """Once a trial."""
         group = new_config[GROUP]
         self._left = len(group)
-        self._outcomes = outcomes_of(self._train, group, self._data)
+        self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -42,3 +45,7 @@ class Worker(Trainable):
             # The network and its program, which the training holds until then, take memory.
             self._outcomes.close()
         return {OUTCOME: outcome, LAST: not self._left}
+
+    def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+        # Unpickled here, where what is raised becomes the outcome's reason.
+        yield from pickle.loads(self._train)(specs, data)

@@ -29,8 +29,8 @@ class Limits:
     batch_size: int
 
     def allow(self, counts: Counts) -> NDArray[np.bool_]:
-        """Which of the networks with these costs, (N, 4), may be trained: (N,)."""
-        allowed = np.ones(len(counts), bool)
+        """Which of the networks with these costs, (N, 4), take their input and may be trained: (N,)."""
+        allowed = counts[:, 3] > 0
         if self.parameters is not None:
             allowed &= counts[:, 0] <= self.parameters
         if self.multiply_adds is not None:

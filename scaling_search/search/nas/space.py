@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_search.cost import cost_of_scale
+from scaling_search.cost import measure
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, import_object, load_family
 from scaling_search.networks.mnasnet import (
@@ -24,12 +24,14 @@ from scaling_search.networks.mnasnet import (
     layer_plan,
 )
 from scaling_search.networks.staged import conv_cost, dense_cost
-from scaling_search.rule import Scale, round_channels, round_layers
+from scaling_search.rule import Scale, round_layers
+from scaling_search.traced import InputSizeError
 
 Genotype: TypeAlias = tuple[int, ...]
 """For each decision of a space, in order, the index of the choice."""
 Counts: TypeAlias = NDArray[np.int64]
-"""(N, 4): parameters, multiply-adds, activations and input resolution of N networks."""
+"""(N, 4): parameters, multiply-adds, activations and input resolution of N networks; zeros where a network does not
+take its own resolution."""
 
 
 @runtime_checkable
@@ -200,8 +202,8 @@ def _tables(
     rest = conv_cost(side, 3, 3, plan.stem) + dense_cost(plan.head, num_classes)
     before: tuple[int, ...] = (plan.stem,)
     tables = []
-    for choices, stride in zip(BLOCKS, STRIDES, strict=True):
-        filters = tuple(round_channels(channels, family.width) for channels in choices.filters)
+    for choices, stride in zip(BLOCKS, family.strides(STRIDES), strict=True):
+        filters = tuple(family.channels(channels, family.width) for channels in choices.filters)
         layers = tuple(round_layers(number, family.depth) for number in choices.layers)
         options = (before, choices.operations, choices.kernel_sizes, choices.squeeze_excites, filters, layers)
         costs = [_numbers(_block_cost(*combination, stride, side)) for combination in product(*options)]
@@ -267,7 +269,10 @@ def counter_of(space: Space, family_options: tuple[str, ...], num_classes: int) 
     @cache
     def one(genotype: Genotype) -> tuple[int, ...]:
         family = load_family(space.family, (*space.options(genotype), *family_options))
-        return *_numbers(cost_of_scale(family, Scale(), num_classes, family.resolution)[0]), family.resolution
+        try:
+            return *_numbers(measure(family, Scale(), num_classes, family.resolution)[0]), family.resolution
+        except InputSizeError:
+            return 0, 0, 0, 0
 
     def count(genotypes: NDArray[np.int64]) -> Counts:
         return np.array([one(tuple(map(int, row))) for row in genotypes], np.int64).reshape(-1, 4)

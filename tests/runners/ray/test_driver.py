@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,13 @@ from scaling_search.config import Workers
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here
+from scaling_search.runners.ray import driver as driving
 from scaling_search.runners.ray import session
+from scaling_search.runners.ray.capacity import resources_per_trial, slots_of
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.driver import resources_per_trial, run_on_ray, slots_of, worker_environment
+from scaling_search.runners.ray.driver import run_on_ray, worker_environment
+from scaling_search.runners.ray.process import Job, run_tune
+from scaling_search.runners.ray.trials import Trials
 from scaling_search.trial import Outcome, to_record
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
 from tests.runners.observing import alive, descendants, handlers, listening, screen, temporary_files, wait_until
@@ -47,7 +52,7 @@ def seen(tmp_path_factory):
         return "the plan's result"
 
     notes = Notes()
-    during = SimpleNamespace(listening=set(), processes=set())
+    during = SimpleNamespace(listening=set(), processes=set(), forks=[])
 
     def record(spec, outcome):
         notes.record(spec, outcome)
@@ -56,6 +61,7 @@ def seen(tmp_path_factory):
             during.listening |= listening(descendants(os.getpid()) | {os.getpid()})
 
     before = SimpleNamespace(environment=dict(os.environ), handlers=handlers())
+    os.register_at_fork(before=lambda: during.forks.append(True))
     with screen() as shown:
         result = run_on_ray(
             plan(),
@@ -118,8 +124,8 @@ def test_workers_get_their_environment_the_data_and_the_folder(seen):
     assert one["folder"] == str(Path.cwd())
 
 
-def test_an_exception_in_training_is_a_failed_outcome(seen):
-    assert seen.by_name["break", 0] == Outcome("failed", reason="ValueError: no way")
+def test_an_exception_in_training_is_a_crashed_outcome(seen):
+    assert seen.by_name["break", 0] == Outcome("crashed", reason="ValueError: no way")
 
 
 def test_a_process_that_dies_again_makes_its_spec_alone_a_crashed_one(seen):
@@ -146,6 +152,17 @@ def test_what_is_started_listens_on_loopback_only(seen):
 @pytest.mark.skipif(not LINUX, reason="it reads /proc")
 def test_no_process_is_left(seen):
     assert not alive(seen.during.processes)
+
+
+def test_this_process_never_forks(seen):
+    """JAX warns that its threads may deadlock where Python code runs after a fork."""
+    assert not seen.during.forks
+
+
+def test_this_process_does_without_ray():
+    """So that a server of Ray's that dies does not end it."""
+    code = "import sys, scaling_search.runners.ray.driver; sys.exit('ray' in sys.modules or 'jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": PYTHONPATH})
 
 
 def test_no_file_is_left(seen):
@@ -189,24 +206,6 @@ def test_what_is_raised_in_recording_surfaces_as_it_is_and_ends_the_run():
     assert shown == {"stdout": "", "stderr": ""}
 
 
-def test_what_a_plan_raises_passes_through_tune():
-    from scaling_search.runners.ray.tuning import Interrupted, PlanSearcher
-
-    error = UserError("no winner")
-
-    def plan():
-        yield seeds_of("plain", 0)
-        raise error
-
-    with Agenda(plan(), finished={}, on_outcome=lambda *_: None) as agenda:
-        searcher = PlanSearcher(agenda, slots=1, cores=1)
-        assert len(searcher.suggest("a trial")["group"]) == 1
-        with pytest.raises(Interrupted) as raised:
-            searcher.on_trial_result("a trial", {"outcome": Outcome("ok"), "last": True})
-    assert raised.value.__cause__ is error
-    assert not isinstance(raised.value, Exception)
-
-
 def test_what_was_being_trained_is_tried_once_more_where_tune_itself_fails(monkeypatch, tmp_path):
     """As where the memory monitor of a cluster kills a process. Tune is played here."""
     from ray import tune
@@ -215,19 +214,18 @@ def test_what_was_being_trained_is_tried_once_more_where_tune_itself_fails(monke
         search_alg.suggest("a trial")
         raise RuntimeError("Ray is at a loss")
 
-    monkeypatch.setattr("scaling_search.runners.ray.driver.ray_session", lambda *_: contextlib.nullcontext(tmp_path))
     monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     monkeypatch.setattr(tune, "with_parameters", lambda *_, **parameters: None)
     monkeypatch.setattr(tune, "run", fail)
     monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "to be restored")
-    notes = Notes()
 
     def plan():
         return (yield seeds_of("plain", 0, 1))
 
-    outcomes = run_on_ray(plan(), train, DATA, workers=Workers(), finished={}, on_outcome=notes.record)
-    assert {outcome.status for outcome in outcomes.values()} == {"crashed"}
-    assert {outcome.reason for outcome in outcomes.values()} == {"Ray Tune failed: RuntimeError: Ray is at a loss"}
+    with Agenda(plan(), finished={}, on_outcome=lambda *_: None) as agenda:
+        run_tune(Trials(agenda), Job(Workers(), {}, tmp_path, b"", b"", ()), DATA)
+    assert {outcome.status for outcome in agenda.result.values()} == {"crashed"}
+    assert {outcome.reason for outcome in agenda.result.values()} == {"Ray Tune failed: RuntimeError: Ray is at a loss"}
 
 
 def test_a_plan_of_finished_specs_starts_nothing(monkeypatch):
@@ -244,6 +242,7 @@ def test_a_plan_of_finished_specs_starts_nothing(monkeypatch):
 SCRIPT = """
 import signal, sys
 from tests.runners.fake_training import *
+from tests.runners.fake_training import train as fake
 from scaling_search.config import Workers
 from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import run_on_ray
@@ -254,6 +253,10 @@ def plan():
 
 def record(spec, outcome):
     print(spec.network.family, outcome.status, flush=True)
+
+def train(group, data):
+    # Of this script, so that no worker can import it.
+    yield from fake(group, data)
 
 # Where tests run in the background, Ctrl-C is ignored, and so would it be here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -302,6 +305,66 @@ def test_a_driver_that_is_stopped_leaves_nothing_behind(number, last_words, endl
     assert not temporary_files(endless.pid)
 
 
+def kill_server(name):
+    """Kills a server of the Ray that this process has started."""
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(f"/{name}".encode()):
+                os.kill(pid, signal.SIGKILL)
+                return
+    raise AssertionError(f"no {name} runs")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LINUX, reason="it reads /proc")
+def test_ray_is_started_again_where_its_server_dies(tmp_path):
+    (first,), (second,) = seeds_of("plain", 0), seeds_of("hang_once", 0)
+    recorded, notes, processes = {}, [], set()
+
+    def plan():
+        yield [first]
+        return (yield [second])
+
+    def kill_once_it_hangs():
+        wait_until((tmp_path / second.key).exists, seconds=60)
+        processes.update(descendants(os.getpid()))
+        kill_server("raylet")
+
+    killer = threading.Thread(target=kill_once_it_hangs)
+    killer.start()
+    with screen() as shown:
+        outcomes = run_on_ray(
+            plan(),
+            train,
+            DATA,
+            workers=Workers(),
+            finished={},
+            on_outcome=lambda spec, outcome: recorded.update({spec.key: outcome.status}),
+            worker_env={"MARK": str(tmp_path)},
+            note=notes.append,
+        )
+    killer.join()
+    assert {outcome.status for outcome in outcomes.values()} == {"ok"}
+    assert recorded == {spec.key: "ok" for spec in (first, second)}
+    assert len(notes) == 1 and "Ray died and is started again" in notes[0]
+    assert not alive(processes)
+    assert not temporary_files(os.getpid())
+    assert shown == {"stdout": "", "stderr": ""}
+
+
+def test_where_ray_dies_twice_without_an_outcome_one_line_says_what_happened_and_what_to_do(monkeypatch):
+    monkeypatch.setattr(session, "_CODE", "raise SystemExit(3)")
+    notes = []
+    with screen() as shown, pytest.raises(UserError, match="exited with status 3") as raised:
+        run_on_ray(
+            one_spec(), train, DATA, workers=Workers(), finished={}, on_outcome=lambda *_: None, note=notes.append
+        )
+    assert "finished trials are kept; run the same command again" in str(raised.value)
+    assert len(notes) == 1 and "exited with status 3" in notes[0]
+    assert not temporary_files(os.getpid())
+    assert shown == {"stdout": "", "stderr": ""}
+
+
 # What Ray is asked for
 
 
@@ -313,21 +376,21 @@ def test_a_trial_takes_one_gpu_by_default_where_there_are_any():
 
 
 @pytest.mark.parametrize(
-    ("workers", "sentences"),
+    ("workers", "message"),
     [
-        (Workers(cpus_per_trial=9), ("9 CPUs a trial given", "this machine has 8", "try --cpus-per-trial 8")),
-        (Workers(gpus_per_trial=2), ("2 GPUs a trial given", "this machine has 0", "try --gpus-per-trial 0")),
-        (Workers(tpus_per_trial=1), ("1 TPUs a trial given", "this machine has 0", "try --tpus-per-trial 0")),
+        (Workers(cpus_per_trial=9), "--cpus-per-trial 9 exceeds this machine's 8 CPUs; try --cpus-per-trial 8"),
+        (Workers(gpus_per_trial=2), "--gpus-per-trial 2 exceeds this machine's 0 GPUs; try --gpus-per-trial 0"),
+        (Workers(tpus_per_trial=1), "--tpus-per-trial 1 exceeds this machine's 0 TPUs; try --tpus-per-trial 0"),
     ],
 )
-def test_more_than_there_is_is_refused_with_what_there_is(workers, sentences):
+def test_more_than_there_is_is_refused_with_what_there_is(workers, message):
     with pytest.raises(UserError) as raised:
         resources_per_trial(workers, [{"CPU": 8.0}])
-    assert str(raised.value) == str(UserError(*sentences))
+    assert str(raised.value) == message
 
 
 def test_a_trial_must_fit_on_one_machine():
-    with pytest.raises(UserError, match="no machine has more than 8"):
+    with pytest.raises(UserError, match="exceeds any machine's 8 CPUs"):
         resources_per_trial(Workers(cpus_per_trial=9), [{"CPU": 8.0}, {"CPU": 8.0}])
 
 
@@ -335,7 +398,7 @@ def test_slots_are_counted_by_what_runs_out_first():
     assert slots_of([{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1, "GPU": 0.5}) == 4
     assert slots_of([{"CPU": 8.0}, {"CPU": 3.0}], {"CPU": 2, "GPU": 0}) == 5
     assert slots_of([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 1, "GPU": 0.1}) == 8
-    with pytest.raises(UserError, match="no machine has 2 CPUs and 1 GPUs"):
+    with pytest.raises(UserError, match="no machine has the 2 CPUs and 1 GPUs"):
         slots_of([{"CPU": 8.0}, {"CPU": 1.0, "GPU": 1.0}], {"CPU": 2, "GPU": 1})
 
 
@@ -358,7 +421,7 @@ def one_spec():
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
 def test_a_cluster_that_cannot_be_reached_is_named_with_what_to_do(address, monkeypatch):
-    monkeypatch.setattr(session, "CONNECT_SECONDS", 3)
+    monkeypatch.setattr(driving, "CONNECT_SECONDS", 1)
     with screen() as shown, pytest.raises(UserError, match="cannot be reached") as raised:
         run_on_ray(one_spec(), train, DATA, workers=Workers(address=address), finished={}, on_outcome=None)
     assert address in str(raised.value)

@@ -1,0 +1,63 @@
+"""What is used of Ray though Ray does not promise to keep it. No other file has such things.
+
+setup.cfg asks for the versions that this was tried with; tests/runners/ray/test_private.py checks each of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from scaling_search.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+
+
+def init_on_loopback(folder: Path, **options: Any) -> None:
+    """Starts Ray by `ray.init`, with its files in `folder` and its servers on loopback alone.
+
+    Raises UserError, with no port open, where this version of Ray has no way to do so that is known here.
+    """
+    import ray
+    from ray._private import ray_constants
+
+    # Asked for 127.0.0.1, Ray looks up the address by which others reach this machine, and its servers listen to the
+    # whole network, unless it believes that there are no others.
+    with replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
+        ray.init("local", _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)
+    addresses = {node["NodeManagerAddress"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
+    if addresses != {LOOPBACK}:
+        ray.shutdown()
+        raise _unknown_version(f"it listens on {', '.join(sorted(addresses))} when told to listen on {LOOPBACK}")
+
+
+@contextmanager
+def replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    """Gives a module's variable another value in the body. Raises UserError where the module has no such variable."""
+    if not hasattr(module, name):
+        raise _unknown_version(f"it has no {module.__name__}.{name}")
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def creation_error(text: str) -> str | None:
+    """The last line of the error for which an actor could not be created, or None where it died of something else.
+
+    `text` is what Ray says of an actor that died.
+    """
+    return text.strip().splitlines()[-1] if "creation task" in text else None
+
+
+def _unknown_version(what: str) -> UserError:
+    import ray
+
+    return UserError(
+        f"Ray {ray.__version__} cannot be used: {what}",
+        "other versions of Ray than those scaling-search asks for may differ",
+        "install them by pip install --upgrade scaling-search",
+    )

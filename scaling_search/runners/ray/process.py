@@ -1,0 +1,182 @@
+"""The process that has Ray: it runs Ray Tune for a plan that another process goes through.
+
+Ray ends the process it is used in when its own servers die, starts processes in ways that must not be mixed with JAX's
+threads, handles signals, sets environment variables and writes to the screen. So it has a process of its own, without
+JAX. Started by `driver`, which it asks over a pipe what to train, as `tuning.TrialsApart`.
+"""
+
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from scaling_search.config import Workers
+from scaling_search.data import ImageData
+from scaling_search.errors import UserError, in_one_line
+from scaling_search.runners.agenda import Group
+from scaling_search.runners.ray.capacity import resources_per_trial, slots_of
+from scaling_search.runners.ray.cores import cores_available
+from scaling_search.runners.ray.private import init_on_loopback
+from scaling_search.runners.ray.trials import Trials
+from scaling_search.trial import Outcome
+
+CONNECTING, REFUSED, FINISHED = "connecting", "refused", "finished"
+"""What this process says of itself; all else it sends is a call of `trials.Trials`, as name and arguments."""
+SPARE_STORE_BYTES = 200 * 2**20
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train with, as the first message has it; the data's buffers follow it, one message each."""
+
+    workers: Workers
+    worker_env: dict[str, str]
+    folder: Path
+    """For what nobody needs afterwards."""
+    train: bytes
+    """A pickled `agenda.Train`."""
+    data: bytes
+    """Pickled but for its buffers."""
+    buffer_sizes: tuple[int, ...]
+    """In bytes."""
+
+
+class RemoteTrials:
+    """`trials.Trials` of the process at the other end."""
+
+    def __init__(self, channel: Connection) -> None:
+        self.done = False
+        self._channel = channel
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        self._channel.send((name, *arguments))
+        result, self.done = self._channel.recv()
+        return result
+
+    def started(self, slots: int) -> None:
+        """Trials run from now on, `slots` at a time."""
+        self._call("started", slots)
+
+    def suggest(self, trial_id: str) -> Group | None:
+        """What a new trial is to train, or None while there is nothing."""
+        group: Group | None = self._call("suggest", trial_id)
+        return group
+
+    def report(self, trial_id: str, outcome: Outcome) -> None:
+        """Hands over the outcome of the trial's next spec."""
+        self._call("report", trial_id, outcome)
+
+    def ended(self, trial_id: str, reason: str) -> None:
+        """Gives back what a trial has not trained."""
+        self._call("ended", trial_id, reason)
+
+    def all_ended(self, reason: str) -> bool:
+        """Gives back what no trial has trained. Says whether there was anything."""
+        return bool(self._call("all_ended", reason))
+
+
+def main(channel: Connection) -> None:
+    """Carries out the job that comes through the channel."""
+    import ray
+
+    job: Job = channel.recv()
+    # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
+    data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]
+    try:
+        _have_ray(job, lambda: channel.send((CONNECTING,)))
+        run_tune(RemoteTrials(channel), job, data.pop())
+        ray.shutdown()
+    except UserError as error:
+        channel.send((REFUSED, str(error)))
+    else:
+        channel.send((FINISHED,))
+
+
+def _have_ray(job: Job, on_connecting: Callable[[], None]) -> None:
+    if job.workers.address is None:
+        _start(job)
+    else:
+        on_connecting()
+        _connect(job.workers.address, job.worker_env)
+
+
+def _start(job: Job) -> None:
+    try:
+        init_on_loopback(
+            job.folder,
+            num_cpus=cores_available(),
+            object_store_memory=sum(job.buffer_sizes) + len(job.data) + SPARE_STORE_BYTES,
+            include_dashboard=False,
+            **_QUIET,
+        )
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"Ray cannot be started: {_last_line(error)}") from error
+
+
+def _connect(address: str, worker_env: dict[str, str]) -> None:
+    import ray
+
+    try:
+        if "://" in address:
+            raise ValueError("an address is auto or HOST:PORT")
+        ray.init(address, runtime_env={"env_vars": worker_env}, **_QUIET)
+    except Exception as error:
+        raise unreachable(address, _last_line(error)) from error
+
+
+def unreachable(address: str, reason: str) -> UserError:
+    """That a cluster cannot be reached."""
+    return UserError(
+        f"the Ray cluster at {address!r} cannot be reached: {reason}",
+        hint="start one with `ray start --head`, or leave --address out to run on this machine alone",
+    )
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
+    """Runs Tune, on the Ray that this process has, until the plan is done."""
+    import ray
+    from ray import tune
+
+    from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
+    from scaling_search.runners.ray.worker import Worker
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    demand = resources_per_trial(job.workers, nodes)
+    slots = slots_of(nodes, demand)
+    trials.started(slots)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    trainable = tune.with_parameters(Worker, train=job.train, data=data)
+    del data
+    while not trials.done:
+        searcher = PlanSearcher(trials, job.workers.cpus_per_trial)
+        try:
+            tune.run(
+                trainable,
+                num_samples=-1,
+                search_alg=searcher,
+                scheduler=KeepWarm(trials, searcher),
+                reuse_actors=True,
+                resources_per_trial=tune.PlacementGroupFactory([demand]),
+                storage_path=str(job.folder / "tune"),
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                raise_on_failed_trial=False,
+                verbose=0,
+            )
+        except (EOFError, BrokenPipeError):
+            # The other process has gone.
+            raise
+        except Exception as error:
+            # Tune as a whole gives up where the memory monitor of a cluster kills a process.
+            if not trials.all_ended(f"Ray Tune failed: {in_one_line(error)}"):
+                raise

@@ -1,0 +1,61 @@
+"""The trials of Ray Tune as an agenda sees them: which group of specs each is training."""
+
+from typing import Any
+
+from scaling_search.runners.agenda import Agenda, Group
+from scaling_search.trial import Outcome
+
+
+class Trials:
+    """Gives groups out to trials and takes their outcomes back. A trial's id is Tune's."""
+
+    def __init__(self, agenda: Agenda[Any]) -> None:
+        self.reported = 0
+        """How many outcomes came from trainings."""
+        self._agenda = agenda
+        self._slots = 1
+        self._untrained: dict[str, Group] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether the plan has ended."""
+        return self._agenda.done
+
+    def started(self, slots: int) -> None:
+        """Trials run from now on, `slots` at a time."""
+        self._slots = slots
+        self._agenda.started(slots)
+
+    def suggest(self, trial_id: str) -> Group | None:
+        """What a new trial is to train, or None while there is nothing."""
+        group = self._agenda.next_group(self._slots)
+        if group is not None:
+            self._untrained[trial_id] = group
+        return group
+
+    def report(self, trial_id: str, outcome: Outcome) -> None:
+        """Takes the outcome of the trial's next spec."""
+        spec, *left = self._untrained[trial_id]
+        self._untrained[trial_id] = tuple(left)
+        self.reported += 1
+        self._agenda.report(spec, outcome)
+
+    def ended(self, trial_id: str, reason: str) -> None:
+        """Takes back what a trial has not trained: its process has died, for that reason, where there is any."""
+        self._agenda.report_lost(self._untrained.pop(trial_id), reason)
+
+    def all_ended(self, reason: str) -> bool:
+        """Takes back what no trial has trained, as Tune has given up. Says whether there was anything."""
+        return self._take_all_back(reason, tries=2)
+
+    def ray_died(self, reason: str) -> None:
+        """Takes back what no trial has trained, as Ray has died."""
+        # Its servers die in any order: a spec's process may have been lost before, to the same cause.
+        self._take_all_back(reason, tries=3)
+
+    def _take_all_back(self, reason: str, tries: int) -> bool:
+        lost = [group for group in self._untrained.values() if group]
+        self._untrained.clear()
+        for group in lost:
+            self._agenda.report_lost(group, reason, tries=tries)
+        return bool(lost)

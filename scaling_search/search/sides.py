@@ -1,0 +1,42 @@
+"""Input sides at which the last feature map grows as the input does.
+
+Strides round: four of 2 take 16 pixels to a map of 1x1 and 17 to 2x2. A grid that crosses such a step compares maps,
+not rules; so sides are chosen by both, and a baseline's last map should have some pixels to begin with.
+"""
+
+import math
+from collections.abc import Callable
+
+SMALLEST_MAP = 2
+"""Pixels a side below which batch norm and depth work on next to nothing."""
+REACH = 0.15
+"""How far a side may lie from what the rule asks for, as a share of it."""
+
+
+def side_for(last_map: Callable[[int], int], baseline: int, ratio: float) -> int:
+    """The input side for `ratio` times that of a baseline of side `baseline`, in pixels.
+
+    Of the sides within 15 % of `baseline * ratio`, it is the one at which the side of the input and that of the last
+    map, `last_map(side)`, are both as near as can be to `ratio` times the baseline's: the larger of the two deviations
+    of their logarithms is smallest.
+    """
+    exact = baseline * ratio
+
+    def deviation(side: int) -> tuple[float, float]:
+        input_off = abs(math.log(side / exact))
+        map_off = abs(math.log(max(last_map(side), 0.5) / (last_map(baseline) * ratio)))
+        return max(input_off, map_off), input_off
+
+    nearest = max(1, math.floor(exact + 0.5))
+    near = range(math.ceil(exact * (1 - REACH)), math.floor(exact * (1 + REACH)) + 1)
+    return min((nearest, *near), key=deviation)
+
+
+def small_map(resolution: int, last_map: int) -> str | None:
+    """What is wrong with a last map of `last_map` pixels a side; None where it has enough."""
+    if last_map >= SMALLEST_MAP:
+        return None
+    return (
+        f"at an input of {resolution} x {resolution} pixels the last feature map has {last_map} x {last_map}: "
+        "deeper and wider networks gain little there; take a larger input or fewer strides"
+    )

@@ -1,0 +1,49 @@
+"""Each thing that is used of Ray though Ray does not promise to keep it."""
+
+import os
+
+import pytest
+import ray
+from ray._private import ray_constants, services
+from ray.exceptions import ActorDiedError, RayTaskError
+
+from scaling_search.errors import UserError
+from scaling_search.runners.ray import private
+
+
+def test_told_that_there_is_no_cluster_ray_takes_loopback_for_its_address():
+    with private.replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
+        assert services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1"
+    assert ray_constants.ENABLE_RAY_CLUSTER is True or "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in os.environ
+
+
+def test_ray_init_still_takes_an_address_and_a_folder(monkeypatch, tmp_path):
+    """Options that ray.init does not know raise; with port 1 of an address, so does all that follows."""
+    with pytest.raises(Exception, match="not_an_option"):
+        ray.init("local", _node_ip_address="127.0.0.1", _temp_dir=str(tmp_path), not_an_option=True)
+
+
+def test_without_the_constant_nothing_is_started(monkeypatch, tmp_path):
+    def start(*arguments, **options):
+        raise AssertionError("a port is open")
+
+    monkeypatch.delattr(ray_constants, "ENABLE_RAY_CLUSTER")
+    monkeypatch.setattr(ray, "init", start)
+    with pytest.raises(UserError, match=r"it has no ray\._private\.ray_constants\.ENABLE_RAY_CLUSTER"):
+        private.init_on_loopback(tmp_path)
+
+
+def test_where_the_constant_has_no_effect_ray_is_ended(monkeypatch, tmp_path):
+    ended = []
+    monkeypatch.setattr(ray, "init", lambda *arguments, **options: None)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "192.0.2.1"}])
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    with pytest.raises(UserError, match=r"it listens on 192\.0\.2\.1"):
+        private.init_on_loopback(tmp_path)
+    assert ended
+
+
+def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
+    error = RayTaskError("Worker.__init__", "Traceback\nModuleNotFoundError: No module named 'theirs'", ValueError())
+    assert private.creation_error(str(ActorDiedError(error))) == "ModuleNotFoundError: No module named 'theirs'"
+    assert private.creation_error(str(ActorDiedError())) is None
