@@ -208,19 +208,20 @@ def _show_steps(network: str, rows: dict[str, dict[str, Any]]) -> None:
 
 def trainings(session: Session, wanted: float) -> None:
     """STEP 1's trainings a minute, each way in turn."""
-    window = 4.0 if session.small else 10.0
+    window = 4.0 if session.small else 8.0
     ways = {
-        "one seed at a time": ("single", 1, HEURISTIC),
-        "seeds together": ("together", 1, HEURISTIC),
-        "4 trials share the device": ("together", 4, HEURISTIC),
+        "one seed at a time": ("single", 1, ""),
+        "seeds together": ("together", 1, ""),
+        "together, depthwise shifted": ("together", 1, "depthwise=shifted"),
+        "4 trials share the device": ("together", 4, ""),
     }
     if session.cpu:
         ways = {"a trial per core": ("together", len(os.sched_getaffinity(0)), "")}
     end, rows = session.left(wanted), []
     print(f"\nSTEP 1 of the default run, trainings a minute\n  {'':<28}{'with compiling':>15}{'training alone':>16}")
-    for name, (how, count, flags) in ways.items():
+    for name, (how, count, form) in ways.items():
         try:
-            row = _trainings(session, name, how, count, flags, window, min(end, session.left(3 * window + 25)))
+            row = _trainings(session, name, how, count, form, window, min(end, session.left(3 * window + 25)))
         except Exception as error:
             session.problem(f"trainings, {name}", error)
             continue
@@ -231,16 +232,16 @@ def trainings(session: Session, wanted: float) -> None:
 
 
 def _trainings(
-    session: Session, name: str, how: str, count: int, flags: str, window: float, until: float
+    session: Session, name: str, how: str, count: int, form: str, window: float, until: float
 ) -> dict[str, Any]:
-    environment = session.environment(f"trainings {name}", XLA_FLAGS=flags)
+    environment = session.environment(f"trainings {name}", XLA_FLAGS="" if session.cpu else HEURISTIC)
     if count > 1 and not session.cpu:
         environment |= {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / count:.3f}", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
     cores = sorted(os.sched_getaffinity(0))
     processes = []
     for share in range(count):
         epochs = 1 if session.small else 10
-        words = ["-m", "tests.device.trainings", how, str(window), str(share), str(count), str(epochs)]
+        words = ["-m", "tests.device.trainings", how, str(window), str(share), str(count), str(epochs), form]
         if session.cpu:
             words += [str(cores[share])]
         processes.append(session.process(f"trainings {name} {share}", words, environment))
