@@ -114,9 +114,11 @@ def _train(
         return
 
     from scaling_search.runners.ray.driver import run_on_ray
-    from scaling_search.training.environment import training_environment
+    from scaling_search.training.environment import training_environment, trim_cache
     from scaling_search.training.fit import train_group
 
+    environment = training_environment()
+    trim_cache(Path(environment["JAX_COMPILATION_CACHE_DIR"]))
     run_on_ray(
         plan,
         train_group if study.family is None else partial(train_group, family=study.family),
@@ -125,7 +127,7 @@ def _train(
         finished=finished,
         on_outcome=record,
         watchers=watchers,
-        worker_env=training_environment(),
+        worker_env=environment,
         note=display.note,
     )
 

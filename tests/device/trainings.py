@@ -1,8 +1,8 @@
 """STEP 1's trainings of the default run, as many as come to their end in a given time.
 
-`trainings.py HOW SECONDS SHARE OF EPOCHS FORM [CORE]`: HOW is "single" (one seed after another) or "together" (a network's
-seeds in one program), with a FORM of convolutions as steps.py names it, or none; this process takes every OF-th network from the SHARE-th on, on one CPU core where one is named.
-Prints one JSON object.
+`trainings.py HOW SECONDS SHARE OF EPOCHS FORM [CORE]`: HOW is "single" (one seed after another) or "together" (a
+network's seeds in one program); this process takes every OF-th network from the SHARE-th on. FORM is of convolutions,
+as steps.py names it, or nothing. Where a CPU CORE is named, the process keeps to it. Prints one JSON object.
 """
 
 import json
