@@ -13,13 +13,13 @@ class Fit(Command):
     """
 
     flops: str | None = None
-    """Most multiply-adds for one image, such as 1e9 or 400M."""
+    """Limit on multiply-adds for one image, such as 1e9 or 400M."""
     memory: str | None = None
-    """Most bytes of a training step, such as 8GiB."""
+    """Limit on the memory of a training step, such as 8GiB."""
     params: str | None = None
-    """Most parameters, such as 10M."""
+    """Limit on parameters, such as 10M."""
     family: str = "efficientnet"
-    """The family to grow."""
+    """The family to scale."""
     coefficients: tuple[float, float, float] = (1.2, 1.1, 1.15)
     """Alpha, beta and gamma; the paper's by default."""
     num_classes: int = 1000
