@@ -1,6 +1,7 @@
 """Figures that a paper can print: frames in, a matplotlib Figure out. `render` makes a PNG, SVG or PDF file of one."""
 
 from scaling_search.analysis.figures.class_activation import class_activation_figure
+from scaling_search.analysis.figures.confusion import confusion_matrix
 from scaling_search.analysis.figures.error_distributions import error_distributions
 from scaling_search.analysis.figures.files import render
 from scaling_search.analysis.figures.frontier import accuracy_against_multiply_adds
@@ -17,6 +18,7 @@ __all__ = [
     "accuracy_against_size",
     "class_activation_figure",
     "compound_scaling",
+    "confusion_matrix",
     "error_distributions",
     "figure_of",
     "learning_curves",

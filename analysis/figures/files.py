@@ -2,9 +2,10 @@
 
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +30,25 @@ _NO_DATES: dict[str, dict[str, None]] = {
 
 
 def import_matplotlib() -> ModuleType:
-    """matplotlib, also where MPLBACKEND names a backend that it does not know.
+    """matplotlib, also where MPLBACKEND names a backend that it does not know and would refuse to start with.
 
     Raises:
-        UserError: the user's settings keep it from being imported.
+        UserError: the user's settings file keeps it from being imported.
 
     """
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib as mpl
-    except ValueError:
-        backend = os.environ.pop("MPLBACKEND", None)
-        try:
-            import matplotlib as mpl
-        except ValueError as error:
-            raise UserError(
-                f"matplotlib cannot be imported ({in_one_line(error)})", hint="check your matplotlibrc file"
-            ) from None
-        finally:
-            if backend is not None:
-                os.environ["MPLBACKEND"] = backend
+    except ValueError as error:
+        reason = in_one_line(error)
+        raise UserError(f"matplotlib cannot be imported ({reason})", hint="check your matplotlibrc file") from None
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        # As matplotlib does itself: the user's own plots go where they should.
+        with suppress(ValueError):
+            mpl.rcParams["backend"] = backend
     return mpl
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scaling_search.analysis.figures.layers import FRONTIER, Layer, accuracy_layers
 from scaling_search.analysis.figures.style import (
     ACCURACY,
@@ -108,9 +110,8 @@ def _draw(axes: "Axes", layer: Layer) -> None:
         x, y = zip(*layer.line, strict=True)
         axes.plot(x, [100 * value for value in y], **style)
     if layer.band:
-        x, *ends = zip(*layer.band, strict=True)
-        low, high = ([100 * value for value in end] for end in ends)
-        axes.fill_between(x, low, high, color=look.colour, alpha=0.14, linewidth=0, zorder=1)
+        x, low, high = np.transpose(layer.band)
+        axes.fill_between(x, 100 * low, 100 * high, color=look.colour, alpha=0.14, linewidth=0, zorder=1)
     networks = layer.networks
     if networks.empty:
         return
@@ -139,7 +140,7 @@ def _finish(axes: "Axes", findings: "Findings", layers: list[Layer]) -> None:
     plain_axes(axes)
     config = findings.run.manifest["config"]
     title = fill(f"Accuracy against multiply-adds: {family_of(findings.run)} on {config['data']}", 80)
-    caption = fill(_caption(findings, layers), 116)
+    caption = fill(_caption(findings, layers), 130)
     style: Any = {"fontsize": 8, "color": DARK_GREY, "linespacing": 1.4, "va": "bottom"}
     axes.text(0, 1.015, caption, transform=axes.transAxes, **style)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10 + 12 * len(caption.splitlines()))

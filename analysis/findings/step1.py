@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_search.analysis.statistics.deviations import FEWEST
 from scaling_search.analysis.statistics.dunnett import dunnett_critical_value
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
 from scaling_search.analysis.statistics.power import seeds_to_separate
@@ -82,6 +83,8 @@ class Judgement:
     """None where no two networks are tied, or no network has two seeds."""
     surface: Surface | None
     """How sharp the optimum is; None where the grid has too few networks to say."""
+    warnings: tuple[str, ...]
+    """Sentences on what makes the intervals doubtful, such as collapsed trainings."""
     on_edge: tuple[str, ...]
     """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better."""
 
@@ -95,19 +98,26 @@ class Judgement:
 def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
     """Compares the networks of STEP 1 on the validation split (section 3.3 of the paper, with its uncertainty).
 
-    Arguments are `points` and `trials` of a Run. Networks are compared as a randomised block design, see
-    `means.seed_means`, which says too what the intervals cover: seed-to-seed variation on this validation split, not
-    the draw of its images. `low` and `high` are for each network by itself.
+    Args:
+        points: of a Run.
+        trials: of the same Run.
+        confidence: of the intervals and of the tie.
+
+    `low` and `high` are for each network by itself, see `means.seed_means`: they cover seed-to-seed variation on this
+    validation split, not the draw of its images.
 
     The tie is the set of networks that multiple comparisons with the best (Hsu, 1981; Gupta's subset) cannot rule
-    out: with probability `confidence` or more the truly best network is in it, however many are compared. Its critical
-    value is the one-sided Dunnett's, by quadrature: scipy's `dunnett` gives the same by random numbers. The network
-    with the fewest multiply-adds leads the tie, and of the rules that round to it the one whose cost factor is nearest
-    to 2, then the smallest.
+    out: with probability `confidence` or more the truly best network is in it. Networks are compared as a randomised
+    block design by Dunnett's one-sided critical value or, where their seeds scatter unlike each other, by Welch's t
+    (Games and Howell, 1976). The network with the fewest multiply-adds leads the tie, and of the rules that round to
+    it the one whose cost factor is nearest to 2, then the smallest.
 
-    A network none of whose trainings finished cannot win; one that lacks some is judged by those it has, and says so.
-    Where no network has two seeds there are no intervals and the best mean leads. Raises UserError where no network
-    has finished at all.
+    A network without a finished training cannot win; one that lacks some is judged by those it has, with a note. Where
+    no network has two seeds there are no intervals and the best mean leads.
+
+    Raises:
+        UserError: no network has finished.
+
     """
     import pandas as pd
 
@@ -123,7 +133,12 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
             hint="go on by scaling-search resume, or with other settings under another --name",
         )
     accuracy, seeds = rivals["val_accuracy"].to_numpy(np.float64), rivals["seeds"].to_numpy(np.int64)
-    tied = rivals.index[may_be_best(accuracy, seeds, means.variance, means.df, confidence)]
+    if means.unlike:
+        mine = means.table.index.isin(rivals.index)
+        kept = may_be_best_unlike(accuracy, seeds, means.variances[mine], means.dfs[mine], confidence)
+    else:
+        kept = may_be_best(accuracy, seeds, means.variance, means.df, confidence)
+    tied = rivals.index[kept]
     measured = grid["rejected"].isna()
     table = grid.join(means.table, on="fingerprint")
     table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
@@ -146,6 +161,7 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
         note=_method(means, confidence),
         separation=_separation(rivals, means, len(ties), confidence),
         surface=_surface(table, confidence),
+        warnings=_warnings(means),
         on_edge=_on_edge(winner, table),
     )
 
@@ -174,6 +190,29 @@ def may_be_best(accuracy: Floats, seeds: Ints, variance: float, df: int, confide
     return kept
 
 
+def may_be_best_unlike(
+    accuracy: Floats, seeds: Ints, variances: Floats, dfs: Floats, confidence: float = 0.95
+) -> Bools:
+    """As `may_be_best`, for networks whose trainings scatter unlike each other (Games and Howell, 1976).
+
+    Pairs are compared by Welch's t, `variances` of one training having `dfs` degrees of freedom each, at Sidak's level
+    for as many comparisons as there are others.
+    """
+    from scipy import stats
+
+    errors = variances / seeds
+    joint = errors[:, None] + errors
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = joint**2 / np.add.outer(errors**2 / dfs, errors**2 / dfs)
+    level = confidence ** (1 / max(len(accuracy) - 1, 1))
+    critical = np.nan_to_num(stats.t.ppf(level, df), nan=0.0)
+    gaps = accuracy - accuracy[:, None]
+    allowed = critical * np.sqrt(joint) + 1e-12
+    np.fill_diagonal(allowed, np.inf)
+    kept: Bools = np.all(gaps <= allowed, axis=1)
+    return kept
+
+
 def preferred_rules(points: "pd.DataFrame") -> "pd.DataFrame":
     """One row a network: the rule of the grid that names it, its cost factor nearest to 2, then the smallest."""
     distance = (points["cost_factor"] - TARGET_COST_FACTOR).abs().round(9)
@@ -189,11 +228,15 @@ def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence:
     ranked = rivals.sort_values("val_accuracy", ascending=False, kind="stable")
     first, second = ranked.iloc[:2].reset_index().to_dict("records")
     gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
-    error = np.sqrt(means.variance * (1 / first["seeds"] + 1 / second["seeds"]))
-    half = float(stats.t.ppf((1 + confidence) / 2, means.df) * error)
-    seeds, fewest = (
-        seeds_to_separate(width, means.variance, len(rivals), confidence, power) for width in (gap, gap + half)
-    )
+    variance, df = means.variance, float(means.df)
+    if means.unlike:
+        two = np.array([np.flatnonzero(means.table.index == one["fingerprint"])[0] for one in (first, second)])
+        errors = means.variances[two] / [first["seeds"], second["seeds"]]
+        variance = float(means.variances[two].mean())
+        df = float(errors.sum() ** 2 / np.sum(errors**2 / means.dfs[two])) if errors.all() else df
+    error = np.sqrt(variance * (1 / first["seeds"] + 1 / second["seeds"]))
+    half = float(stats.t.ppf((1 + confidence) / 2, df) * error)
+    seeds, fewest = (seeds_to_separate(width, variance, len(rivals), confidence, power) for width in (gap, gap + half))
     has = int(min(first["seeds"], second["seeds"]))
     return Separation(
         fingerprints=(first["fingerprint"], second["fingerprint"]),
@@ -265,7 +308,25 @@ def _method(means: SeedMeans, confidence: float) -> str:
         return "one seed a network: there are no intervals, and nothing says how sure these means are"
     networks = len(means.table)
     seeds = f"{means.blocks} seeds as blocks" if means.blocks else f"{means.table['seeds'].sum()} trainings"
+    shared = "each network by its own deviation" if means.unlike else f"one variance, {means.df} degrees of freedom"
     return (
         f"{100 * confidence:g} % intervals cover seed-to-seed variation on this validation split, not the draw of its "
-        f"images; one variance over {networks} networks, {seeds}, {means.df} degrees of freedom"
+        f"images; {networks} networks, {seeds}, compared by {shared}"
     )
+
+
+def _warnings(means: SeedMeans) -> tuple[str, ...]:
+    warnings = []
+    if means.collapsed:
+        many = means.collapsed > 1
+        warnings.append(
+            f"{means.collapsed} training{'s' * many} ended far below the other seeds of {'their' if many else 'its'} "
+            "network, which no interval covers: look at the learning curves, train longer or at a lower learning rate."
+        )
+    if means.unlike and len(means.table) >= FEWEST:
+        low, high = (100 * float(np.sqrt(end)) for end in (np.nanmin(means.variances), np.nanmax(means.variances)))
+        warnings.append(
+            f"Seeds scatter much more for some networks than for others (standard deviations {low:.1f} to {high:.1f} "
+            "points): intervals of those that scatter most may be too narrow; train more seeds."
+        )
+    return tuple(warnings)

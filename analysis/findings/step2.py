@@ -36,8 +36,8 @@ def step2_table(models: "pd.DataFrame", trials: "pd.DataFrame", confidence: floa
     `source` says where the accuracy is from. "measured": the mean over `seeds` trainings, with `means.run_means`'
     interval. "extrapolated": the run's budget does not allow the training, and the law of scaling, fitted to every
     network of the run that was measured, predicts it, with the interval of `Law.predict`; `beyond` is how many times
-    the largest measured network's multiply-adds it has. "none": the training is not finished, or too few networks are
-    to fit the law; `note` says which.
+    the largest measured network's multiply-adds it has. "none": the training is not finished, there are too few
+    networks to fit the law, or larger networks are not more accurate; `note` says which.
     """
     measured = run_means(trials, confidence)
     table = models.join(measured, on="fingerprint")
@@ -53,13 +53,22 @@ def step2_table(models: "pd.DataFrame", trials: "pd.DataFrame", confidence: floa
     if unmeasured.any():
         sizes = trials.drop_duplicates("fingerprint").set_index("fingerprint")["multiply_adds"]
         try:
-            law = fit_law(sizes[measured.index], measured["val_accuracy"])
+            predicted = _predicted(sizes[measured.index], measured, table.loc[unmeasured, "multiply_adds"], confidence)
         except UserError as error:
             table.loc[unmeasured, "note"] = f"not extrapolated: {error}"
         else:
-            predicted = law.predict(table.loc[unmeasured, "multiply_adds"], confidence)
             for column in predicted.columns:
                 table.loc[unmeasured, column] = predicted[column].to_numpy()
             table.loc[unmeasured, "source"] = "extrapolated"
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     return table[[*_GIVEN, "val_accuracy", "low", "high", "source", "beyond", "seeds", "note", "fingerprint"]]
+
+
+def _predicted(
+    sizes: "pd.Series[int]", measured: "pd.DataFrame", larger: "pd.Series[int]", confidence: float
+) -> "pd.DataFrame":
+    """`Law.predict` at the sizes `larger`. Raises UserError where the measured networks are no ground for it."""
+    law = fit_law(sizes, measured["val_accuracy"])
+    if law.doubt:
+        raise UserError(law.doubt, hint="train longer, or train more of the larger networks")
+    return law.predict(larger, confidence)

@@ -63,7 +63,7 @@ def certainty(findings: Findings) -> list[str]:
     if judgement is None:
         return []
     edge = [edge_text(judgement)] if judgement.on_edge else []
-    return [*edge, separation_text(judgement), surface_text(judgement)]
+    return [*judgement.warnings, *edge, separation_text(judgement), surface_text(judgement)]
 
 
 def details_of(findings: Findings) -> dict[str, str]:

@@ -20,6 +20,11 @@ Floats = NDArray[np.float64]
 NOISE_DRAWS = 20
 """Times that each resample scatters a new network about its law."""
 
+_LEVEL = 0.05
+"""Of the tests for whether error falls with size."""
+_ENOUGH = 8
+"""Networks that these tests need."""
+
 _OUTLIER = 0.1
 """Residual on the logit scale from which soft L1 grows linearly: about a tenth of the error."""
 
@@ -43,6 +48,8 @@ class Law:
     """Coefficients of refits to resampled networks, (resamples, coefficients)."""
     noise: Floats
     """The scatter of one more network, (resamples, NOISE_DRAWS), on the logit scale."""
+    doubt: str
+    """Why the networks fitted are no ground to predict larger ones, in words; empty where they are."""
 
     def predict(self, x: ArrayLike, confidence: float = 0.95) -> "pd.DataFrame":
         """Top-1 accuracy 0..1 at sizes `x`: columns `val_accuracy`, `low`, `high`, `beyond`.
@@ -131,7 +138,35 @@ def fit_law(
         scatter=scatter,
         draws=np.array([_least_squares(form, best, u, one)[0] for one in resampled]),
         noise=spread[:, None] * random.standard_normal((resamples, NOISE_DRAWS)),
+        doubt=_doubt(u, target),
     )
+
+
+def _doubt(u: Floats, target: Floats) -> str:
+    """Whether errors (logits) do not fall with size u, or have stopped falling before the largest: by least squares."""
+    from scipy import stats
+
+    slope, error = _last_coefficient(np.column_stack([np.ones_like(u), u]), target)
+    falls = slope < 0 and (error == 0 or stats.t.sf(-slope / error, len(u) - 2) < _LEVEL)
+    # With few networks it takes more than doubt.
+    if slope >= 0 or (not falls and len(u) >= _ENOUGH):
+        return "larger networks are not more accurate in this run"
+    if len(u) < _ENOUGH:
+        return ""
+    # The slope of a parabola at the largest network, where it bends upwards.
+    beyond = u - u.max()
+    bend, error = _last_coefficient(np.column_stack([np.ones_like(u), beyond, beyond**2]), target)
+    there = np.linalg.lstsq(np.column_stack([np.ones_like(u), beyond, beyond**2]), target)[0][1]
+    if there > 0 and bend > 0 and (error == 0 or stats.t.sf(bend / error, len(u) - 3) < _LEVEL):
+        return "accuracy stops rising before the largest networks of this run"
+    return ""
+
+
+def _last_coefficient(design: Floats, target: Floats) -> tuple[float, float]:
+    """The last coefficient of a line or parabola, and its standard error."""
+    best = np.linalg.lstsq(design, target)[0]
+    left = float(np.sum((target - design @ best) ** 2)) / max(len(target) - design.shape[1], 1)
+    return float(best[-1]), float(np.sqrt(max(left * np.linalg.pinv(design.T @ design)[-1, -1], 0.0)))
 
 
 def _check_sizes(sizes: Floats) -> None:

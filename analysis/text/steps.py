@@ -136,6 +136,7 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
         )
     if judgement.on_edge:
         lines.append(edge_text(judgement))
+    lines += judgement.warnings
     if baseline.seeds:
         lines.append(
             f"Baseline (phi 0): {interval(vars(baseline))} % top-1, {short(baseline.multiply_adds)} multiply-adds"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from scaling_search.analysis.text.words import short
 
+_DENSE = (1, 1.5, 2, 3, 5, 7)
 _MANTISSAS = ((1, 2, 5), (1, 3), (1,))
 
 
@@ -19,20 +20,20 @@ def linear_ticks(low: float, high: float, least: float = 0.0, most: int = 7) -> 
 
 
 def log_ticks(low: float, high: float, most: int = 20) -> list[float]:
-    """At most `most` values: 1, 2 and 5 times powers of ten, or fewer of these.
-
-    Round values as on a linear axis where less than a decade is to be seen.
-    """
-    if high / low < 10:
-        return linear_ticks(low, high, most=min(most, 7))
+    """At most `most` values: 1, 2 and 5 times powers of ten, say, or round values where these are too far apart."""
+    narrow = high / low < 10
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for mantissas in _MANTISSAS:
-        ticks = [
-            factor * 10.0**power for power in powers for factor in mantissas if low <= factor * 10.0**power <= high
-        ]
-        if len(ticks) <= most:
-            return ticks
-    return ticks[:: math.ceil(len(ticks) / most)]
+    candidates = []
+    for mantissas in (_DENSE, *_MANTISSAS) if narrow else _MANTISSAS:
+        ticks = [factor * 10.0**power for power in powers for factor in mantissas]
+        candidates.append([tick for tick in ticks if low <= tick <= high])
+    if narrow:
+        candidates.append(linear_ticks(low, high, most=min(most, 7)))
+    for fewest in (3, 2, 1):
+        for ticks in candidates:
+            if fewest <= len(ticks) <= most:
+                return ticks
+    return candidates[-1][:: math.ceil(len(candidates[-1]) / most) or 1]
 
 
 def count_texts(ticks: Sequence[float]) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import io
-import os
 import re
 import sys
 import warnings
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search import __version__
 from scaling_search.cli import clock as clock  # First, as its time is when the command started.
+from scaling_search.cli.output import OutputError, checked_output
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,38 +29,17 @@ def main(argv: list[str] | None = None) -> None:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        with warnings.catch_warnings():
+        with checked_output(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             _parse(argv).execute()
-        _flush()
     except UserError as error:
         _fail(f"error: {error}", 2)
-    except BrokenPipeError:
-        # Whoever read the output has gone; what Python flushes at exit must not fail on it again.
-        _drop_output()
     except OutputError as error:
-        _drop_output()
-        _fail(f"error: cannot write the output: {error}", 1)
+        # Whoever read the output may have seen enough.
+        if not isinstance(error.__cause__, BrokenPipeError):
+            _fail(f"error: cannot write the output: {error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted: finished trials are kept; run the same command again to continue", 130)
-
-
-class OutputError(Exception):
-    """What was printed could not be written, to a full disk for example."""
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(error.strerror or error) from error
-
-
-def _drop_output() -> None:
-    """What Python flushes at exit must not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, *about: Any, **more: Any) -> None:

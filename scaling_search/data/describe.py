@@ -23,7 +23,9 @@ _WHITE = 255
 def describe(data: ImageData, split: Split) -> dict[str, Any]:
     """What data hold: their identity, size, bytes and split, and the images of each class and part.
 
-    `classes` are rows of `class`, `train`, `validation` and `test`. Raises UserError where they cannot be divided.
+    `size` is that of every image in pixels, or the sizes of the two with the shortest and the longest shorter side;
+    `bytes` are what they take as they are kept, encoded or not; `classes` are rows of `class`, `train`, `validation`
+    and `test`. Raises UserError where they cannot be divided.
     """
     division = divide(data, split)
     held = {
@@ -34,14 +36,10 @@ def describe(data: ImageData, split: Split) -> dict[str, Any]:
     counts = {
         part: np.bincount(labels, minlength=data.num_classes) for part, labels in held.items() if labels is not None
     }
-    images = data.images
-    encoded = isinstance(images, EncodedImages)
     return {
         "identity": data.identity,
-        "images": len(images) + (0 if data.test_images is None else len(data.test_images)),
-        "size": "different sizes" if isinstance(images, EncodedImages) else f"{images.shape[2]}x{images.shape[1]}",
-        "channels": images.channels if isinstance(images, EncodedImages) else images.shape[-1],
-        "bytes": None if encoded else sum(a.nbytes for a in (images, data.test_images) if isinstance(a, np.ndarray)),
+        "images": len(data.images) + (0 if data.test_images is None else len(data.test_images)),
+        **_as_kept(data),
         "skipped": data.skipped,
         "split": in_words(split, data),
         "classes": [
@@ -49,6 +47,18 @@ def describe(data: ImageData, split: Split) -> dict[str, Any]:
             for label, name in enumerate(data.classes)
         ],
     }
+
+
+def _as_kept(data: ImageData) -> dict[str, Any]:
+    parts = [part for part in (data.images, data.test_images) if part is not None]
+    if isinstance(data.images, EncodedImages):
+        sizes = np.concatenate([part.sizes for part in parts if isinstance(part, EncodedImages)])
+        low, high = sizes[sizes.min(axis=1).argmin()], sizes[sizes.min(axis=1).argmax()]
+        size = "x".join(map(str, low)) if (low == high).all() else f"{low[0]}x{low[1]} to {high[0]}x{high[1]}"
+        return {"size": size, "channels": data.images.channels, "bytes": data.images.contents.total_bytes()}
+    height, width, channels = data.images.shape[1:]
+    held = sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
+    return {"size": f"{width}x{height}", "channels": channels, "bytes": held}
 
 
 def contact_sheet(

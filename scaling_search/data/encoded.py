@@ -25,6 +25,10 @@ class Contents(Protocol):
         """What one is called in a message."""
         ...
 
+    def total_bytes(self) -> int:
+        """What all of them take."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Files:
@@ -44,6 +48,10 @@ class Files:
     def name(self, number: int) -> str:
         """The path of a file."""
         return f"{self.root}/{self.paths[number]}"
+
+    def total_bytes(self) -> int:
+        """The sizes of the files."""
+        return sum(Path(self.name(number)).stat().st_size for number in range(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +74,10 @@ class Packed:
     def name(self, number: int) -> str:
         """The source and the number of a row."""
         return f"{self.source}, row {number}"
+
+    def total_bytes(self) -> int:
+        """The size in memory."""
+        return self.content.nbytes
 
 
 class _Decoded:
@@ -90,6 +102,8 @@ class EncodedImages:
     """What they are decoded to: 1 (grey) or 3 (RGB)."""
     digests: np.ndarray
     """(N, 32) uint8: SHA-256 of the bytes of each."""
+    sizes: np.ndarray
+    """(N, 2) int32: the upright width and height of each, in pixels."""
     numbers: np.ndarray
     """(N,) which of `contents` they are."""
     decoded: _Decoded = field(default_factory=_Decoded, repr=False)
@@ -99,7 +113,12 @@ class EncodedImages:
 
     def __getitem__(self, indices: Any) -> "EncodedImages":
         return EncodedImages(
-            self.contents, self.channels, self.digests[indices], self.numbers[indices], decoded=self.decoded
+            self.contents,
+            self.channels,
+            self.digests[indices],
+            self.sizes[indices],
+            self.numbers[indices],
+            decoded=self.decoded,
         )
 
     def at(self, side: int) -> np.ndarray:

@@ -72,13 +72,12 @@ def labelled(
             )
     digests = np.frombuffer(b"".join(entry.digest for entry in entries), np.uint8).reshape(-1, 32)[numbers]
     channels = max(entries[number].channels for number in good)
-    encoded = EncodedImages(contents, channels, digests, numbers)
-    sizes = {(entries[number].height, entries[number].width) for number in good}
+    sizes = np.asarray([(entries[number].width, entries[number].height) for number in good], np.int32)
+    encoded = EncodedImages(contents, channels, digests, sizes, numbers)
     images: np.ndarray | EncodedImages = encoded
-    if len(sizes) == 1:
-        height, width = sizes.pop()
-        if len(good) * height * width * channels <= DECODED_AT_ONCE:
-            images = encoded.whole(height, width)
+    width, height = map(int, sizes[0])
+    if (sizes == sizes[0]).all() and len(good) * height * width * channels <= DECODED_AT_ONCE:
+        images = encoded.whole(height, width)
     own, test = all_parts != "test", all_parts == "test"
     validation = np.flatnonzero(all_parts[own] == "validation")
     return ImageData(

@@ -169,6 +169,11 @@ def read_picture(file: str | Path, side: int) -> np.ndarray:
     return np.broadcast_to(picture.square(side, kept=side / (side + MARGIN)), (side, side, 3)).copy()
 
 
+def pixel_moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation by channel, of pixel values in 0..1, that the weights were trained on."""
+    return _NORMALISATION[pixels]
+
+
 def normalised(pictures: np.ndarray, pixels: Pixels) -> np.ndarray:
     """Pictures (..., 3) uint8 as float32, by what the weights were trained on."""
     mean, std = (np.asarray(values, np.float32) for values in _NORMALISATION[pixels])

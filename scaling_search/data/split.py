@@ -89,7 +89,7 @@ def _counts(data: ImageData, split: Split, shares: dict[str, float], sizes: np.n
     short = int(sizes.argmin())
     if sizes[short] <= len(shares):
         raise UserError(
-            f"class {data.classes[short]!r} has {sizes[short]} images, too few for a split of {in_words(split, data)}",
+            f"class {data.classes[short]!r} has too few images ({sizes[short]}) for a split of {in_words(split, data)}",
             "every part needs an image of every class",
             "add images, or take the class away",
         )

@@ -1,8 +1,15 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from made_up import network_at, outcome_of, spec_of, write_step1, write_step2
 
-from scaling_search.analysis import accuracy_against_multiply_adds, findings_of, load_run
+from scaling_search.analysis import accuracy_against_multiply_adds, accuracy_against_size, findings_of, load_run
 from scaling_search.analysis.figures import render
+from scaling_search.analysis.reference.paper import table2
 from scaling_search.rule import Grid
 from scaling_search.trial import to_record
 
@@ -92,3 +99,59 @@ def test_no_global_setting_of_matplotlib_changes(findings):
     before = dict(mpl.rcParams)
     accuracy_against_multiply_adds(findings)
     assert dict(mpl.rcParams) == before
+
+
+SETTINGS = {
+    "text.usetex": True,
+    "font.family": "Nope",
+    "font.size": 30,
+    "savefig.dpi": 20,
+    "savefig.bbox": "tight",
+    "savefig.transparent": True,
+    "figure.facecolor": "black",
+    "axes.facecolor": "red",
+    "axes.grid": True,
+    "axes.formatter.use_mathtext": True,
+    "lines.linewidth": 9,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+}
+
+
+def digest_of_figure():
+    return hashlib.sha256(
+        b"".join(render(accuracy_against_size(table2()), kind) for kind in ("png", "svg"))
+    ).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return digest_of_figure()
+
+
+def test_settings_of_the_users_own_do_not_enter(usual):
+    import matplotlib as mpl
+
+    with mpl.rc_context(SETTINGS):
+        assert digest_of_figure() == usual
+        assert mpl.rcParams["text.usetex"] and mpl.rcParams["figure.facecolor"] == "black"
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "no such backend"])
+def test_neither_a_settings_file_nor_a_backend_of_the_environment_enters(usual, tmp_path, backend):
+    file = tmp_path / "matplotlibrc"
+    file.write_text("".join(f"{name}: {value}\n" for name, value in SETTINGS.items() if value != "black"))
+    code = "from test_figures import digest_of_figure as digest; import os; print(digest(), os.environ['MPLBACKEND'])"
+    environment = os.environ | {"MPLBACKEND": backend, "MATPLOTLIBRC": str(file)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{usual} {backend}"
+
+
+def test_names_are_text_and_not_formulas(new_run):
+    write_step1(new_run, grid=Grid(step=0.2), seeds=(0,))
+    manifest = new_run.manifest()
+    manifest["config"] |= {"family": "a$b_c$", "data": r"folder:/x/$\frac{$/\u4f60"}
+    new_run.write_document("manifest", manifest)
+    figure = findings_of(load_run(new_run.path)).figure()
+    assert render(figure, "png") and "a$b_c$" in figure.axes[0].get_title(loc="left")

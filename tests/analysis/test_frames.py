@@ -179,3 +179,47 @@ def test_a_recorded_table_has_the_frames_of_its_run(whole_run, whole, tmp_path):
     pd.testing.assert_frame_equal(table.curves, whole.curves)
     assert table.points.empty and table.models.empty
     assert table.manifest["data"] == whole.manifest["data"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda record: record["outcome"].update(accuracy="high"), "val_accuracy is 'high'"),
+        (lambda record: record["outcome"].update(accuracy=93.1), "val_accuracy is 93.1"),
+        (lambda record: record["outcome"].update(accuracy=float("inf")), "val_accuracy is inf"),
+        (lambda record: record["outcome"].update(accuracy=float("nan")), "val_accuracy is nan"),
+        (lambda record: record["outcome"].update(loss="low"), "loss is 'low'"),
+        (lambda record: record["spec"].update(seed="first"), "seed is 'first'"),
+        (lambda record: record["spec"].update(seed=1e30), "seed is 1e[+]30"),
+        (lambda record: record["spec"]["network"].update(multiply_adds=None), "multiply_adds is None"),
+        (lambda record: record["spec"]["network"].update(family=3), "network is 3"),
+        (lambda record: record["outcome"]["curve"][0].update(epoch="one"), "epoch is 'one'"),
+        (lambda record: record["outcome"]["seconds"].update(train=[1]), "seconds_train is"),
+        (lambda record: record["outcome"].update(curve=3), "int"),
+    ],
+)
+def test_a_record_with_values_of_another_kind_is_skipped_and_named(step1_run, change, reason):
+    file = next((step1_run.path / "trials").glob("*.json"))
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+    before = len(list((step1_run.path / "trials").glob("*.json")))
+    with pytest.warns(UserWarning, match=f"skipped record {record['key']} .*{reason}"):
+        assert len(load_run(step1_run.path).trials) == before - 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", "wide"), ("alpha", [1]), ("alpha", True), ("network", "none")])
+def test_a_step_file_with_values_of_another_kind_is_refused(step1_run, name, value):
+    tree = step1_run.directory.document("step1")
+    tree["points"][0][name] = value
+    step1_run.directory.write_document("step1", tree)
+    with pytest.raises(UserError, match=r"step1\.json cannot be read"):
+        load_run(step1_run.path)
+
+
+@pytest.mark.parametrize("steps", [[1], [2], [1, 2]])
+def test_the_manifest_says_which_steps_a_run_does(new_run, steps):
+    assert load_run(new_run.path).steps == (1, 2)
+    manifest = new_run.manifest()
+    new_run.write_document("manifest", manifest | {"config": manifest["config"] | {"steps": steps}})
+    assert load_run(new_run.path).steps == tuple(steps)

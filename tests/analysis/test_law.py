@@ -68,6 +68,38 @@ def test_prediction_intervals_cover_new_networks_as_often_as_they_say():
     assert np.mean(hits) > 0.85
 
 
+@pytest.mark.parametrize("rise", [0.0, 0.15])
+def test_where_larger_networks_are_not_more_accurate_the_law_says_so(rise):
+    x, _ = networks(np.random.default_rng(0), noise=0.1)
+    doubts = [
+        fit_law(x, accuracy_of_error(0.06 * (x / x.max()) ** rise, np.random.default_rng(seed)), resamples=1).doubt
+        for seed in range(20)
+    ]
+    assert np.mean([doubt == "larger networks are not more accurate in this run" for doubt in doubts]) >= 0.8
+
+
+def test_where_accuracy_stops_rising_the_law_says_so():
+    x, _ = networks(np.random.default_rng(0), noise=0.1)
+    error = 0.06 + 0.012 * (np.log(x / x.max()) + 1.3) ** 2
+    doubt = fit_law(x, accuracy_of_error(error, np.random.default_rng(1)), resamples=1).doubt
+    assert doubt == "accuracy stops rising before the largest networks of this run"
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.02])
+def test_where_larger_networks_are_more_accurate_there_is_no_doubt(floor, table2):
+    x, _ = networks(np.random.default_rng(0), noise=0.1)
+    doubts = [
+        fit_law(x, accuracy_of_error(law_of(x, floor), np.random.default_rng(seed)), resamples=1).doubt
+        for seed in range(20)
+    ]
+    assert np.mean([doubt == "" for doubt in doubts]) >= 0.8
+    assert not fit_law(table2[0][:4], table2[1][:4], resamples=1).doubt
+
+
+def accuracy_of_error(error, random, noise=0.1):
+    return 1 - 1 / (1 + np.exp(-(logit(error) + random.normal(0, noise, len(error)))))
+
+
 def between(values, predicted):
     return (predicted["low"] <= values) & (values <= predicted["high"])
 

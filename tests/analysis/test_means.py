@@ -47,7 +47,7 @@ def test_with_a_seed_missing_seeds_are_no_blocks():
     assert means.variance == pytest.approx(within / means.df)
     assert means.table["seeds"].tolist() == [3] * 4 + [2] + [3] * 7
     half = means.table["high"] - means.table["val_accuracy"]
-    assert half.iloc[4] == pytest.approx(half.iloc[0] * np.sqrt(3 / 2))
+    assert half.iloc[4] > half.median()
 
 
 def test_a_single_network_has_the_usual_t_interval():
@@ -73,17 +73,74 @@ def test_intervals_stay_between_0_and_1():
     assert (table["low"] >= 0).all() and (table["high"] <= 1).all()
 
 
-@pytest.mark.parametrize("seed_effect", [0.0, 0.03])
-def test_intervals_cover_the_true_mean_as_often_as_they_say(seed_effect):
-    """With and without an effect of the seed on all networks alike; seeds are shared, so one network is asked."""
-    random = np.random.default_rng(2)
+MEANS = [0.9518, 0.948, 0.9464, 0.9437, 0.9406, 0.9393, 0.9379, 0.9285, 0.9275, 0.9227, 0.9103, 0.9045, 0.9038, 0.8708]
+DEVIATIONS = [
+    0.0076,
+    0.0119,
+    0.0044,
+    0.0025,
+    0.0108,
+    0.0295,
+    0.0188,
+    0.0067,
+    0.0066,
+    0.0168,
+    0.052,
+    0.0111,
+    0.0142,
+    0.0854,
+]
+EQUAL, RISING, FLAT = np.full(14, 0.015), np.linspace(0.9, 0.95, 14), np.full(14, 0.93)
+SCENES = {
+    "equal deviations": (RISING, EQUAL, 3, 0.0),
+    "ties": (FLAT, EQUAL, 3, 0.0),
+    "seeds with an effect of their own": (RISING, EQUAL, 3, 0.01),
+    "seeds with a strong effect": (np.linspace(0.7, 0.8, 12), np.full(12, 0.01), 3, 0.03),
+    "unlike deviations": (np.array(MEANS), np.array(DEVIATIONS), 3, 0.0),
+    "the best the noisiest": (np.r_[0.94, FLAT[1:]], np.r_[0.04, np.full(13, 0.01)], 3, 0.0),
+    "two noisy ones": (FLAT, np.r_[np.full(12, 0.01), 0.06, 0.06], 3, 0.0),
+    "two seeds": (RISING, EQUAL, 2, 0.0),
+    "few networks": (np.array([0.9, 0.92, 0.93]), EQUAL[:3], 3, 0.0),
+    "few networks with unlike deviations": (np.array([0.9, 0.92, 0.93]), np.array([0.03, 0.01, 0.003]), 3, 0.0),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_intervals_of_networks_cover_their_true_means_in_every_scene(scene):
+    """Of all networks together, 93 to 97 %, and three standard errors of the draws."""
+    truth, deviation, seeds, effect = SCENES[scene]
+    random = np.random.default_rng(3)
     hits = []
-    for _ in range(120):
-        truth, table = made_up(random, seed_effect=seed_effect)
-        row = seed_means(trials_of(table)).table.iloc[0]
-        hits.append(row["low"] <= truth[0] <= row["high"])
-    # Three standard errors of 120 draws; Satterthwaite's formula errs on the side of wide intervals.
-    assert 0.89 <= np.mean(hits) <= 1.0
+    for _ in range(60):
+        shared = effect * random.standard_normal(seeds)
+        noise = deviation[:, None] * random.standard_normal((len(truth), seeds))
+        table = seed_means(trials_of(np.clip(truth[:, None] + noise + shared, 0, 1))).table
+        hits.append(((table["low"] <= truth) & (truth <= table["high"])).mean())
+    error = 3 * np.std(hits) / np.sqrt(len(hits))
+    assert 0.93 - error <= np.mean(hits) <= 0.97 + error
+
+
+def test_collapsed_trainings_are_counted():
+    random = np.random.default_rng(4)
+    values = random.normal(0.9, 0.01, (12, 3))
+    assert seed_means(trials_of(values)).collapsed == 0
+    values[2, 1] -= 0.2
+    values[7, 0] -= 0.4
+    assert seed_means(trials_of(values)).collapsed == 2
+
+
+def test_networks_that_scatter_unlike_each_other_are_told_from_those_that_do_not():
+    random = np.random.default_rng(5)
+    alike = [seed_means(trials_of(random.normal(0.9, 0.01, (14, 3)))).unlike for _ in range(20)]
+    noise = np.array(DEVIATIONS)[:, None] * random.standard_normal((20, 14, 3))
+    unlike = [seed_means(trials_of(np.clip(0.9 + one, 0, 1))).unlike for one in noise]
+    assert np.mean(alike) < 0.15 < 0.5 < np.mean(unlike)
+
+
+@pytest.mark.parametrize("bad", [93.0, -0.1, np.inf])
+def test_what_is_no_accuracy_is_refused(bad):
+    with pytest.raises(UserError, match="val_accuracy"):
+        seed_means(trials_of([[0.9, bad], [0.8, 0.7]]))
 
 
 def test_a_network_has_the_same_interval_in_every_table(whole):

@@ -85,3 +85,18 @@ def test_before_any_training_no_model_has_an_accuracy(new_run):
     run = load_run(new_run.path)
     table = step2_table(run.models, run.trials)
     assert table["val_accuracy"].isna().all() and (table["source"] == "none").all()
+
+
+def test_larger_networks_that_are_not_more_accurate_are_not_extrapolated(new_run):
+    """The law would answer with a number and an interval."""
+
+    def outcome(network, seed):
+        return Outcome("ok", 0.9 - 0.02 * np.log2(network.multiply_adds / BASELINE_COST) + 0.001 * seed)
+
+    write_step1(new_run, outcome=outcome)
+    new_run.write_document("step2", step2_document(budget=1))
+    run = load_run(new_run.path)
+    table = step2_table(run.models, run.trials)
+    unmeasured = table[table["source"] == "none"]
+    assert len(unmeasured) and unmeasured["val_accuracy"].isna().all() and not (table["source"] == "extrapolated").any()
+    assert (unmeasured["note"].str.startswith("not extrapolated: larger networks are not more accurate")).all()

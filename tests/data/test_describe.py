@@ -26,9 +26,10 @@ def test_data_of_different_sizes_with_parts_of_their_own_are_described(tmp_path)
             for number in range(count):
                 file = tmp_path / part / name / f"{number}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (4 + number, 4)).save(file)
+                Image.new("RGB", ((5, 3), (4, 4), (4, 5))[number]).save(file)
     found = describe(load(f"folder:{tmp_path}"), Split())
-    assert (found["images"], found["size"], found["channels"]) == (12, "different sizes", 3)
+    assert (found["images"], found["size"], found["channels"]) == (12, "5x3 to 4x4", 3)
+    assert found["bytes"] == sum(file.stat().st_size for file in tmp_path.rglob("*.png"))
     assert found["split"] == "its own validation part, its own test part, the rest training"
     assert found["classes"][1] == {"class": "dog", "train": 3, "validation": 1, "test": 2}
 

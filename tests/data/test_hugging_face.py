@@ -115,6 +115,7 @@ def test_images_of_different_sizes_are_decoded_when_their_side_is_known(tmp_path
     assert resize(data.images, 4)[..., 0].reshape(2, -1).tolist() == [[10] * 16, [20] * 16]
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be read as an image")
 def test_a_bad_row_is_named_or_skipped(tmp_path) -> None:
     table = pa.table({"image": [encoded(1), b"no image", encoded(2), None], "label": ["a", "b", "b", "a"]})
     parquet(tmp_path / "pets.parquet", table)

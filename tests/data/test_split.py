@@ -68,9 +68,24 @@ def test_data_with_a_test_split_keep_that_and_give_only_validation() -> None:
 @pytest.mark.parametrize(
     ("sizes", "split", "own_test", "said"),
     [
-        ([2, 100], Split(), False, "class '0' has 2 images, .*10 % validation, 10 % test, the rest training"),
-        ([9, 1], Split(0.3), True, "class '1' has 1 images, .*30 % validation, its own test part, the rest training"),
-        ([9, 2], Split(train=0.05), False, "class '1' has 2 images, .*10 % validation, 10 % test, 5 % training"),
+        (
+            [2, 100],
+            Split(),
+            False,
+            "class '0' has too few images .2. for .*10 % validation, 10 % test, the rest training",
+        ),
+        (
+            [9, 1],
+            Split(0.3),
+            True,
+            "class '1' has too few images .1. for .*30 % validation, its own test part, the rest training",
+        ),
+        (
+            [9, 2],
+            Split(train=0.05),
+            False,
+            "class '1' has too few images .2. for .*10 % validation, 10 % test, 5 % training",
+        ),
     ],
 )
 def test_a_class_of_fewer_images_than_parts_is_named_with_the_split(sizes, split, own_test, said) -> None:

@@ -7,10 +7,12 @@ from scaling_search.cli.commands.cam import Cam
 from scaling_search.cli.commands.cost import Cost
 from scaling_search.cli.commands.data import Data
 from scaling_search.cli.commands.doctor import Doctor
+from scaling_search.cli.commands.evaluate import Evaluate
 from scaling_search.cli.commands.fit import Fit
 from scaling_search.cli.commands.latency import Latency
 from scaling_search.cli.commands.nas import Nas
 from scaling_search.cli.commands.plot import Plot
+from scaling_search.cli.commands.predict import Predict
 from scaling_search.cli.commands.record import Record
 from scaling_search.cli.commands.report import Report
 from scaling_search.cli.commands.resume import Resume
@@ -39,6 +41,8 @@ COMMANDS: dict[str, type[Command]] = {
     "plot": Plot,
     "report": Report,
     "weights": Weights,
+    "predict": Predict,
+    "evaluate": Evaluate,
     "cam": Cam,
     "doctor": Doctor,
 }
@@ -46,7 +50,7 @@ COMMANDS: dict[str, type[Command]] = {
 
 def overview() -> str:
     """The help of `scaling-search` itself."""
-    lines = [f"  {name:<8}{inspect.getdoc(command).splitlines()[0]}" for name, command in COMMANDS.items()]  # type: ignore[union-attr]
+    lines = [f"  {name:<9}{inspect.getdoc(command).splitlines()[0]}" for name, command in COMMANDS.items()]  # type: ignore[union-attr]
     return "\n".join(
         [
             "usage: scaling-search COMMAND [OPTIONS]",

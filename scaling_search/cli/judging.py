@@ -1,0 +1,78 @@
+"""What commands share that judge pictures by given weights: options, and the network with what it expects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Pixels = Literal["imagenet", "half", "lite"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions:
+    """How weights are read that do not say what they are for, and at which size pictures are seen."""
+
+    network: str | None = None
+    """The network, for weights that do not name it."""
+    family_options: tuple[str, ...] = ()
+    """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
+    pixels: Pixels = "imagenet"
+    """How weights that do not say so want pixels: by ImageNet's mean and deviation, as (x - 0.5) / 0.5, or as
+    EfficientNet-Lite."""
+    resolution: int | None = None
+    """Input side in pixels; by default the one the weights were trained at, or the network's own."""
+
+    def opened(self, weights: str) -> "Judge":
+        """The network with its weights. Raises UserError where they cannot be had."""
+        from scaling_search.data.pictures import MARGIN, pixel_moments
+        from scaling_search.family import load_family
+        from scaling_search.weights.bundle import open_weights
+
+        if self.resolution is not None and self.resolution < 1:
+            raise UserError(f"resolution {self.resolution} given", "it must be at least 1", "try --resolution 224")
+        family = None if self.network is None else load_family(self.network, self.family_options)
+        opened = open_weights(weights, family)
+        if (about := opened.description) is not None:
+            side = self.resolution or about.input_resolution
+            return Judge(opened.network, about.classes, side, about.crop, about.mean, about.std)
+        side = self.resolution or opened.family.resolution
+        mean, std = pixel_moments(self.pixels)
+        classes = tuple(map(str, range(_logits_of(opened.network, side))))
+        return Judge(opened.network, classes, side, side / (side + MARGIN), mean, std)
+
+
+def _logits_of(network: Any, side: int) -> int:
+    """How many classes a network tells apart."""
+    import jax
+    import jax.numpy as jnp
+
+    return int(jax.eval_shape(network, jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)).shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A network with its weights, and how it wants pictures."""
+
+    network: Any
+    classes: tuple[str, ...]
+    side: int
+    """Input side in pixels."""
+    crop: float
+    """The share of a picture's shorter side that it sees."""
+    mean: tuple[float, ...]
+    """Of pixel values in 0..1, by channel."""
+    std: tuple[float, ...]
+    """Likewise."""
+
+    def read(self, file: Path) -> "np.ndarray":
+        """A picture as (side, side, 3) uint8. Raises UserError where it cannot be read."""
+        import numpy as np
+
+        from scaling_search.data.pictures import read_file
+
+        picture = read_file(file, least=round(self.side / self.crop))
+        return np.broadcast_to(picture.square(self.side, kept=self.crop), (self.side, self.side, 3))
