@@ -7,7 +7,7 @@ from scaling_search.cli.command import Command, Format
 
 @dataclass(frozen=True)
 class Fit(Command):
-    """The inverse of equation 2: the largest phi whose network fits a budget, and that network.
+    """Finds the largest phi whose network fits a budget (the inverse of equation 2), and prints that network.
 
     Example: scaling-search fit --flops 1e9 --memory 8GiB --params 10M
     """
