@@ -25,7 +25,7 @@ class Point:
     rule: CompoundRule
     grown: Grown
     rejected: str | None
-    """Why it is not trained: equation 2 refuses it, its input is too small, or no width gives it its cost."""
+    """Why it is not trained: equation 2 rejects it, its input is too small, or no width gives it its cost."""
 
     @property
     def network(self) -> Network:
@@ -78,8 +78,8 @@ class Step1:
 def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     """The grid of STEP 1 with the network and the cost of every point; nothing is trained yet.
 
-    Points of the same network get one Network. Raises UserError where no point meets the constraint, or
-    equation 2 refuses all.
+    Points of the same network get one Network. Raises UserError if no point meets the constraint or
+    equation 2 rejects all.
     """
     grower = Grower(family, config, num_classes)
     known = {grower.baseline.fingerprint: grower.baseline}
@@ -99,8 +99,8 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     if all(point.rejected for point in points):
         cheapest = min(points, key=lambda point: point.network.multiply_adds)
         raise UserError(
-            f"equation 2 refuses all {len(points)} points of the grid; of the cheapest, {cheapest.rejected}",
-            hint="raise --max-flops or --max-memory, or take a smaller baseline",
+            f"equation 2 rejects all {len(points)} points of the grid, and even the cheapest: {cheapest.rejected}",
+            hint="raise --max-flops or --max-memory, or use a smaller baseline",
         )
     rivals = {name: point(rule, grower.matched) for name, rule in RIVALS.items()} if config.rivals else {}
     layout = Step1(config.phi, grower.baseline, points, rivals=rivals)
