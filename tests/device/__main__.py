@@ -274,31 +274,37 @@ def whole_run(session: Session, wanted: float) -> None:
     log = session.scratch / "run.log"
     began = time.time()
     with open(log, "wb") as errors:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", code, "run", "--phi", "1", "--quick", *options],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            timeout=max(5.0, session.left(wanted) - time.time()),
         )
+    try:
+        printed, _ = process.communicate(timeout=max(5.0, session.left(wanted) - time.time()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        printed, _ = process.communicate()
     seconds = time.time() - began
     records = [json.loads(file.read_text()) for file in (session.scratch / "runs").glob("*/trials/*.json")]
     statuses = [record["outcome"]["status"] for record in records]
     session.results["run"] = {
         "seconds": seconds,
-        "exit_status": done.returncode,
+        "exit_status": process.returncode,
         "trainings": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
         "devices": sorted({record["outcome"]["device"] for record in records}),
+        "precisions": sorted({str(record["outcome"]["precision"]) for record in records}),
+        "images_per_second": [record["outcome"]["images_per_second"] for record in records],
         "reasons": sorted({str(record["outcome"]["reason"]) for record in records} - {"None"})[:3],
-        "tables": done.stdout[-6000:],
+        "tables": printed[-6000:],
         "timings": log.read_text(errors="replace")[-2500:],
     }
     counts = session.results["run"]["trainings"]
-    print(f"\nrun --phi 1 --quick: exit status {done.returncode} after {seconds:.1f} s, {counts}")
-    print(f"on {session.results['run']['devices']}\n{done.stdout[-1500:]}", flush=True)
-    if done.returncode:
+    print(f"\nrun --phi 1 --quick: exit status {process.returncode} after {seconds:.1f} s, {counts}")
+    print(f"on {session.results['run']['devices']}\n{printed[-1500:]}", flush=True)
+    if process.returncode:
         session.problem("run", log.read_text(errors="replace").strip()[-400:])
 
 
