@@ -5,6 +5,7 @@ A part that fails leaves its reason in the table and in device.json, and the oth
 
 import argparse
 import contextlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -32,7 +33,7 @@ OURS = {
         "ours, depthwise mixed": "depthwise=mixed",
         "ours, no autotuning": HEURISTIC,
     },
-    "resnet50": {"ours": "", "ours, pointwise conv": "pointwise=conv", "ours, no autotuning": HEURISTIC},
+    "resnet50": {"ours": "", "ours, pointwise conv": "pointwise=conv"},
 }
 PEERS = ("timm compiled", "timm eager")
 FLOPS_PER_MULTIPLY_ADD = 6
@@ -47,7 +48,7 @@ class Session:
         self.out, self.until, self.cpu, self.small = out, began + seconds, cpu, small
         self.patience = max(1.0, seconds / SECONDS)
         self.scratch = Path(tempfile.mkdtemp(prefix="scaling-search-device-"))
-        self.results: dict[str, Any] = {"python": sys.version.split()[0], "problems": {}}
+        self.results: dict[str, Any] = {"problems": {}, "machine": _machine()}
 
     def environment(self, cache: str, **more: str) -> dict[str, str]:
         """Of a process that uses the device; programs compiled with one `cache` are found by others with it."""
@@ -80,6 +81,17 @@ class Session:
     def left(self, wanted: float) -> float:
         """The time `wanted` seconds from now, more where there is more for all, or the end of all."""
         return min(self.until, time.time() + wanted * self.patience)
+
+
+def _machine() -> dict[str, Any]:
+    found: dict[str, Any] = {"python": sys.version.split()[0], "cores": len(os.sched_getaffinity(0))}
+    for package in ("jax", "flax", "torch", "timm", "ray"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        found["gpus"] = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    return found
 
 
 def start_agreement(session: Session) -> dict[str, Process]:
@@ -285,8 +297,12 @@ def whole_run(session: Session, wanted: float) -> None:
     try:
         printed, _ = process.communicate(timeout=max(5.0, session.left(wanted) - time.time()))
     except subprocess.TimeoutExpired:
+        printed = ""
+        process.terminate()
+        # What Ray started may hold the pipe open a while longer.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            printed, _ = process.communicate(timeout=10)
         process.kill()
-        printed, _ = process.communicate()
     seconds = time.time() - began
     records = [json.loads(file.read_text()) for file in (session.scratch / "runs").glob("*/trials/*.json")]
     statuses = [record["outcome"]["status"] for record in records]
@@ -321,6 +337,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     session = Session(given.out, given.began, given.seconds, given.cpu, given.small)
 
+    print(json.dumps(session.results["machine"]), flush=True)
+
     def guarded(part: str, work: Callable[[], Any]) -> Any:
         if part.partition(" ")[0] not in given.parts:
             return None
@@ -339,7 +357,7 @@ def main() -> None:
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
         guarded("agreement", lambda: finish_agreement(session, comparing, 110))
-        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 140 - time.time()), 3.0))
+        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 155 - time.time()), 3.0))
     finally:
         for process in (*comparing.values(), *stepping.values()):
             process.end()
