@@ -1,6 +1,7 @@
 """Everything that a run found, judged once: what figures, tables, the report and the Python API are made from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.frontier import frontier_frame
@@ -90,6 +91,25 @@ class Findings:
         from scaling_search.analysis.figures import figure_of
 
         return figure_of(self, name)
+
+    def report(self, file: str | Path) -> Path:
+        """Writes the run as one HTML page that opens without a network, as `scaling-search report` does.
+
+        Args:
+            file: The file to write.
+
+        Returns:
+            Its path.
+
+        Raises:
+            UserError: It cannot be written.
+
+        """
+        from scaling_search.analysis.report.html import report_page
+        from scaling_search.store import open_run, write_output
+
+        page = report_page(self, open_run(self.run.path).command())
+        return write_output(Path(file).expanduser(), page)
 
 
 _STATED_BY_MANIFEST: dict[str, Any] = {"data": str, "seeds": int}
