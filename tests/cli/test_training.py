@@ -1,6 +1,7 @@
 """`train` and `sweep` with the real command."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
 from scaling_search.rule import Scale
 from scaling_search.weights.files import write_arrays
 from scaling_search.weights.transfer import export_weights
-from tests.cli.commands import in_this_process
+from tests.cli.commands import ROOT, command, in_this_process
 
 FAST = ("--seeds", "2", "--recipe.epochs", "1", "--family", "efficientnet_tiny", "--format", "json")
 
@@ -80,3 +81,15 @@ def test_a_sweep_is_trained_where_it_is_given_images(folder):
     assert all(np.isfinite(row["val_accuracy"]) for row in rows) and rows[1]["of_baseline"] > 2
     table = in_this_process(folder, "table", "runs/sweep", "--format", "json")
     assert table.stdout == done.stdout
+
+
+@pytest.mark.slow
+def test_a_network_of_one_s_own_is_trained_beside_files_that_are_called_like_modules(tmp_path):
+    shutil.copy(ROOT / "examples" / "plain_cnn.py", tmp_path / "my_nets.py")
+    for name in ("analysis", "baselines", "numpy", "queue", "random", "scaling_search", "tests", "types"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('the user has a {name}.py')")
+    words = ("--family", "my_nets:PlainCNNFamily", "--recipe.epochs", "1", "--data", "digits", "--format", "json")
+    done = command(tmp_path, "train", *words)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["sweep"]
+    assert row["network"] == "my_nets:PlainCNNFamily" and row["seeds"] == 1

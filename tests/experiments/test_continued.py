@@ -159,7 +159,7 @@ def test_other_images_are_refused_wherever_they_lie(here, pretended, monkeypatch
     path = train(small(pictures(here / "one"), name="one"), progress=None).run.path
     data = pictures(here / "other")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(here / "other" / "dark" / "0.png")
-    with pytest.raises(UserError, match="images was .* and is now"):
+    with pytest.raises(UserError, match=r"images was .* and is now"):
         resume(path, data=data, progress=None)
 
 
@@ -182,7 +182,7 @@ def test_a_run_s_folder_may_be_called_anything(here, name):
 def test_a_cut_record_is_passed_over_and_trained_again(here, pretended):
     config = small("digits", name="cut", seeds=2)
     first = train(config, progress=None)
-    cut, whole = sorted((first.run.path / "trials").glob("*.json"))
+    cut, _ = sorted((first.run.path / "trials").glob("*.json"))
     content = cut.read_bytes()
     cut.write_bytes(content[: len(content) // 2])
     pretended.trained.clear()
@@ -196,7 +196,7 @@ def test_options_of_a_later_version_are_refused_in_one_line(here):
     path = widths(here)
     manifest = json.loads((path / "manifest.json").read_text())
     change_manifest(path, config={**manifest["config"], "from_the_future": 1})
-    with pytest.raises(UserError, match="does not fit this version.*from_the_future"):
+    with pytest.raises(UserError, match=r"does not fit this version.*from_the_future"):
         resume(path, progress=None)
 
 
