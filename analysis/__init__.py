@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from scaling_search.analysis.findings.dimensions import AgainstSingle as AgainstSingle
     from scaling_search.analysis.findings.dimensions import compound_against_single as compound_against_single
     from scaling_search.analysis.findings.frontier import frontier_frame as frontier_frame
-    from scaling_search.analysis.findings.run import Findings as Findings
-    from scaling_search.analysis.findings.run import findings_of as findings_of
     from scaling_search.analysis.findings.step1 import Judgement as Judgement
     from scaling_search.analysis.findings.step1 import judge as judge
     from scaling_search.analysis.findings.step2 import step2_table as step2_table
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from scaling_search.analysis.frames import Runs as Runs
     from scaling_search.analysis.frames import load_run as load_run
     from scaling_search.analysis.frames import load_runs as load_runs
+    from scaling_search.analysis.of_run import Findings as Findings
+    from scaling_search.analysis.of_run import findings_of as findings_of
     from scaling_search.analysis.reference.published import published_table as published_table
     from scaling_search.analysis.statistics.hold_outs import compare_forms as compare_forms
     from scaling_search.analysis.statistics.law import Law as Law
@@ -50,8 +50,8 @@ else:
         "AgainstSingle": "findings.dimensions",
         "compound_against_single": "findings.dimensions",
         "frontier_frame": "findings.frontier",
-        "Findings": "findings.run",
-        "findings_of": "findings.run",
+        "Findings": "of_run",
+        "findings_of": "of_run",
         "Judgement": "findings.step1",
         "judge": "findings.step1",
         "step2_table": "findings.step2",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import (
+    from scaling_search.analysis.frames import load_run as load_run
+    from scaling_search.analysis.of_run import (
         Findings as Findings,
     )
-    from scaling_search.analysis.findings.run import (
+    from scaling_search.analysis.of_run import (
         findings_of as findings_of,
     )
-    from scaling_search.analysis.frames import load_run as load_run
     from scaling_search.config import (
         QUICK as QUICK,
     )
@@ -92,8 +92,8 @@ else:
     from importlib import import_module
 
     _ROOMS = {
-        "Findings": "analysis.findings.run",
-        "findings_of": "analysis.findings.run",
+        "Findings": "analysis.of_run",
+        "findings_of": "analysis.of_run",
         "load_run": "analysis.frames",
         "Experiment": "config",
         "NasConfig": "config",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ _LOOKS = {
 _LEGEND = ("baseline", "winner", "grid", "tied", "found", "found-extrapolated", "published", "published-extrapolated")
 
 
-def accuracy_against_multiply_adds(findings: "Findings") -> "Figure":
+def accuracy_against_multiply_adds(findings: "Facts") -> "Figure":
     """Top-1 accuracy on the validation split against multiply-adds: all networks of a run and their frontier.
 
     Measured networks are filled markers with bars, their intervals over seeds; extrapolated ones are hollow on a
@@ -131,7 +131,7 @@ def _draw(axes: "Axes", layer: Layer) -> None:
     )
 
 
-def _finish(axes: "Axes", findings: "Findings", layers: list[Layer]) -> None:
+def _finish(axes: "Axes", findings: "Facts", layers: list[Layer]) -> None:
     log_size(axes)
     axes.margins(x=0.07, y=0.1)
     within_percent(axes)
@@ -155,7 +155,7 @@ def _finish(axes: "Axes", findings: "Findings", layers: list[Layer]) -> None:
     )
 
 
-def _caption(findings: "Findings", layers: list[Layer]) -> str:
+def _caption(findings: "Facts", layers: list[Layer]) -> str:
     config, judgement = findings.run.manifest["config"], findings.judgement
     first = f"{config['seeds']} seeds from {config['seed']}, {config['recipe']['epochs']} epochs."
     if judgement is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.facts import Facts
 
 FRONTIER = "measured frontier"
 SCALINGS = ("network", "depth", "width", "resolution", "given", "compound", "baseline")
@@ -34,7 +34,7 @@ class Layer:
     extrapolated: bool = False
 
 
-def accuracy_layers(findings: "Findings") -> list[Layer]:
+def accuracy_layers(findings: "Facts") -> list[Layer]:
     """The layers from the back to the front; none of them is empty."""
     layers = [*_grid(findings), *_models(findings), *_winner_and_baseline(findings), *_sweep(findings), *_nas(findings)]
     known = {name for layer in layers for name in layer.networks["fingerprint"]}
@@ -46,13 +46,13 @@ def accuracy_layers(findings: "Findings") -> list[Layer]:
     return [layer for layer in layers if len(layer.networks) or layer.line]
 
 
-def step1_layers(findings: "Findings") -> list[Layer]:
+def step1_layers(findings: "Facts") -> list[Layer]:
     """The layers of STEP 1's grid alone."""
     winner = [layer for layer in _winner_and_baseline(findings) if layer.kind == "winner"]
     return [layer for layer in (*_grid(findings), *winner) if len(layer.networks)]
 
 
-def frontier_line(findings: "Findings") -> Corners:
+def frontier_line(findings: "Facts") -> Corners:
     """The measured frontier as a staircase: a budget between two networks affords the smaller one."""
     measured = findings.frontier
     return () if measured is None else staircase(_corners(measured[measured["on_frontier"]]))
@@ -64,7 +64,7 @@ def staircase(corners: Corners) -> Corners:
     return (corners[0], *steps) if steps else ()
 
 
-def _grid(findings: "Findings") -> list[Layer]:
+def _grid(findings: "Facts") -> list[Layer]:
     judgement = findings.judgement
     if judgement is None:
         return []
@@ -76,7 +76,7 @@ def _grid(findings: "Findings") -> list[Layer]:
     ]
 
 
-def _winner_and_baseline(findings: "Findings") -> list[Layer]:
+def _winner_and_baseline(findings: "Facts") -> list[Layer]:
     import pandas as pd
 
     if findings.judgement is None:
@@ -86,7 +86,7 @@ def _winner_and_baseline(findings: "Findings") -> list[Layer]:
     return [Layer(kind, label, _markers(pd.DataFrame([vars(one)]))) for kind, label, one in looks if one.seeds]
 
 
-def _models(findings: "Findings") -> list[Layer]:
+def _models(findings: "Facts") -> list[Layer]:
     """B0..B7: the measured ones on a line, the extrapolated on one that goes on from the last of these, in a shade."""
     if findings.step2 is None:
         return []
@@ -114,7 +114,7 @@ def _models(findings: "Findings") -> list[Layer]:
     return layers
 
 
-def _sweep(findings: "Findings") -> list[Layer]:
+def _sweep(findings: "Facts") -> list[Layer]:
     """Each way of scaling on a line from the baseline."""
     if findings.sweep is None:
         return []
@@ -128,7 +128,7 @@ def _sweep(findings: "Findings") -> list[Layer]:
     return layers
 
 
-def _nas(findings: "Findings") -> list[Layer]:
+def _nas(findings: "Facts") -> list[Layer]:
     if findings.nas is None or findings.frontier is None:
         return []
     measured = findings.frontier

@@ -12,14 +12,14 @@ from scaling_search.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.facts import Facts
 
 OF_RUNS = ("frontier", "grid", "curves", "edf", "3", "4", "8")
 """Names of the figures: accuracy against multiply-adds, STEP 1's grid, learning curves, the distribution of error, and
 the paper's Figures 3, 4 and 8."""
 
 
-def figure_of(findings: "Findings", name: str = "frontier") -> "Figure":
+def figure_of(findings: "Facts", name: str = "frontier") -> "Figure":
     """The figure `name`, one of OF_RUNS.
 
     Raises:

@@ -9,7 +9,7 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from scaling_search.analysis.findings.run import findings_of
+from scaling_search.analysis.findings.facts import facts_of
 from scaling_search.analysis.frames import load_run
 from scaling_search.analysis.report.plots import plots_of, surface_plot
 from scaling_search.analysis.report.svg import draw
@@ -19,15 +19,15 @@ from scaling_search.analysis.text.steps import tested_text
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.facts import Facts
 
 
 def report_of(directory: RunDirectory, *, watch: bool = False) -> bytes:
     """The report of a run as it stands; see `report_page`."""
-    return report_page(findings_of(load_run(directory.path)), directory.command(), watch=watch)
+    return report_page(facts_of(load_run(directory.path)), directory.command(), watch=watch)
 
 
-def report_page(findings: "Findings", command: str, *, watch: bool = False) -> bytes:
+def report_page(findings: "Facts", command: str, *, watch: bool = False) -> bytes:
     """The report of a run as an HTML file in UTF-8. The same findings give the same bytes.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_search.analysis.figures.layers import Layer, accuracy_layers, staircase, step1_layers
-from scaling_search.analysis.findings.run import Findings
+from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.report.svg import Line, Plot, Point, Series
 from scaling_search.analysis.report.words import details_of
 from scaling_search.analysis.text.ticks import count_texts
@@ -45,13 +45,13 @@ _MARKERS = {
 """The marker of each kind of series."""
 
 
-def plots_of(findings: Findings) -> list[Plot]:
+def plots_of(findings: Facts) -> list[Plot]:
     """The plots that have something to show, in the order in which they are read."""
     plots = [_accuracy(findings), _step1(findings), _rewards(findings), *_curves(findings)]
     return [plot for plot in plots if any(series.points for series in plot.series)]
 
 
-def surface_plot(findings: Findings) -> Plot | None:
+def surface_plot(findings: Facts) -> Plot | None:
     """The response traces of the surface of STEP 1, or None where there is none."""
     surface = None if findings.judgement is None else findings.judgement.surface
     if surface is None:
@@ -103,7 +103,7 @@ def _places(places: "pd.DataFrame") -> tuple[Point, ...]:
     )
 
 
-def _accuracy(findings: Findings) -> Plot:
+def _accuracy(findings: Facts) -> Plot:
     details = details_of(findings)
     layers = accuracy_layers(findings)
     return Plot(
@@ -118,7 +118,7 @@ def _accuracy(findings: Findings) -> Plot:
     )
 
 
-def _step1(findings: Findings) -> Plot:
+def _step1(findings: Facts) -> Plot:
     details = details_of(findings)
     return Plot(
         "step1-plot",
@@ -158,7 +158,7 @@ def _series(layer: Layer, details: dict[str, str]) -> Series:
     )
 
 
-def _rewards(findings: Findings) -> Plot:
+def _rewards(findings: Facts) -> Plot:
     """The reward of each architecture by its first training, in the order of trying, and the best so far."""
     rows = findings.run.nas.drop_duplicates("fingerprint").reset_index(drop=True)
     # Rewards after fewer epochs are not comparable, and networks that have only these were not measured.
@@ -191,11 +191,11 @@ def _best_so_far(points: tuple[Point, ...]) -> Series:
     return Series("best", "best so far", lines=(Line(line, "dotted"),) if line else ())
 
 
-def _measured(findings: Findings) -> set[str]:
+def _measured(findings: Facts) -> set[str]:
     return set() if findings.frontier is None else set(findings.frontier["fingerprint"])
 
 
-def _curves(findings: Findings) -> list[Plot]:
+def _curves(findings: Facts) -> list[Plot]:
     """Means over seeds, epoch by epoch: what training minimises, and the accuracy where it was looked at."""
     trials = findings.run.trials
     judged = trials[trials["val_accuracy"].notna()].set_index("key")[["fingerprint"]]
@@ -245,7 +245,7 @@ _LABELS = {
 """Kinds of learning curves with their labels, from the back to the front."""
 
 
-def _kinds(findings: Findings) -> dict[str, str]:
+def _kinds(findings: Facts) -> dict[str, str]:
     """The kind of each measured network's learning curve."""
     usual = {"nas": "tried", "method": "grid"}.get(findings.run.kind, "network")
     kinds = dict.fromkeys(_measured(findings), usual)
@@ -261,7 +261,7 @@ def _kinds(findings: Findings) -> dict[str, str]:
 
 
 def _curve(
-    findings: Findings,
+    findings: Facts,
     epochs: "pd.DataFrame",
     column: str,
     format: Callable[[float], str],

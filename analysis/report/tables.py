@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaling_search.analysis.findings.run import Findings
+from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.text.words import interval, seeds_in_words, short
 
 
@@ -39,7 +39,7 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def tables_of(findings: Findings) -> list[Table]:
+def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
     makers = (_step1, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
     tables = [make(findings) for make in makers]
@@ -49,7 +49,7 @@ def tables_of(findings: Findings) -> list[Table]:
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
 
 
-def _step1(findings: Findings) -> Table:
+def _step1(findings: Facts) -> Table:
     judgement = findings.judgement
     rows = [] if judgement is None else judgement.table.to_dict("records")
     columns = (
@@ -85,7 +85,7 @@ def _step1(findings: Findings) -> Table:
     )
 
 
-def _step2(findings: Findings) -> Table:
+def _step2(findings: Facts) -> Table:
     rows = [] if findings.step2 is None else findings.step2.to_dict("records")
     columns = (
         ("model", False),
@@ -120,7 +120,7 @@ def _step2(findings: Findings) -> Table:
     )
 
 
-def _sweep(findings: Findings) -> Table:
+def _sweep(findings: Facts) -> Table:
     rows = [] if findings.sweep is None else findings.sweep.to_dict("records")
     columns = (
         ("scaling", False),
@@ -154,7 +154,7 @@ def _sweep(findings: Findings) -> Table:
     )
 
 
-def _nas(findings: Findings) -> Table:
+def _nas(findings: Facts) -> Table:
     nas = findings.nas
     rows = [] if nas is None else nas.to_dict("records")
     measured = findings.frontier
@@ -202,7 +202,7 @@ def _nas(findings: Findings) -> Table:
     )
 
 
-def _measured(findings: Findings) -> Table:
+def _measured(findings: Facts) -> Table:
     rows = [] if findings.frontier is None else findings.frontier.to_dict("records")
     columns = (
         ("network", False),
@@ -234,7 +234,7 @@ def _measured(findings: Findings) -> Table:
     )
 
 
-def _failures(findings: Findings) -> Table:
+def _failures(findings: Facts) -> Table:
     trials = findings.run.trials
     return Table(
         "failures",
@@ -257,7 +257,7 @@ def _failures(findings: Findings) -> Table:
     )
 
 
-def settings_of(findings: Findings) -> list[tuple[str, str]]:
+def settings_of(findings: Facts) -> list[tuple[str, str]]:
     """The manifest as (name, value), the config first and nested names joined by dots."""
     manifest = findings.run.manifest
     return [*_flat(manifest["config"], ""), *_flat({k: v for k, v in manifest.items() if k != "config"}, "")]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from scaling_search.analysis.findings.run import Findings
+from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
 from scaling_search.analysis.text.steps import edge_text, separation_text, surface_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, short
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.findings.step1 import Judgement
 
 
-def question(findings: Findings) -> str:
+def question(findings: Facts) -> str:
     """What the run set out to find."""
     config = findings.run.manifest["config"]
     family, data = family_of(findings.run), config["data"]
@@ -25,7 +25,7 @@ def question(findings: Findings) -> str:
     return f"How accurate is {family} on {data}?"
 
 
-def answer(findings: Findings) -> str:
+def answer(findings: Facts) -> str:
     """The answer in one sentence with its uncertainty, as far as there is one."""
     clauses = []
     if findings.judgement is not None:
@@ -42,7 +42,7 @@ def answer(findings: Findings) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}." if findings.complete else f"So far, {sentence}."
 
 
-def status(findings: Findings) -> str:
+def status(findings: Facts) -> str:
     """How far the run has come, in one sentence."""
     progress = findings.progress
     if not progress.planned:
@@ -51,13 +51,13 @@ def status(findings: Findings) -> str:
     return f"{progress.finished} of {progress.planned} planned trainings have finished{failed}."
 
 
-def subject(findings: Findings) -> str:
+def subject(findings: Facts) -> str:
     """What the page is about, in a word or two."""
     by_kind = {"nas": "search for a baseline", "sweep": "sweep", "train": "training"}
     return by_kind.get(findings.run.kind, "compound scaling")
 
 
-def certainty(findings: Findings) -> list[str]:
+def certainty(findings: Facts) -> list[str]:
     """How certain STEP 1 is, a paragraph each: the grid's edge, seeds to separate its leaders, its optimum."""
     judgement = findings.judgement
     if judgement is None:
@@ -66,7 +66,7 @@ def certainty(findings: Findings) -> list[str]:
     return [*judgement.warnings, *edge, separation_text(judgement), surface_text(judgement)]
 
 
-def details_of(findings: Findings) -> dict[str, str]:
+def details_of(findings: Facts) -> dict[str, str]:
     """By fingerprint, all about a network in a few lines: shown on hover and on focus, and read by screen readers."""
     rows: dict[str, Any] = {}
     for table in (findings.step2, findings.frontier):
@@ -75,7 +75,7 @@ def details_of(findings: Findings) -> dict[str, str]:
     return {name: "\n".join(_details(findings, name, row)) for name, row in rows.items()}
 
 
-def _details(findings: Findings, name: str, row: Mapping[Any, Any]) -> list[str]:
+def _details(findings: Facts, name: str, row: Mapping[Any, Any]) -> list[str]:
     judgement = findings.judgement
     verdicts = []
     if judgement is not None and name == judgement.winner.fingerprint:

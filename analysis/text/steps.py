@@ -17,7 +17,7 @@ from scaling_search.analysis.text.words import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.findings.facts import Facts
     from scaling_search.analysis.findings.step1 import Judgement
 
 SHOWN = 10
@@ -106,7 +106,7 @@ def tested_text(tested: "pd.DataFrame | None") -> str | None:
     return "\n".join(lines)
 
 
-def findings_text(findings: "Findings") -> str:
+def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
     if findings.judgement is not None:

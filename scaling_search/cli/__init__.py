@@ -13,6 +13,7 @@ from scaling_search import __version__
 from scaling_search.cli import clock as clock  # First, as its time is when the command started.
 from scaling_search.cli.output import OutputError, checked_output
 from scaling_search.errors import UserError
+from scaling_search.training.environment import keep_off_accelerators
 
 if TYPE_CHECKING:
     from scaling_search.cli.command import Command
@@ -31,6 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with checked_output(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            if argv[:1] != ["doctor"]:
+                keep_off_accelerators()
             _parse(argv).execute()
     except UserError as error:
         _fail(f"error: {error}", 2)

@@ -11,7 +11,7 @@ import tyro
 from scaling_search.config import Experiment, Workers
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
 
 C = TypeVar("C", bound=Experiment)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
 
 
 def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":

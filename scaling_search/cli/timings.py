@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from scaling_search.trial import Outcome, Spec
 
@@ -18,6 +19,7 @@ class Timings:
         self._began = self._first = self._last = began
         self._workers = 1
         self._phases: dict[str, float] = {}
+        self._outcomes: dict[tuple[str, str], list[Outcome]] = {}
 
     def started(self, slots: int) -> None:
         """Groups are trained, so many at a time."""
@@ -34,6 +36,8 @@ class Timings:
             self._phases = dict.fromkeys(PHASES, 0.0)
         for phase, seconds in outcome.seconds.items():
             self._phases[phase] += seconds
+        if outcome.precision and outcome.images_per_second:
+            self._outcomes.setdefault((outcome.device, outcome.precision), []).append(outcome)
 
     def rows(self, now: float) -> dict[str, float]:
         """Seconds of all workers together by phase; they add up to the time since the command started."""
@@ -45,6 +49,18 @@ class Timings:
             "end": (now - self._last) * self._workers,
         }
 
+    def speeds(self) -> list[str]:
+        """A line for each kind of device: the median of images a second, and of the share of its peak."""
+        lines = []
+        for (device, precision), outcomes in self._outcomes.items():
+            rate = median(outcome.images_per_second or 0.0 for outcome in outcomes)
+            shares = [outcome.utilisation for outcome in outcomes if outcome.utilisation is not None]
+            share = f", {100 * median(shares):.2g} % of its peak" if shares else ""
+            lines.append(
+                f"  {device} in {precision}: {rate:,.0f} images/s{share} (median of {len(outcomes)} trainings)"
+            )
+        return lines
+
     def show(self) -> None:
         """Prints the rows on stderr."""
         now = time.monotonic()
@@ -53,6 +69,7 @@ class Timings:
         lines = [
             f"{now - self._began:.1f} s from start to tables, on {self._workers} workers: where {total:.1f} s went",
             *(f"  {phase:<9}{seconds:8.1f} s{100 * seconds / total:6.1f} %" for phase, seconds in rows.items()),
+            *self.speeds(),
             "start-up: until the first training; idle: workers without a trial; end: shutdown of Ray, tables, figures",
         ]
         print("\n".join(lines), file=sys.stderr)

@@ -15,7 +15,7 @@ from scaling_search.store import RunDirectory
 from scaling_search.trial import Init, Network
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
     from scaling_search.search.plan import Plan
 

@@ -15,8 +15,8 @@ from scaling_search.runners.progress import Progress, Watcher
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
     from scaling_search.analysis.findings.step1 import Judgement
+    from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
     from scaling_search.search.grid import Step1
     from scaling_search.search.plan import Plan

@@ -12,7 +12,7 @@ from scaling_search.store import RunDirectory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
 
 PICTURE = "accuracy_against_multiply_adds"
 

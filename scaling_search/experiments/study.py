@@ -18,7 +18,7 @@ from scaling_search.store import RunDirectory, continue_run, finished_records, s
 from scaling_search.trial import Outcome, Spec, to_record
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
 
 Course: TypeAlias = Callable[[RunDirectory, str, Progress], Plan[None]]
@@ -67,8 +67,8 @@ def carry_out(
     `directory` is that of a run to continue; by default it follows from the config. Raises UserError where the run
     exists with another config, another process works on it, or it cannot be written.
     """
-    from scaling_search.analysis.findings.run import findings_of
     from scaling_search.analysis.frames import load_run
+    from scaling_search.analysis.of_run import findings_of
 
     config, workers = study.config, workers or Workers()
     reused = [open_trials(path) for path in config.reuse]

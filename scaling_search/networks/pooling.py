@@ -25,7 +25,9 @@ def average_pool(
     Padding counts as zeros with `count_padding` (PyTorch's default); else a window's mean is over pixels of the image.
     """
     pads = _pads(x, window, stride, padding, ceil)
-    return nnx.avg_pool(x, (window, window), (stride, stride), pads, count_include_pad=count_padding)
+    means = nnx.avg_pool(x, (window, window), (stride, stride), pads, count_include_pad=count_padding)
+    # Flax divides by float32 counts.
+    return means.astype(x.dtype)
 
 
 def _pads(x: Array, window: int, stride: int, padding: Padding, ceil: bool) -> list[tuple[int, int]]:

@@ -3,10 +3,22 @@
 import hashlib
 import os
 import platform
+import sys
 from pathlib import Path
 
-XLA_FLAGS = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
-"""XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth."""
+XLA_FLAGS = " ".join(
+    [
+        # XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth.
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+        # Kernels that are chosen by timing them are others in each process, and take longer to choose than a small
+        # network takes to train.
+        "--xla_gpu_autotune_level=0",
+        "--xla_gpu_enable_triton_gemm=false",
+    ]
+)
+
+DRIVERS_PLATFORMS = "SCALING_SEARCH_JAX_PLATFORMS"
+"""Where `keep_off_accelerators` leaves what JAX_PLATFORMS was, for the processes that train."""
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """Memory in pages of 2 MiB, where the kernel grants them on request. B0's step at 32 to 224 px took 19 to 45 % less
@@ -21,7 +33,20 @@ def training_environment() -> dict[str, str]:
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", HUGE_PAGES),
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(compilation_cache())),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "JAX_PLATFORMS": os.environ.get(DRIVERS_PLATFORMS, os.environ.get("JAX_PLATFORMS", "")),
     }
+
+
+def keep_off_accelerators() -> None:
+    """Has JAX use the CPU alone in this process, but not in those that get `training_environment`.
+
+    A process that only counts costs would take most of a GPU's memory, or all of a TPU, from those that train. To be
+    called before JAX is used.
+    """
+    os.environ.setdefault(DRIVERS_PLATFORMS, os.environ.get("JAX_PLATFORMS", ""))
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_platforms", "cpu")
 
 
 def compilation_cache() -> Path:

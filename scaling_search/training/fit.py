@@ -243,7 +243,7 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
 
 
 def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> Outcome:
-    """The outcome of a training that came to its end, or to a loss that is no number."""
+    """The outcome of a training that came to its end, or to a loss that is not finite."""
     finite = np.isfinite(losses)
     if finite.all():
         return Outcome("ok", accuracy=curve[-1].accuracy, loss=curve[-1].loss, curve=tuple(curve))

@@ -298,7 +298,7 @@ def test_a_hostile_name_is_text(browser, new_run, tmp_path):
 
 @contextmanager
 def served(directory):
-    from scaling_search.cli.report import ReportServer
+    from scaling_search.cli.server import ReportServer
 
     with ReportServer(directory, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -326,7 +326,7 @@ def test_a_watched_page_follows_the_run_and_keeps_what_the_reader_has_set(browse
             file.write_bytes(content)
         WebDriverWait(page, 60).until(lambda _: one(page, ".status").text != before)
         total = len(step1_run.networks) * 3
-        WebDriverWait(page, 60).until(lambda _: one(page, ".status").text.startswith(f"{total} of the {total}"))
+        WebDriverWait(page, 60).until(lambda _: one(page, ".status").text.startswith(f"{total} of {total} planned"))
         assert one(page, '[data-filters="step1"]').get_attribute("value") == "tie"
         assert "of" in one(page, '[data-counts="step1"]').text
         assert one(page, "#step1 thead th:nth-child(7)").get_attribute("aria-sort") == "ascending"

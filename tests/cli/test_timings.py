@@ -24,3 +24,16 @@ def test_a_run_that_trained_nothing_was_all_start_up_and_end():
     began = time.monotonic()
     rows = Timings(began).rows(began + 3)
     assert sum(rows.values()) == 3 and set(rows) == {"start-up", "idle", "end"}
+
+
+def test_speeds_are_by_kind_of_device(capsys):
+    times = Timings(time.monotonic())
+    for rate, share in ((100.0, 0.1), (300.0, 0.3), (200.0, 0.2)):
+        outcome = Outcome("ok", device="H100", precision="bfloat16", images_per_second=rate, utilisation=share)
+        times.finished(None, outcome)
+    times.finished(None, Outcome("ok", device="cpu", precision="float32", images_per_second=50.0))
+    times.finished(None, Outcome("crashed"))
+    times.show()
+    said = capsys.readouterr().err
+    assert "H100 in bfloat16: 200 images/s, 20 % of its peak (median of 3 trainings)" in said
+    assert "cpu in float32: 50 images/s (median of 1 trainings)" in said

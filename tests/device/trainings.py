@@ -1,6 +1,6 @@
 """STEP 1's trainings of the default run, as many as come to their end in a given time.
 
-`trainings.py HOW SECONDS SHARE OF [CORE]`: HOW is "single" (one seed after another) or "together" (a network's
+`trainings.py HOW SECONDS SHARE OF EPOCHS [CORE]`: HOW is "single" (one seed after another) or "together" (a network's
 seeds in one program); this process takes every OF-th network from the SHARE-th on, on one CPU core where one is named.
 Prints one JSON object.
 """
@@ -9,10 +9,11 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 
-def main(how: str, seconds: float, share: int, of: int, *cores: int) -> None:
+def main(how: str, seconds: float, share: int, of: int, epochs: int, *cores: int) -> None:
     began = time.perf_counter()
     if cores:
         os.sched_setaffinity(0, cores)
@@ -26,11 +27,12 @@ def main(how: str, seconds: float, share: int, of: int, *cores: int) -> None:
     from scaling_search.trial import Spec
 
     config = RunConfig()
+    recipe = replace(config.recipe, epochs=epochs)
     data = load(config.data)
     networks = lay_out(load_family(config.family, config.family_options), config, data.num_classes).networks
     groups = []
     for network in networks[share::of]:
-        specs = tuple(Spec(network, config.recipe, data.identity, config.split, seed) for seed in config.all_seeds)
+        specs = tuple(Spec(network, recipe, data.identity, config.split, seed) for seed in config.all_seeds)
         groups += [specs] if how == "together" else [(spec,) for spec in specs]
     started = time.perf_counter()
     outcomes = []

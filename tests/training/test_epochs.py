@@ -101,7 +101,7 @@ class Linear(nnx.Module):
         self.classifier = nnx.Linear(3, 3, rngs=rngs)
 
     def __call__(self, images):
-        return self.classifier(images[:, :8, 2:5].mean((1, 3)) @ np.ones((8, 3), np.float32))
+        return self.classifier(images.mean((1, 2)))
 
 
 def test_gradients_of_parts_add_up(images):

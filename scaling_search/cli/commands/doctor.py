@@ -62,8 +62,38 @@ def _disk() -> str:
 def _devices() -> str:
     import jax
 
-    kinds = [device.device_kind for device in jax.devices()]
-    return f"{jax.default_backend()}: " + ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
+    from scaling_search.config import Recipe
+    from scaling_search.training.devices import memory_limit, peak_flops
+    from scaling_search.training.precision import precision_of
+
+    devices = jax.devices()
+    kinds = [device.device_kind for device in devices]
+    found = []
+    for kind in dict.fromkeys(kinds):
+        limit, peak = memory_limit(devices[kinds.index(kind)]), peak_flops(kind)
+        known = [f"{limit / 2**30:.1f} GiB for JAX"] if limit else []
+        known += [f"peak {peak / 1e12:g} TFLOP/s in bfloat16"] if peak else []
+        found.append(f"{kinds.count(kind)} x {kind}" + (f" ({', '.join(known)} each)" if known else ""))
+    platform = jax.default_backend()
+    return f"{platform}: {', '.join(found)}; trains in {precision_of(Recipe(), platform)}"
+
+
+def _advice() -> str:
+    import jax
+
+    from scaling_search import native
+    from scaling_search.runners.ray.cores import cores_available
+
+    platform = jax.default_backend()
+    if platform == "gpu":
+        return "small networks leave a GPU idle: --gpus-per-trial 0.25 has four trials share one"
+    if platform == "tpu":
+        return "more chips: each trial takes --tpus-per-trial of them"
+    if shutil.which("nvidia-smi"):
+        return "JAX does not use this machine's NVIDIA GPU: pip install 'jax[cuda13]'"
+    if not native.available():
+        return "the native kernels: reinstall where a C++ compiler is found"
+    return f"more cores: {cores_available()} trials run at a time, one a core; or a GPU"
 
 
 def _native() -> str:
@@ -90,5 +120,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "disk": _disk,
     "devices": _devices,
     "native kernels": _native,
+    "would be faster with": _advice,
     "compiled programs": _programs,
 }

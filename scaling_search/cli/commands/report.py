@@ -2,14 +2,13 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from scaling_search.cli.command import Command, Folder
 from scaling_search.errors import UserError
-from scaling_search.store import open_run, write_output
+from scaling_search.store import open_run
 
 
 @dataclass(frozen=True)
@@ -41,19 +40,9 @@ class Report(Command):
 
 
 def _write(run: str, output: str | None) -> None:
-    from scaling_search.analysis.report.html import report_of
+    from scaling_search.analysis import findings_of, load_run
 
-    directory = open_run(run)
-    page = report_of(directory)
-    if output is None:
-        print(directory.write_file("report.html", page))
-        return
-    file = Path(output).expanduser()
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"report {output!r} given", "its name ends in .html")
-    if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is not a folder", hint="make it, or write elsewhere")
-    print(write_output(file, page))
+    print(findings_of(load_run(open_run(run).path)).report(output))
 
 
 def _watch(run: str, port: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.cli.command import Folder, Running
 
 if TYPE_CHECKING:
-    from scaling_search.analysis.findings.run import Findings
+    from scaling_search.analysis.of_run import Findings
 
 
 @dataclass(frozen=True, kw_only=True)

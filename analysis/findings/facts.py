@@ -1,7 +1,6 @@
-"""Everything that a run found, judged once: what figures, tables, the report and the Python API are made from."""
+"""What a run found, judged once: the facts that figures, tables and the report are made from."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.frontier import frontier_frame
@@ -15,7 +14,6 @@ from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from scaling_search.analysis.findings.step1 import Judgement, Standing
     from scaling_search.analysis.frames import Run
@@ -36,8 +34,8 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """What a run found, as far as its records go. Made by `findings_of`; a notebook shows its figures."""
+class Facts:
+    """What a run found, as far as its records go. Made by `facts_of`; `of_run.Findings` adds figures and a report."""
 
     run: "Run"
     judgement: "Judgement | None"
@@ -77,40 +75,6 @@ class Findings:
             planned_all = bool(self.run.finalists)
         return self.progress.complete and planned_all
 
-    def figure(self, name: str = "frontier") -> "Figure":
-        """A figure of the run, which a notebook shows as the value of a cell.
-
-        Args:
-            name: "frontier" (accuracy against multiply-adds), "grid" (STEP 1), "curves" (learning curves), "edf" (the
-                distribution of error), or "3", "4", "8" as in the paper.
-
-        Raises:
-            UserError: the name is unknown, or the run does not have what the figure shows.
-
-        """
-        from scaling_search.analysis.figures import figure_of
-
-        return figure_of(self, name)
-
-    def report(self, file: str | Path) -> Path:
-        """Writes the run as one HTML page that opens without a network, as `scaling-search report` does.
-
-        Args:
-            file: The file to write.
-
-        Returns:
-            Its path.
-
-        Raises:
-            UserError: It cannot be written.
-
-        """
-        from scaling_search.analysis.report.html import report_page
-        from scaling_search.store import open_run, write_output
-
-        page = report_page(self, open_run(self.run.path).command())
-        return write_output(Path(file).expanduser(), page)
-
 
 _STATED_BY_MANIFEST: dict[str, Any] = {"data": str, "seeds": int}
 
@@ -126,7 +90,7 @@ def check_manifest(run: "Run") -> None:
         )
 
 
-def findings_of(run: "Run") -> Findings:
+def facts_of(run: "Run") -> Facts:
     """Judges a run by its records: finished, interrupted, going on, or nothing but a manifest.
 
     Raises:
@@ -152,7 +116,7 @@ def findings_of(run: "Run") -> Findings:
         missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
-    return Findings(
+    return Facts(
         run,
         judgement,
         step2=None if run.models.empty else step2_table(run.models, run.trials),
