@@ -69,7 +69,7 @@ def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
     again = in_this_process(folder, "resume", "runs/head", "--format", "json")
     assert again.returncode == 0 and again.stdout == done.stdout and "2 from the store" in again.stderr
     other = in_this_process(folder, *words[:-4], "--name", "head", "--trained", "all")
-    assert other.returncode == 2 and "other networks or weights" in other.stderr
+    assert other.returncode == 2 and "trained was 'head' and is now 'all'" in other.stderr
 
 
 @pytest.mark.slow
@@ -92,4 +92,4 @@ def test_a_network_of_one_s_own_is_trained_beside_files_that_are_called_like_mod
     done = command(tmp_path, "train", *words)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["sweep"]
-    assert row["network"] == "my_nets:PlainCNNFamily" and row["seeds"] == 1
+    assert row["seeds"] == 1 and row["parameters"] == 6418
