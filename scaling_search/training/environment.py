@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 XLA_FLAGS = " ".join(
@@ -16,6 +17,9 @@ XLA_FLAGS = " ".join(
         "--xla_gpu_enable_triton_gemm=false",
     ]
 )
+
+CACHE_BYTES = 4 * 2**30
+"""What compiled programs may take on disk."""
 
 DRIVERS_PLATFORMS = "SCALING_SEARCH_JAX_PLATFORMS"
 """Where `keep_off_accelerators` leaves what JAX_PLATFORMS was, for the processes that train."""
@@ -47,6 +51,26 @@ def keep_off_accelerators() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     if "jax" in sys.modules:
         sys.modules["jax"].config.update("jax_platforms", "cpu")
+
+
+def trim_cache(folder: Path, limit: int = CACHE_BYTES) -> None:
+    """Removes the compiled programs that were used longest ago, until the others take at most `limit` bytes.
+
+    JAX's own bound, JAX_COMPILATION_CACHE_MAX_SIZE, never recovers from a process that is killed while it writes.
+    """
+    used = []
+    for file in folder.rglob("*"):
+        # Another process may remove it meanwhile.
+        with suppress(OSError):
+            if file.is_file():
+                used.append((file.stat().st_atime, file.stat().st_size, file))
+    excess = sum(size for _, size, _ in used) - limit
+    for _, size, file in sorted(used, key=lambda one: one[0]):
+        if excess <= 0:
+            return
+        with suppress(OSError):
+            file.unlink()
+        excess -= size
 
 
 def compilation_cache() -> Path:

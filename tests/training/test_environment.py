@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+from scaling_search.training.environment import trim_cache
+
 CODE = """
 import os
 from scaling_search.training.environment import keep_off_accelerators, training_environment
@@ -25,3 +27,17 @@ def test_a_driver_keeps_to_the_cpu_and_leaves_devices_to_those_that_train():
                 [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
             )
             assert ran.stdout.split() == ["cpu", "cpu", repr(given or "")]
+
+
+def test_compiled_programs_that_were_used_longest_ago_go_first(tmp_path):
+    (tmp_path / "autotuned").mkdir()
+    for age, name in enumerate(("new", "autotuned/middle", "old")):
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (10**9 - age, 10**9))
+    trim_cache(tmp_path, 300)
+    assert (tmp_path / "old").exists()
+    trim_cache(tmp_path, 250)
+    assert not (tmp_path / "old").exists() and (tmp_path / "autotuned/middle").exists()
+    trim_cache(tmp_path, 100)
+    assert (tmp_path / "new").exists() and not (tmp_path / "autotuned/middle").exists()
+    trim_cache(tmp_path / "missing", 0)
