@@ -57,7 +57,7 @@ def test_where_every_training_failed_the_command_does_too(here, pretended):
     made = done("train", *SMALL, "--seeds", "2")
     last = made.stderr.splitlines()[-1]
     assert made.returncode == 1
-    assert last == "error: 2 of 2 trainings failed, the first because RESOURCE_EXHAUSTED: out of memory"
+    assert last == "error: 2 of 2 trainings failed; the first: RESOURCE_EXHAUSTED: out of memory"
     assert len(list(open_run("runs/small").records())) == 2
 
 
@@ -66,7 +66,7 @@ def test_where_some_trainings_failed_it_says_so(here, pretended):
     made = done("train", *SMALL, "--seeds", "3", "--format", "json")
     last = made.stderr.splitlines()[-1]
     assert made.returncode == 0
-    assert last == "warning: 1 of 3 trainings failed, the first because RESOURCE_EXHAUSTED: out of memory"
+    assert last == "warning: 1 of 3 trainings failed; the first: RESOURCE_EXHAUSTED: out of memory"
     (row,) = json.loads(made.stdout)["sweep"]
     assert row["seeds"] == 2
 
