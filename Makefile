@@ -28,9 +28,10 @@ lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Into build/site. A broken link or reference is an error. The variable silences Material's notice of its successor.
+# Into build/site. A broken link or reference is an error, which --quiet would ignore. The variable silences Material's
+# notice of its successor.
 docs: .venv/installed-docs
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 .venv/bin/python:
 	$(PYTHON) -m venv --clear .venv

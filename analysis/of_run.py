@@ -53,9 +53,9 @@ class Findings(Facts):
         directory = open_run(self.run.path)
         file = directory.path / "report.html" if output is None else Path(output).expanduser()
         if file.suffix.lower() not in (".html", ".htm"):
-            raise UserError(f"report {str(output)!r} given", "its name ends in .html")
+            raise UserError(f"report {str(output)!r} given", "its name must end in .html")
         if not file.parent.is_dir():
-            raise UserError(f"{file.parent} is not a folder", hint="make it, or write elsewhere")
+            raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
         return write_output(file, report_page(self, directory.command()))
 
 

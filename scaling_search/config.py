@@ -1,4 +1,4 @@
-"""What a run does, as one tree of frozen dataclasses: the Python API, the command line and the manifest at once.
+"""What a run does, as one tree of frozen dataclasses that the Python API, command line and manifest share.
 
 `Experiment` holds what every kind of run shares. Its four kinds are `RunConfig` (STEP 1 and STEP 2), `SweepConfig`,
 `TrainConfig` and `NasConfig`.
@@ -22,54 +22,54 @@ Metric = Literal["flops", "params", "memory", "latency"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Trained = Literal["all", "head"]
-"""What training changes: all parameters, or the head alone on features that stay as they are."""
+"""What training changes: all parameters, or only the head, on frozen features."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """How images are divided. The grid is judged on the validation part; the test part is touched once."""
+    """How images are split. The grid is evaluated on the validation part; the test part is used once."""
 
     validation: float | None = None
-    """Share of the images that validates. By default the validation part that the data comes with, or else 0.1 of
-    them (digits: 0.55)."""
+    """Share of the images used for validation. By default the data's own validation part, or else 0.1 (digits: 0.55,
+    glyphs: 0.4)."""
     test: float | None = None
-    """Share of the images kept for one look at the winner; data with a test part of its own keeps that instead. By
-    default 0.1 (digits: 0.2)."""
+    """Share of the images held out to evaluate the winner once; not used where the data has a test part of its own. By
+    default 0.1 (digits and glyphs: 0.2)."""
     seed: int = 0
     """Seed of the stratified split."""
     train: float | None = None
-    """Share of the images that trains, the rest being left out; by default all that validation and test leave."""
+    """Share of the images used for training, the rest being left out. By default all that validation and test leave."""
 
     def __post_init__(self) -> None:
         shares = {part: share for part in ("validation", "test") if (share := getattr(self, part)) is not None}
         if not (all(0 < share < 1 for share in shares.values()) and sum(shares.values()) < 1):
             raise UserError(
                 f"split of {' and '.join(f'{share:g} {part}' for part, share in shares.items())} given",
-                "shares lie between 0 and 1 and leave something to train on",
+                "shares must lie between 0 and 1 and leave images to train on",
                 "try --split.validation 0.2 --split.test 0.2",
             )
         if self.train is not None and not 0 < self.train < 1:
             raise UserError(
-                f"split of {self.train:g} training given", "it lies between 0 and 1", "try --split.train 0.1"
+                f"split of {self.train:g} training given", "it must lie between 0 and 1", "try --split.train 0.1"
             )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: the paper's recipe (section 5.2), and how it is fitted to short runs."""
+    """How a network is trained: the paper's recipe (section 5.2), adapted to short runs."""
 
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 32
-    """Images a step."""
+    """Images per step."""
     learning_rate: float = 0.256
-    """Peak learning rate at 4096 images a step; it is in proportion to the batch."""
+    """Peak learning rate at 4096 images per step; it scales linearly with the batch size."""
     decay_rate: float = 0.97
-    """Factor by which the learning rate falls every `decay_epochs`."""
+    """Factor applied to the learning rate every `decay_epochs`."""
     decay_epochs: float = 2.4
-    """Epochs between two falls of the learning rate, in a run of `paper_epochs`."""
+    """Epochs between decays of the learning rate, in a run of `paper_epochs`."""
     paper_epochs: float = 350.0
-    """Length of the schedule that warm-up and decay are given for; they are stretched to `epochs`."""
+    """Length of the schedule that warm-up and decay refer to; both are rescaled to `epochs`."""
     warmup_epochs: float = 5.0
     """Epochs of linear warm-up, in a run of `paper_epochs`."""
     rms_decay: float = 0.9
@@ -81,17 +81,17 @@ class Recipe:
     weight_decay: float = 1e-5
     """L2 penalty on convolution and dense kernels."""
     batch_norm_momentum: float = 0.99
-    """Momentum of batch norm's running averages; shortened in runs of few steps."""
+    """Momentum of batch norm's running averages; reduced in runs of few steps."""
     ema_decay: float = 0.9999
     """Decay of the averaged weights that are evaluated; warmed up as (1 + step) / (10 + step)."""
     label_smoothing: float = 0.1
-    """Share of the target that is spread evenly over the classes."""
+    """Share of the target distribution spread evenly over the classes."""
     evaluate_every: int = 5
-    """Epochs between two looks at the validation split, for the learning curve; the last epoch is always judged."""
+    """Epochs between evaluations, for the learning curve; the last epoch is always evaluated."""
     augment: Augmentation = "shift"
-    """What happens to training images: nothing, random shifts, or random shifts and mirror images."""
+    """Augmentation of training images: none, random shifts, or random shifts and horizontal flips."""
     precision: Precision | None = None
-    """What networks compute in; parameters, statistics, optimiser and averages are float32 either way. By default
+    """Precision that networks compute in; parameters, statistics, optimiser and averages are always float32. By default
     float32 on a CPU and bfloat16 on a GPU or TPU."""
 
     def __post_init__(self) -> None:
@@ -113,29 +113,29 @@ class Recipe:
 
 
 SHORT_RECIPE = Recipe(learning_rate=1.0)
-"""The paper's recipe for runs of some hundred steps, which hardly move at 0.256: four times the learning rate."""
+"""The paper's recipe for runs of a few hundred steps, which barely train at 0.256: four times the learning rate."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where trials run. How many run at once changes how long a run takes, never its numbers."""
+    """Where trials run. How many run at once affects how long a run takes, never its results."""
 
     address: str | None = None
-    """Address of a running Ray cluster ("auto" or HOST:PORT). Without it Ray runs here, and ends with the command."""
+    """Address of a running Ray cluster ("auto" or HOST:PORT). By default Ray is started here for the run."""
     cpus_per_trial: int = 1
-    """CPU cores a trial gets; its process is kept on them. XLA divides sums among cores: with another number of them,
-    accuracies differ a little, as they do on another machine."""
+    """CPU cores per trial; its process is pinned to them. XLA splits sums over cores, so accuracies differ slightly
+    with another number of cores, as they do on another machine."""
     gpus_per_trial: float | None = None
-    """GPUs a trial gets: one by default where there are any. A fraction shares one, and JAX's share of its memory."""
+    """GPUs per trial; by default one, if there are any. Trials with a fraction share a GPU and its memory."""
     tpus_per_trial: int | None = None
-    """TPU chips a trial gets: one by default where there are any."""
+    """TPU chips per trial; by default one, if there are any."""
 
     def __post_init__(self) -> None:
         if self.cpus_per_trial < 1:
             raise UserError(f"cpus_per_trial {self.cpus_per_trial} given", "it must be at least 1")
         gpus = self.gpus_per_trial or 0.0
         if gpus < 0 or (self.tpus_per_trial or 0) < 0:
-            raise UserError("a negative number of GPUs or TPUs a trial given", "it must be 0 or more")
+            raise UserError("a negative number of GPUs or TPUs per trial given", "it must be 0 or more")
         if gpus > 1 and gpus != int(gpus):
             raise UserError(f"gpus_per_trial {gpus:g} given", "above 1 it must be a whole number")
 
@@ -150,23 +150,23 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
 
 @dataclass(frozen=True)
 class Experiment:
-    """What every kind of run shares: images, how networks are trained and from how many seeds, where it is kept."""
+    """What every kind of run shares: images, how networks are trained and from how many seeds, where records go."""
 
     kind: ClassVar[Kind]
-    """What the manifest calls such a run."""
+    """The kind of run, as named in its manifest."""
     least_seeds: ClassVar[int] = 1
 
     name: str | None = None
-    """Name of the run, whose records are kept in RUNS/NAME; named after its images by default."""
+    """Name of the run, whose records go to RUNS/NAME; by default the name of its images."""
     data: str = "digits"
-    """Images: digits, glyphs (made ones), idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR (one folder of images
+    """Images: digits, glyphs (synthetic), idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR (one folder of images
     per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
     on_bad_data: OnBadData = "refuse"
-    """What becomes of data with files that cannot be read as images: refuse them all, or skip those files."""
+    """What to do if files cannot be read as images: refuse the data, or skip those files."""
     split: Split = field(default_factory=Split)
     """How the images are split."""
     seeds: int = 3
-    """Trainings of each network, each from its own seed."""
+    """Number of trainings per network, each from its own seed."""
     seed: int = 0
     """The first seed."""
     recipe: Recipe = SHORT_RECIPE
@@ -176,7 +176,7 @@ class Experiment:
     reuse: tuple[str, ...] = ()
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None
-    """A recorded table to take every training from, and its config where none is given here; nothing is trained."""
+    """A recorded table to take every training from, so that nothing is trained. It also sets the defaults."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -201,11 +201,11 @@ class Experiment:
         """The seeds each network is trained from."""
         return tuple(range(self.seed, self.seed + self.seeds))
 
-    # Where records are kept changes no number, and images are known by their digest wherever they lie.
+    # Where records are kept affects no result, and images are identified by their digest wherever they are.
     _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
 
     def what_it_computes(self) -> dict[str, Any]:
-        """The config as plain data, without what cannot change a number."""
+        """The config as plain data, without what cannot affect a result."""
         return {key: value for key, value in to_dict(self).items() if key not in self._changes_no_number}
 
 
@@ -227,14 +227,14 @@ class RunConfig(Experiment):
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
     coefficients: tuple[float, float, float] | None = None
-    """Alpha, beta and gamma that STEP 2 grows the baseline by, instead of those of STEP 1's winner."""
+    """Alpha, beta and gamma for STEP 2, instead of those of STEP 1's winner."""
     max_flops: Amount | None = None
-    """Equation 2: multiply-adds that no network of STEP 1 may exceed, such as 2M."""
+    """Equation 2: limit on the multiply-adds of STEP 1's networks, such as 2M."""
     max_memory: Amount | None = None
-    """Equation 2: bytes that no training step of STEP 1 may exceed, such as 8GiB."""
+    """Equation 2: limit on the memory of STEP 1's training steps, such as 8GiB."""
     training_budget: Amount = 4e10
-    """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G; what
-    would take more is extrapolated, and marked so."""
+    """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
+    larger networks are extrapolated, and marked as such."""
 
     _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients")
 
@@ -266,28 +266,28 @@ QUICK = RunConfig(
 
 @dataclass(frozen=True)
 class SweepConfig(Experiment):
-    """One dimension grown at a time, all together, or any networks: as in Tables 3 and 7 of the paper."""
+    """One dimension scaled at a time, all together, or a list of networks, as in Tables 3 and 7 of the paper."""
 
     kind: ClassVar[Kind] = "sweep"
 
     data: str = ""
-    """Images to train on: digits, idx:DIR or folder:DIR. Without images, networks are costed and nothing is trained."""
+    """Images to train on, such as digits or folder:DIR. Without images, the command prints costs and trains nothing."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
     """Fields of the family to set, as NAME=VALUE, such as resolution=64."""
     dims: tuple[str, ...] = ("d", "w", "r")
-    """Dimensions to scale alone: d, w, r."""
+    """Dimensions to scale on their own: d, w, r."""
     depths: tuple[float, ...] = (4.0,)
-    """Factors of depth alone, as in the paper."""
+    """Factors for depth alone; the paper's by default."""
     widths: tuple[float, ...] = (2.0,)
-    """Factors of width alone, as in the paper."""
+    """Factors for width alone; the paper's by default."""
     resolutions: tuple[float, ...] = (2.0,)
-    """Factors of resolution alone, as in the paper."""
+    """Factors for resolution alone; the paper's by default."""
     compound: bool = False
-    """All three together as well."""
+    """Also scale all three together."""
     compound_scale: tuple[float, float, float] = (1.4, 1.2, 1.3)
-    """Depth, width and resolution of the compound row; the paper's for MobileNetV1 and EfficientNet-B0."""
+    """Depth, width and resolution of the compound row; by default the paper's for MobileNetV1 and EfficientNet-B0."""
     scales: tuple[str, ...] = ()
     """Further networks, each as DEPTH,WIDTH,RESOLUTION, such as 2,1,1.3."""
 
@@ -309,7 +309,7 @@ class TrainConfig(Experiment):
     kind: ClassVar[Kind] = "train"
 
     seeds: int = 1
-    """Trainings of the network, each from its own seed. Several say how sure the mean is."""
+    """Number of trainings, each from its own seed. With several, the mean gets a confidence interval."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
@@ -321,21 +321,23 @@ class TrainConfig(Experiment):
     resolution: float = 1.0
     """Resolution multiplier."""
     init: str | None = None
-    """Weights to start from, a .safetensors or .npz file: all but the head, which is new."""
+    """Weights to start from, a .safetensors or .npz file. The head is always new."""
     trained: Trained = "all"
-    """With --init: train the whole network, or its head alone."""
+    """With --init: train the whole network, or only its head."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.init is None and self.trained == "head":
             raise UserError(
-                "--trained head given without --init", "a head alone is trained on given weights", "try --init FILE"
+                "--trained head given without --init",
+                "the head alone can only be trained on given weights",
+                "try --init FILE",
             )
 
 
 @dataclass(frozen=True)
 class NasConfig(Experiment):
-    """A search for a baseline: the reward ACC * [COST / T]^w of section 4 of the paper, in a space of architectures."""
+    """A search for a baseline architecture by the reward ACC * [COST / T]^w of section 4 of the paper."""
 
     kind: ClassVar[Kind] = "nas"
 
@@ -344,37 +346,37 @@ class NasConfig(Experiment):
     metric: Metric = "flops"
     """The cost in the reward: multiply-adds, parameters, bytes of a training step, or the latency of one image here."""
     target_flops: Amount | None = None
-    """T of the reward where the metric is flops, such as 400M. By default T is the cost of the architecture of all
-    middle choices: no order of rewards depends on it."""
+    """T of the reward if the metric is flops, such as 400M. By default the cost of the architecture with the middle
+    choice of every decision; T does not affect the ranking."""
     target_params: Amount | None = None
-    """T where the metric is params, such as 4M."""
+    """T if the metric is params, such as 4M."""
     target_memory: Amount | None = None
-    """T where the metric is memory, such as 64MiB."""
+    """T if the metric is memory, such as 64MiB."""
     target_latency: float | None = None
-    """T where the metric is latency, in milliseconds."""
+    """T if the metric is latency, in milliseconds."""
     weight: float = -0.07
     """w of the reward."""
     max_flops: Amount | None = None
-    """Multiply-adds beyond which an architecture is rejected before training, such as 2M."""
+    """Limit on multiply-adds, such as 2M; larger architectures are rejected before training."""
     max_params: Amount | None = None
-    """Parameters beyond which one is rejected."""
+    """Limit on parameters."""
     max_memory: Amount | None = None
-    """Bytes of a training step beyond which one is rejected, such as 8GiB."""
+    """Limit on the memory of a training step, such as 8GiB."""
     trials: int = 48
-    """Different networks to train."""
+    """Number of distinct networks to train."""
     batch: int = 8
-    """Architectures proposed, and told of, at a time. Numbers depend on it, but not on the number of workers."""
+    """Architectures proposed at a time. Results depend on it, but not on the number of workers."""
     halving: int | None = None
-    """Successive halving: each batch is trained for few epochs, the best 1 in so many for as many times more, and so on
-    up to all epochs."""
+    """Successive halving: train each batch for a few epochs, the best 1 in N for N times as many, and so on up to all
+    epochs."""
     finalists: int = 3
-    """How many of the best by one seed are trained from all seeds. The best of these by its mean is the result."""
+    """How many of the best by one seed are then trained from all seeds. The one with the best mean is the result."""
     space: str = "mnasnet_tiny"
-    """What is searched: mnasnet, mnasnet_tiny, or an import path such as my_package.spaces:MySpace."""
+    """Space to search: mnasnet, mnasnet_tiny, or an import path such as my_package.spaces:MySpace."""
     family_options: tuple[str, ...] = ()
     """Fields of the space's family to set, as NAME=VALUE."""
 
-    # More trials and finalists only go on with a search.
+    # More trials and finalists continue the same search.
     _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "trials", "finalists")
 
     def __post_init__(self) -> None:
@@ -383,12 +385,12 @@ class NasConfig(Experiment):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)} given", "it must be at least 1", f"try --{name} 8")
         if self.halving is not None and self.halving < 2:
-            raise UserError(f"halving {self.halving} given", "it keeps one in 2 or more", "try --halving 3")
+            raise UserError(f"halving {self.halving} given", "it must be at least 2", "try --halving 3")
         for metric in get_args(Metric):
             if metric != self.metric and getattr(self, f"target_{metric}") is not None:
                 raise UserError(
-                    f"target_{metric} given where the metric is {self.metric}",
-                    "the reward has a target for its metric alone",
+                    f"target_{metric} given, but the metric is {self.metric}",
+                    "the reward only has a target for its own metric",
                     f"try --metric {metric}, or --max-{metric} to reject what costs more",
                 )
         _check_amounts(self, target_flops=parse_count, target_params=parse_count, target_memory=parse_bytes)
@@ -398,7 +400,7 @@ class NasConfig(Experiment):
 
     @property
     def run_name(self) -> str:
-        """The run's name; by default nas- and the name of its images."""
+        """The run's name; by default nas- followed by the name of its images."""
         return self.name or f"nas-{super().run_name}"
 
 

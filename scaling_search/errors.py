@@ -1,4 +1,4 @@
-"""The one exception that is the user's to mend, not ours, and messages for people to read."""
+"""`UserError`, for mistakes that the user can fix, and helpers for readable messages."""
 
 import re
 
@@ -8,7 +8,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 
 class UserError(Exception):
-    """Bad input, said in one line: what was given, what is allowed and what to try.
+    """Bad input, explained in one line: what was given, what is allowed and what to try.
 
     The command line prints the message without a traceback and exits with status 2.
     """
@@ -30,6 +30,6 @@ def first_line(error: BaseException) -> str:
 
 
 def in_one_line(error: Exception) -> str:
-    """What went wrong, for a person."""
+    """What went wrong, in one readable line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".removesuffix(": ")[:500]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "scaling_search.families"
 HEAD = "classifier"
-"""The attribute of a network that makes logits of pooled features, which is new where other weights are taken over."""
+"""The attribute that maps pooled features to logits. It is new where a network starts from other weights."""
 
 
 @runtime_checkable
 class Family(Protocol):
-    """A baseline network that can be grown. EfficientNet, every other ConvNet and a user's own are such."""
+    """A baseline network that can be scaled: EfficientNet, every other ConvNet here, or a network of your own."""
 
     name: str
     resolution: int
@@ -31,7 +31,7 @@ class Family(Protocol):
     def build(self, scale: Scale, num_classes: int, *, rngs: "nnx.Rngs") -> "nnx.Module":
         """The network at `scale`: a Flax module from images (N, H, W, 3) to logits (N, num_classes).
 
-        It must take any input side; d and w decide its layers and channels, r only the side it is meant for. Class
+        It must accept any input side; d and w set its layers and channels, r only the side it is meant for. Class
         activation maps ask more of it: features(images) and classify(features) as parts of its call.
         """
         ...
@@ -80,7 +80,7 @@ class Plan(Protocol, Hashable):
 
 @runtime_checkable
 class PlannedFamily(Family, Protocol):
-    """A family that can say what it would build without building it. Others are traced instead, which is slower."""
+    """A family that describes its networks without building them. Others are traced instead, which is slower."""
 
     def plan(self, scale: Scale, num_classes: int) -> Plan:
         """The layers that `build` would make."""
@@ -122,7 +122,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
         try:
             family = family()
         except TypeError as error:
-            raise UserError(f"family {name!r} cannot be made without arguments: {error}") from None
+            raise UserError(f"family {name!r} cannot be created without arguments: {error}") from None
     if not isinstance(family, Family):
         raise UserError(
             f"{name!r} is not a family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
@@ -136,7 +136,7 @@ def _registered_family(name: str) -> Any:
         close = difflib.get_close_matches(name, registered, n=1)
         raise UserError(
             f"unknown family {name!r}",
-            f"known are {', '.join(sorted(registered))}, or an import path such as my_package.nets:MyFamily",
+            f"known families are {', '.join(sorted(registered))}, or an import path such as my_package.nets:MyFamily",
             f"did you mean {close[0]}?" if close else "see scaling-search run --help",
         )
     return registered[name].load()
@@ -189,4 +189,6 @@ def _like(example: object, text: str, option: str) -> object:
                 return text
     except (ValueError, KeyError):
         pass
-    raise UserError(f"family option {option!r} given", f"its value must be a {type(example).__name__}, as {example!r}")
+    raise UserError(
+        f"family option {option!r} given", f"its value must be a {type(example).__name__}, such as {example!r}"
+    )

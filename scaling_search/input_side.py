@@ -1,7 +1,7 @@
 """Which input sides a network takes, and what is left of them in its last feature map.
 
-Strides and windows without padding shrink an image. One too small for them leaves maps without pixels, whose mean is
-no number; one that just fits leaves a single pixel, at which batch norm and depth do what they do nowhere else.
+Strides and windows without padding shrink an image. If it is too small, feature maps have no pixels, and their mean is
+NaN. If it just fits, a single pixel is left, at which batch norm and depth are of little use.
 """
 
 from collections.abc import Callable

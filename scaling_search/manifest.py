@@ -1,4 +1,4 @@
-"""Configs as a manifest keeps them, and as a command line that asks for the same."""
+"""Configs as stored in manifests, and as the command line that asks for the same."""
 
 import dataclasses
 from typing import Any, TypeVar, cast
@@ -41,7 +41,7 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
 
 
 def stored_config(manifest: dict[str, Any], documents: dict[str, Any]) -> Experiment:
-    """The config in a run's manifest, of whatever version; `documents` are the run's other JSON documents by name.
+    """The config in a run's manifest, of any version; `documents` are the run's other JSON documents by name.
 
     Version 0.1 kept every kind of run as a RunConfig, which must be told by its documents.
     """
@@ -101,7 +101,7 @@ def _steps_of_old_run(documents: dict[str, Any]) -> dict[str, Any]:
 
 
 def command_of(config: Experiment) -> list[str]:
-    """The words of a command line that asks for the same config: only what differs from the defaults."""
+    """The command line, in words, that asks for the same config: only what differs from the defaults."""
     if not isinstance(config, RunConfig):
         return [config.kind, *flags_of(to_dict(config), to_dict(type(config)()))]
     alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
@@ -126,9 +126,9 @@ def flags_of(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> 
 
 
 def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> list[str]:
-    """What changed that decides numbers, a phrase each; `images` are the digests of the old and the new."""
+    """Changes that affect results, one phrase each; `images` are the digests of the old and the new."""
     if old.kind != new.kind:
-        return [f"it is of {old.kind}, not of {new.kind}"]
+        return [f"it is a {old.kind} run, not a {new.kind} run"]
     before, after = old.what_it_computes(), new.what_it_computes()
     changes = differences(before, after) + differences({"images": images[0]}, {"images": images[1]})
     if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {2}:
@@ -137,7 +137,7 @@ def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> lis
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """What changed from one config as plain data to another, a phrase each."""
+    """Changes from one config to another, both as plain data, one phrase each."""
     changes: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)

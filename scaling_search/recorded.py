@@ -1,4 +1,4 @@
-"""Recorded tables: the trials of runs in one Parquet file, to be replayed where training them would take hours."""
+"""Recorded tables: the trials of runs in one Parquet file, which can be replayed instead of training for hours."""
 
 import io
 import json
@@ -17,14 +17,14 @@ from scaling_search.trial import Network
 C = TypeVar("C", bound=Experiment)
 
 _MANIFEST = b"scaling-search"
-"""Where the manifest lies in the file's metadata."""
+"""The manifest's key in the file's metadata."""
 _MADE_BY = ("started", "machine", "packages", "git")
 """What the manifest keeps of each run."""
 
 
 @dataclass(frozen=True)
 class RecordedTable:
-    """A recorded table on disk: one row a trial, of the columns `key`, `version`, `spec` and `outcome`."""
+    """A recorded table on disk: one row per trial, with the columns `key`, `version`, `spec` and `outcome`."""
 
     path: Path
 
@@ -34,7 +34,7 @@ class RecordedTable:
         import pyarrow
         import pyarrow.parquet
 
-        hint = "it is a file that scaling-search record wrote"
+        hint = "give a file written by scaling-search record"
         try:
             table = pyarrow.parquet.read_table(self.path)
             manifest = json.loads((table.schema.metadata or {})[_MANIFEST])
@@ -42,7 +42,7 @@ class RecordedTable:
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror or error}", hint=hint) from None
         except (pyarrow.ArrowException, KeyError, ValueError) as error:
-            raise UserError(f"{self.path} is no recorded table: {error}", hint=hint) from None
+            raise UserError(f"{self.path} is not a recorded table: {error}", hint=hint) from None
 
     def manifest(self) -> dict[str, Any]:
         """That of the first run that was recorded, with `images` (what it was trained on) and `runs` (all of them).
@@ -61,7 +61,7 @@ class RecordedTable:
         return replace(stored, name=None, runs=Experiment.runs, reuse=(), replay=str(self.path))
 
     def has(self, network: Network) -> bool:
-        """Whether there are trainings of a network."""
+        """Whether the table has trainings of a network."""
         return network.fingerprint in self._networks
 
     @cached_property
@@ -70,7 +70,7 @@ class RecordedTable:
 
 
 def replay_config(path: str | Path, kind: type[C]) -> C:
-    """The config that a replay of a recorded table starts from: all of the table's own that a run of `kind` has.
+    """The config from which a replay of a recorded table starts: as much of the table's own as a run of `kind` has.
 
     Examples:
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
@@ -111,11 +111,11 @@ def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, 
         if manifest["data"] != first["data"]:
             raise UserError(
                 f"{run.path} was trained on {manifest['data']}, {runs[0].path} on {first['data']}",
-                "a table holds trials on the same images",
+                "a table holds trials on one set of images",
             )
     records = finished_records(runs)
     if not records:
-        raise UserError(f"no trial is finished in {', '.join(str(run.path) for run in runs)}")
+        raise UserError(f"no finished trial in {', '.join(str(run.path) for run in runs)}")
     manifest = {
         **first,
         "images": images,

@@ -5,7 +5,7 @@ Everything here is from "EfficientNet: Rethinking Model Scaling for CNNs" (Tan a
     depth d = alpha ** phi,  width w = beta ** phi,  resolution r = gamma ** phi
     subject to alpha * beta ** 2 * gamma ** 2 ~ 2 and alpha, beta, gamma >= 1
 
-Plain Python, so that it can be imported anywhere at no cost.
+Plain Python, cheap to import anywhere.
 """
 
 import math
@@ -52,7 +52,7 @@ class CompoundRule:
             if not (math.isfinite(value) and value >= 1):
                 raise UserError(
                     f"{name} {value!r} would shrink the network",
-                    "alpha, beta and gamma are finite numbers of at least 1 (equation 3)",
+                    "alpha, beta and gamma must be finite and at least 1 (equation 3)",
                     "to scale down, use a negative phi",
                 )
 
@@ -64,18 +64,18 @@ class CompoundRule:
     def satisfies(self, target: float = 2.0, tolerance: float = 0.1) -> bool:
         """Whether the constraint of equation 3 holds: |alpha * beta^2 * gamma^2 - target| < tolerance.
 
-        Strictly less, so that what lies exactly at the tolerance, (1.9, 1, 1) say, is out on every machine.
+        Strictly less, so that a point exactly at the tolerance, such as (1.9, 1, 1), is excluded on every machine.
         """
         return round(abs(self.cost_factor - target), _DIGITS) < tolerance
 
     def at(self, phi: float) -> Scale:
         """The scale at compound coefficient `phi`, any real number (equation 3)."""
         if not math.isfinite(phi):
-            raise UserError(f"phi {phi!r} is no number", "phi is a finite real number", "try --phi 1")
+            raise UserError(f"phi {phi!r} is not finite", "phi must be a finite number", "try --phi 1")
         try:
             return Scale(self.alpha**phi, self.beta**phi, self.gamma**phi)
         except OverflowError:
-            raise UserError(f"phi {phi!r} is out of reach: the scale overflows", hint="try --phi 1") from None
+            raise UserError(f"phi {phi!r} is too large: the scale overflows", hint="try --phi 1") from None
 
 
 PAPER_RULE = CompoundRule(alpha=1.2, beta=1.1, gamma=1.15)
@@ -101,7 +101,7 @@ class Grid:
     target: float = 2.0
     """What alpha * beta^2 * gamma^2 should be."""
     tolerance: float = 0.1
-    """How near to the target a point must lie: strictly nearer than this."""
+    """Largest distance from the target (exclusive)."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.step) and self.step > 0):
@@ -119,7 +119,7 @@ class Grid:
         if points > 10_000_000:
             raise UserError(
                 f"grid step {self.step!r} makes a lattice of {points:,} points",
-                "at most 10,000,000 are looked at",
+                "at most 10,000,000 are allowed",
                 "try a larger --grid.step",
             )
 

@@ -1,12 +1,12 @@
-"""The run directory: what a run writes, and how it reads back. The one room that knows either; no JAX, no Ray.
+"""The run directory: what a run writes, and how it is read back. Loads neither JAX nor Ray.
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
-    runs/NAME/trials/KEY.json     one record a trial, written once and never changed
+    runs/NAME/trials/KEY.json     one record per trial, written once and never changed
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
     runs/NAME/sweep.json          the networks that a sweep or a training was given
-    runs/NAME/nas.json            a search for a baseline: what was tried, the best
-    runs/NAME/latencies.json      what its networks take for one image, where that is its metric
+    runs/NAME/nas.json            a search for a baseline: what was tried, and the best
+    runs/NAME/latencies.json      latencies of its networks, if that is its metric
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
 Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed.
@@ -57,7 +57,7 @@ class RunDirectory:
         return _read_json(self.path / "manifest.json", f"{self.path} is not a run")
 
     def config(self) -> Experiment:
-        """The config that the run was started with, by runs of earlier versions too."""
+        """The config that the run was started with, also for runs of earlier versions."""
         try:
             return stored_config(self.manifest(), self._documents())
         except (KeyError, TypeError, AttributeError) as error:
@@ -72,11 +72,11 @@ class RunDirectory:
 
     @property
     def images(self) -> str:
-        """What the run calls its images, NAME:DIGEST, wherever they lie now."""
+        """The run's images as NAME:DIGEST, wherever they are now."""
         return str(self.manifest()["data"])
 
     def command(self) -> str:
-        """What to type to have the same run again, as a POSIX shell reads it."""
+        """The command that repeats the run, quoted for a POSIX shell."""
         try:
             return shlex.join(["scaling-search", *command_of(self.config())])
         except UserError:
@@ -84,15 +84,15 @@ class RunDirectory:
             return shlex.join(["scaling-search", "resume", str(self.path)])
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every finished trial. A record that cannot be read is passed over with a warning that names it."""
+        """Every finished trial. Records that cannot be read are skipped, with a warning."""
         for file in sorted((self.path / "trials").glob("*.json")):
             try:
                 record = json.loads(file.read_text(encoding="utf-8"))
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
-                    raise ValueError("it is not the record its name says")
+                    raise ValueError("its content does not match its name")
                 record["outcome"]["status"]
             except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-                warnings.warn(f"passed over {file}: {error}", stacklevel=2)
+                warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
             yield record
 
@@ -101,7 +101,7 @@ class RunDirectory:
         _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(record))
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """The JSON document `name` ("step1", say), or None where the run has not come that far."""
+        """The JSON document `name`, such as "step1", or None if the run has not come that far."""
         file = self.path / f"{name}.json"
         return _read_json(file, f"{file} cannot be read") if file.exists() else None
 
@@ -155,9 +155,9 @@ def start_run(
     """The directory of `config`: made anew, or, where it exists with the same config and images, continued.
 
     `images` names the images with a digest of their content, `counts` says how many `classes` and `training` images
-    they have, and `given` what was handed over as an object of Python ("family", "data"), which a manifest cannot hold.
-    Raises UserError where the run exists with another config, or
-    cannot be written.
+    they have, and `given` what was passed as a Python object ("family", "data"), which a manifest cannot hold.
+
+    Raises UserError if the run exists with another config or cannot be written.
     """
     run = RunDirectory(Path(config.runs).expanduser() / config.run_name)
     with _clear_os_errors(run.path, _RUNS_HINT):
@@ -220,7 +220,7 @@ def _here_and_now() -> dict[str, Any]:
 def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
     """Records by trial key over several runs, the first run's where a trial is in more than one.
 
-    A trial that crashed is not among them: it is worth another try.
+    Crashed trials are left out, so that they are tried again.
     """
     records: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -244,7 +244,7 @@ def _read_json(file: Path, otherwise: str) -> dict[str, Any]:
         reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
         raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None
     if not isinstance(tree, dict):
-        raise UserError(f"{otherwise} ({file.name} holds no object)", hint="name a folder under runs/")
+        raise UserError(f"{otherwise} ({file.name} is not a JSON object)", hint="name a folder under runs/")
     return tree
 
 
@@ -252,7 +252,7 @@ def _json_bytes(tree: dict[str, Any]) -> bytes:
     return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
-_RUNS_HINT = "make room or give another --runs FOLDER, then run the same command again; finished trials are kept"
+_RUNS_HINT = "free some space or give another --runs FOLDER, then run the same command again; finished trials are kept"
 
 
 def write_output(file: Path, content: bytes) -> Path:
@@ -273,7 +273,7 @@ def _clear_os_errors(path: Path, hint: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "it must be writable and its disk have room", hint
+            f"cannot write {path}: {error.strerror or error}", "it must be writable, with space on its disk", hint
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Traced programs of networks: made from shapes alone, walked, and told apart. Nothing is allocated or compiled."""
+"""Traced programs of networks: made from shapes alone, walked and compared. Nothing is allocated or compiled."""
 
 import hashlib
 import re

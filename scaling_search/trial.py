@@ -9,7 +9,7 @@ from scaling_search.config import Recipe, Split, Trained, to_dict
 from scaling_search.rule import Scale
 
 TRAINING_VERSION = 2
-"""Raised when the same spec would train to another number, so that old records are not taken for new ones."""
+"""Increased when the same spec would give another result, so that old records are not reused."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Network:
     """Input side in pixels."""
     num_classes: int
     fingerprint: str
-    """Names what is computed, whatever the scale that led there."""
+    """Identifies what is computed, whichever scale it came from."""
     parameters: int
     multiply_adds: int
     """For one image."""
@@ -97,9 +97,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a spec. A trial that failed has a reason instead of an accuracy, and is a row all the same.
+    """The result of a spec. A failed trial has a reason instead of an accuracy, and is still a row.
 
-    "failed": its loss was not finite, and would not be another time. "crashed": an exception ended it, for lack of
+    "failed": its loss was not finite, and would not be if repeated. "crashed": an exception ended it, out of
     memory for example, or its process died; the next run tries it again. "missing": a recorded table that is replayed
     does not have it; never stored.
     """

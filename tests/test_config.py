@@ -51,7 +51,7 @@ def test_a_run_is_named_after_its_images(source, name):
         (lambda: RunConfig(phi=float("nan")), "phi"),
         (lambda: RunConfig(seed=-1), "seed"),
         (lambda: RunConfig(max_flops=0), "number 0"),
-        (lambda: Split(validation=0.6, test=0.4), "leave something to train on"),
+        (lambda: Split(validation=0.6, test=0.4), "leave images to train on"),
         (lambda: Recipe(epochs=0), "epochs"),
         (lambda: Recipe(batch_size=0), "batch_size"),
         (lambda: Recipe(momentum=1.0), "momentum"),

@@ -28,7 +28,7 @@ def test_a_users_own_network_is_a_family_by_its_import_path():
         ("no_such_module:Family", "cannot be imported"),
         ("scaling_search.rule:Nothing", "cannot be imported"),
         ("scaling_search.rule:Grid", "is not a family"),
-        ("scaling_search.rule:CompoundRule", "cannot be made without arguments"),
+        ("scaling_search.rule:CompoundRule", "cannot be created without arguments"),
         (":x", "cannot be imported"),
     ],
 )

@@ -98,14 +98,14 @@ def test_runs_on_different_images_are_refused(run, tmp_path):
 
 def test_a_run_without_trials_is_refused(tmp_path):
     empty = start_run(dataclasses.replace(CONFIG, runs=str(tmp_path)), "images:0")
-    with pytest.raises(UserError, match="no trial is finished"):
+    with pytest.raises(UserError, match="no finished trial"):
         table_bytes([empty], IMAGES)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then something", json.dumps({"config": {}}).encode()])
 def test_a_file_that_is_none_is_said_so_in_one_line(tmp_path, content):
     (tmp_path / "no.parquet").write_bytes(content)
-    with pytest.raises(UserError, match=r"no\.parquet is no recorded table"):
+    with pytest.raises(UserError, match=r"no\.parquet is not a recorded table"):
         RecordedTable(tmp_path / "no.parquet").manifest()
 
 
@@ -113,7 +113,7 @@ def test_a_file_of_another_origin_and_a_missing_one_are_said_so(tmp_path):
     import pandas as pd
 
     pd.DataFrame({"key": ["a"]}).to_parquet(tmp_path / "frame.parquet")
-    with pytest.raises(UserError, match="is no recorded table"):
+    with pytest.raises(UserError, match="is not a recorded table"):
         RecordedTable(tmp_path / "frame.parquet").manifest()
     with pytest.raises(UserError, match="cannot read"):
         RecordedTable(tmp_path / "missing.parquet").manifest()

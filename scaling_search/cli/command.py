@@ -77,7 +77,7 @@ def _report_failures(findings: "Findings") -> None:
     if failed.empty:
         return
     succeeded = len(trials) - len(failed)
-    line = f"{len(failed)} of {len(trials)} trainings failed, the first because {failed['reason'].iloc[0]}"
+    line = f"{len(failed)} of {len(trials)} trainings failed; the first: {failed['reason'].iloc[0]}"
     print(f"{'warning' if succeeded else 'error'}: {line}", file=sys.stderr)
     if not succeeded:
         sys.exit(1)

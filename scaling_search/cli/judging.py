@@ -1,4 +1,4 @@
-"""What commands share that judge pictures by given weights: options, and the network with what it expects."""
+"""What `predict` and `evaluate` share: options, and the network with the pixels and size it expects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,20 @@ Pixels = Literal["imagenet", "half", "lite"]
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsOptions:
-    """How weights are read that do not say what they are for, and at which size pictures are seen."""
+    """How to read weights that do not state their network, and the input size."""
 
     network: str | None = None
-    """The network, for weights that do not name it."""
+    """The network, if the weights do not state it."""
     family_options: tuple[str, ...] = ()
     """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
     pixels: Pixels = "imagenet"
-    """How weights that do not say so want pixels: by ImageNet's mean and deviation, as (x - 0.5) / 0.5, or as
-    EfficientNet-Lite."""
+    """Pixel normalisation, if the weights do not state it: ImageNet's mean and deviation, (x - 0.5) / 0.5, or
+    EfficientNet-Lite's."""
     resolution: int | None = None
-    """Input side in pixels; by default the one the weights were trained at, or the network's own."""
+    """Input side in pixels; by default the weights' own, or the network's."""
 
     def opened(self, weights: str) -> "Judge":
-        """The network with its weights. Raises UserError where they cannot be had."""
+        """The network with its weights. Raises UserError if they cannot be loaded."""
         from scaling_search.data.pictures import MARGIN, pixel_moments
         from scaling_search.family import load_family
         from scaling_search.weights.bundle import open_weights
@@ -46,7 +46,7 @@ class WeightsOptions:
 
 
 def _logits_of(network: Any, side: int) -> int:
-    """How many classes a network tells apart."""
+    """How many classes a network has."""
     import jax
     import jax.numpy as jnp
 

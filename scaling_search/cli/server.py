@@ -1,4 +1,4 @@
-"""The report of a run on a page that follows it, served to this machine alone."""
+"""Serves the report of a run on a page that follows it, to this machine only."""
 
 import hashlib
 import sys

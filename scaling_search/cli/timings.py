@@ -50,7 +50,7 @@ class Timings:
         }
 
     def speeds(self) -> list[str]:
-        """A line for each kind of device: the median of images a second, and of the share of its peak."""
+        """A line for each kind of device: the median images per second, and the median share of its peak."""
         lines = []
         for (device, precision), outcomes in self._outcomes.items():
             rate = median(outcome.images_per_second or 0.0 for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""The search for a baseline, and what it found as the family of a run."""
+"""The search for a baseline, and using its result as the family of a run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -108,7 +108,7 @@ def with_baseline(config: RunConfig, run: str) -> RunConfig:
 
 
 def next_command(directory: RunDirectory) -> list[str]:
-    """The words of the command that scales what a search has found, trained on the same images in the same way."""
+    """The command, in words, that scales the result of a search with the same images and recipe."""
     config = directory.config()
     own = RunConfig(data=config.data, split=config.split, recipe=config.recipe, name=f"{directory.path.name}-scaled")
     name, *flags = command_of(own)

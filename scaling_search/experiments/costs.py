@@ -55,7 +55,8 @@ def costs(
     if not networks:
         raise UserError(
             "no network given",
-            f"known are {', '.join(sorted(registered_families()))}, or an import path such as my_package.nets:MyFamily",
+            f"known families are {', '.join(sorted(registered_families()))}, "
+            "or an import path such as my_package.nets:MyFamily",
             "try scaling-search cost efficientnet_b0",
         )
     _check_positive(num_classes=num_classes, batch_size=batch_size, resolution=resolution)
@@ -73,7 +74,7 @@ def fit(
     num_classes: int = 1000,
     batch_size: int = 32,
 ) -> dict[str, Any]:
-    """The largest network of a family that fits a budget: the inverse of equation 2, as `scaling-search fit` prints it.
+    """The largest network of a family that fits a budget (the inverse of equation 2), as `scaling-search fit` does.
 
     Args:
         family: The family to grow, or its name.
@@ -85,7 +86,7 @@ def fit(
         batch_size: Images per training step, for the memory it takes.
 
     Returns:
-        `phi`, and what `costs` says of the network there.
+        `phi`, and the columns of `costs` for the network at that phi.
 
     Raises:
         UserError: No budget is given, or no network of the family fits it.

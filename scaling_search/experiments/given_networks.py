@@ -29,7 +29,7 @@ def sweep(
     progress: ProgressSetting = "auto",
     watchers: Sequence[Watcher] = (),
 ) -> "Findings":
-    """Trains a baseline, each dimension grown alone and all other networks listed, as `scaling-search sweep` does.
+    """Trains a baseline, each dimension scaled alone and any other scales listed, as `scaling-search sweep` does.
 
     Args:
         config: Which networks to train, and how. It must name images unless `data` is given.

@@ -1,4 +1,4 @@
-"""What a run trains on, checked: images, or a recorded table of trainings on some."""
+"""What a run trains on: images, or a recorded table in their place, checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +65,12 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
 
 
 def _check_replay(config: Experiment, table: RecordedTable) -> None:
-    """Raises UserError where the table has no trial that was trained as the config says."""
+    """Raises UserError if the table's trainings had another split or recipe."""
     recorded = table.config()
     for name in ("split", "recipe"):
         if getattr(config, name) != getattr(recorded, name):
             raise UserError(
                 f"--replay given with a {name} other than that of {table.path}",
-                f"a table only has trainings by its own {name}",
+                f"a table only has trainings with its own {name}",
                 f"leave out --{name}.*, or leave out --replay to train",
             )

@@ -1,4 +1,4 @@
-"""The whole method, from images to a frontier: STEP 1, STEP 2 and the winner's one look at the test split."""
+"""The whole method, from images to a frontier: STEP 1, STEP 2 and the winner's evaluation on the test split."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -105,7 +105,7 @@ def _announce(
             f"{config.seeds} seeds each on {images.name}, {images.training} training images"
         )
         for reason, count in _refusals(layout).items():
-            progress.note(f"equation 2 refuses {count} of them, {reason}")
+            progress.note(f"equation 2 rejects {count} of them: {reason}")
     progress.note(f"records go to {directory.path}")
 
 
@@ -122,7 +122,7 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 def _method(
     materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
 ) -> "Plan[None]":
-    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's one look at the test split."""
+    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's evaluation on the test split."""
     from scaling_search.search.candidates import specs_of
     from scaling_search.search.grid import step1_specs
     from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
@@ -152,5 +152,5 @@ def _method(
 
 
 def _trainable(models: "tuple[Model, ...]", images: Images) -> "tuple[Model, ...]":
-    """Models as they are, except that those that a recorded table has no training of are not trained."""
+    """The models, marked as not trained where a recorded table has no training of them."""
     return tuple(model if images.can_train(model.network) else replace(model, trained=False) for model in models)

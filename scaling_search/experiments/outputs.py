@@ -18,9 +18,9 @@ PICTURE = "accuracy_against_multiply_adds"
 
 
 def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Path]:
-    """Writes what there is to write of a run, and yields where each file lies.
+    """Writes a run's tables and pictures, and yields the path of each.
 
-    A file that cannot be made or written is warned of, and costs neither the others nor the run.
+    A file that cannot be made or written gives a warning, and affects neither the others nor the run.
     """
     for name, content in _outputs(findings):
         try:

@@ -35,15 +35,15 @@ def resume(
     progress: ProgressSetting = "auto",
     watchers: Sequence[Watcher] = (),
 ) -> "Findings":
-    """Continues any kind of run where it stopped, in the folder where it lies now.
+    """Continues any kind of run where it stopped, in its current folder.
 
-    It does the steps that it was started for, and no others. Finished trials are not trained again.
+    It does the steps that it was started for and no others. Finished trials are not trained again.
 
     Args:
         run: Folder of the run.
-        family: The network family again, where the run was started with an object of Python.
-        data: The images again, where the run was started with arrays; or where they lie now, such as "folder:NEW", if
-            they have moved.
+        family: The network family again, if the run was started with a Python object.
+        data: The images again, if the run was started with arrays; or where they are now, such as "folder:NEW", if they
+            have moved.
         workers: Where trials run.
         progress: "auto" shows a bar in a notebook and a line on a terminal; None shows nothing.
         watchers: Told of every trial as it ends.
@@ -77,7 +77,7 @@ def _check_given(directory: RunDirectory, family: Family | None, data: Any) -> N
     for name, thing in (("family", family), ("data", data)):
         if thing is None and name in directory.manifest().get("given", ()):
             raise UserError(
-                f"{directory.path} was started from Python with a {name} of its own",
+                f"{directory.path} was started from Python with {name}=",
                 "a manifest cannot hold an object",
                 f"continue it with scaling_search.resume({str(directory.path)!r}, {name}=...)",
             )

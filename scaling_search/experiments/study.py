@@ -1,4 +1,4 @@
-"""The one life cycle of every kind of run: opened, locked, trained, judged and written down."""
+"""The life cycle of every kind of run: open, lock, train, judge, write results."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -29,15 +29,15 @@ specs as the run does, and speaks through the progress."""
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A run that is set up: all that could be checked before training has been."""
+    """A run that is set up: everything that can be checked before training has been."""
 
     config: Experiment
     images: Images
     course: Course
     family: Family | None = None
-    """The network family where it was handed over as an object, for the processes that train."""
+    """The network family if it was passed as an object, for the processes that train."""
     given: tuple[str, ...] = ()
-    """What was handed over as an object: "family", "data"."""
+    """What was passed as an object: "family", "data"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,7 @@ def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: 
 
 
 def materials_of(config: Any, family: Family | None, data: "ImageData | None") -> Materials:
-    """The family and the images of a run, by its config or as given. Raises UserError where they cannot be had."""
+    """The family and the images of a run, by its config or as given. Raises UserError if they cannot be loaded."""
     from dataclasses import replace
 
     if family is not None:

@@ -51,8 +51,8 @@ class Block:
     """What each layer of a block is; the first has the block's stride and changes the number of channels.
 
     Filters and layers may be any: the space that MnasNet searched has three of each around MobileNetV2's, and B0 and
-    MnasNet-A1 have others. As text a block is, say, mb3k5sei40x3: MBConv3, 5x5, squeeze-and-excitation, identity skip,
-    40 filters, 3 layers.
+    MnasNet-A1 have others. As text a block is, for example, mb3k5sei40x3: MBConv3, 5x5, squeeze-and-excitation,
+    identity skip, 40 filters, 3 layers.
     """
 
     operation: Operation
@@ -141,7 +141,7 @@ class LayerPlan:
     kernel_size: int
     stride: int
     skip: Skip
-    """What is added in truth: "none" where an identity would not fit."""
+    """What is actually added: "none" where an identity would not fit."""
     drop_connect: float
     """Share of images for which the layer is skipped in training; 0 without a skip."""
     style: Style

@@ -1,1 +1,1 @@
-"""The search: which networks to train (STEP 1, STEP 2, NAS), and the driver that has them trained."""
+"""Which networks to train (STEP 1, STEP 2, sweeps, NAS), as plans that `scaling_search.runners` carry out."""

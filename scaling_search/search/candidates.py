@@ -55,7 +55,7 @@ def _network(
 def specs_of(
     network: Network, config: Experiment, data: str, *, test: bool = False, init: Init | None = None
 ) -> tuple[Spec, ...]:
-    """The trainings of a network, one a seed, judged on the validation split, or once on the test split."""
+    """The trainings of a network, one per seed, evaluated on the validation split or on the test split."""
     return tuple(
         Spec(network, config.recipe, data, config.split, seed, "test" if test else "validation", init)
         for seed in config.all_seeds
@@ -63,7 +63,7 @@ def specs_of(
 
 
 def refusal(network: Network, config: RunConfig) -> str | None:
-    """Why equation 2 refuses a network before it is trained, or None where it fits."""
+    """Why equation 2 rejects a network before training, or None if it fits."""
     if config.max_flops is not None and network.multiply_adds > parse_count(config.max_flops):
         return f"{network.multiply_adds:,} multiply-adds exceed --max-flops {config.max_flops}"
     if config.max_memory is not None:

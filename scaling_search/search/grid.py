@@ -22,7 +22,7 @@ class Point:
     rule: CompoundRule
     network: Network
     rejected: str | None
-    """Why it is not trained: equation 2 refuses it, or its input is too small for the network."""
+    """Why it is not trained: equation 2 rejects it, or its input is too small for the network."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Step1:
 def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     """The grid of STEP 1 with the network and the cost of every point; nothing is trained yet.
 
-    Points that round to the same network get one Network. Raises UserError where no point meets the constraint, or
-    equation 2 refuses all.
+    Points that round to the same network get one Network. Raises UserError if no point meets the constraint or
+    equation 2 rejects all.
     """
     named: Any = {"name": config.family, "options": config.family_options}
     baseline = network_at(family, Scale(), num_classes, **named)
@@ -82,8 +82,8 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     if all(point.rejected for point in points):
         cheapest = min(points, key=lambda point: point.network.multiply_adds)
         raise UserError(
-            f"equation 2 refuses all {len(points)} points of the grid; of the cheapest, {cheapest.rejected}",
-            hint="raise --max-flops or --max-memory, or take a smaller baseline",
+            f"equation 2 rejects all {len(points)} points of the grid, and even the cheapest: {cheapest.rejected}",
+            hint="raise --max-flops or --max-memory, or use a smaller baseline",
         )
     sides = {baseline.input_resolution, *(point.network.input_resolution for point in points if not point.rejected)}
     return Step1(config.phi, baseline, tuple(points), tuple(_small_maps(family, num_classes, sides)))

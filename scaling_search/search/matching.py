@@ -1,7 +1,7 @@
 """Networks of equal cost: layers and pixels as a rule rounds them, and the width solved for.
 
-Rules that should cost the same do not once they are rounded: of the default grid's points on a small baseline the
-dearest costs twice the cheapest. Here depth and input side follow equation 3, and of all widths the one is taken whose
+Rules that should cost the same no longer do after rounding: among the default grid's points on a small baseline, the
+most expensive costs twice the cheapest. Here depth and input side follow equation 3, and the width is the one whose
 network comes nearest to 2 ** phi times the baseline's cost.
 """
 
@@ -91,7 +91,7 @@ def match_cost(
         raise UserError(
             f"alpha {rule.alpha:g} and gamma {rule.gamma:g} at phi {phi:g} cost more than {2**phi:g} times the "
             f"baseline at any width",
-            "depth and pixels alone must cost less",
+            "depth and resolution alone must cost less",
             "try smaller coefficients, or a larger baseline",
         )
     while cost(at(high)) <= target:

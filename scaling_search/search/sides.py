@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 SMALLEST_MAP = 2
-"""Pixels a side below which batch norm and depth work on next to nothing."""
+"""Pixels per side below which batch norm and depth have almost nothing to work on."""
 REACH = 0.15
 """How far a side may lie from what the rule asks for, as a share of it."""
 
@@ -38,5 +38,5 @@ def small_map(resolution: int, last_map: int) -> str | None:
         return None
     return (
         f"at an input of {resolution} x {resolution} pixels the last feature map has {last_map} x {last_map}: "
-        "deeper and wider networks gain little there; take a larger input or fewer strides"
+        "deeper and wider networks gain little there; use a larger input or fewer strides"
     )

@@ -1,4 +1,4 @@
-"""Networks that are trained as they are: one dimension grown at a time, all three together, or a list of one's own.
+"""Sweeps: one dimension scaled at a time, all three together, or a list of scales.
 
 Tables 3 and 7 of the paper scale MobileNets, ResNet-50 and EfficientNet-B0 by depth, width or resolution alone, and by
 all together.
@@ -44,7 +44,7 @@ class Sweep:
 
 
 def scales_of(config: SweepConfig) -> list[tuple[str, Scale]]:
-    """The baseline, each dimension alone by each of its factors, all together, and the networks given."""
+    """The baseline, each dimension alone at each of its factors, all three together, and the scales listed."""
     named = [("baseline", Scale())]
     factors = {"d": config.depths, "w": config.widths, "r": config.resolutions}
     for dim in config.dims:

@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(command, capsys):
         (["run", "--recipe.batch-size", "100000"], "100000"),
         (["run", "--seeds", "1"], "at least 2"),
         (["run", "--max-memory", "lots"], "lots"),
-        (["run", "--max-flops", "10"], "equation 2 refuses all"),
+        (["run", "--max-flops", "10"], "equation 2 rejects all"),
         (["run", "--name", "../up"], "run name"),
         (["run", "--runs", "/proc/nowhere"], "cannot write"),
         (["step2", "--coefficients", "0.9", "1", "1"], "at least 1"),

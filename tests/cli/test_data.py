@@ -35,7 +35,7 @@ def test_show_writes_a_contact_sheet(tmp_path, capsys):
     [
         (["stat", "nowhere"], "images come from"),
         (["show", "digits"], "try --output"),
-        (["show", "digits", "-o", "sheet.jpg"], "ends in .png"),
+        (["show", "digits", "-o", "sheet.jpg"], "must end in .png"),
         (["show", "digits", "-o", "/no/such/sheet.png"], "is not a folder"),
         (["show", "digits", "--resolution", "0", "-o", "sheet.png"], "resolution 0"),
         (["show", "digits", "--count", "0", "-o", "sheet.png"], "at least 1"),

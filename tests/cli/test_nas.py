@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
         (["nas", "--family-options", "wdth=2"], "wdth=2"),
         (["nas", "--recipe.batch-size", "100000"], "100000"),
         (["latency", "--networks", "0"], "networks 0"),
-        (["latency", "--space", "examples.plain_cnn_space:PlainCNNSpace"], "MnasNet's spaces alone"),
+        (["latency", "--space", "examples.plain_cnn_space:PlainCNNSpace"], "only cover MnasNet's spaces"),
         (["run", "--baseline", "/no/such/run"], "is not a run"),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_report_lies_in_the_run_or_where_it_is_told(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["-o", "report.pdf"], "ends in .html"),
+        (["-o", "report.pdf"], "must end in .html"),
         (["-o", "/no/such/folder/report.html"], "/no/such/folder is not a folder"),
         (["--watch", "-o", "report.html"], "--watch writes no file"),
         (["--port", "8000"], "--port given without --watch"),

@@ -7,7 +7,8 @@ without the shortened products (TF32) that an accelerator takes by default.
 A network freshly drawn magnifies every rounding a hundredfold from its first layer to its last, on any device. So in
 bfloat16 each block gets an input of its own, and the errors are the largest of any block's answer and of any block's
 gradients. Those of a random loss are sums that nearly cancel: `cpu_gradients` is the error that bfloat16 makes in them
-on the CPU itself.
+on the CPU itself. In float32 `blocks` are the gradients' errors block by block: where ReLUs turn a rounding at 0 into
+another gradient, those of the whole step are larger.
 """
 
 import json
@@ -125,13 +126,13 @@ def compare(pool: Executor, network: str, padding: str, images: Any, labels: Any
         return pool.submit(block_by_block, network_of(network, padding), precision, device, shapes)
 
     reference, whole = steps(cpu), blocks("float32", cpu)
-    found = steps(here) if here != cpu else reference
+    found, exact = (steps(here), blocks("float32", here)) if here != cpu else (reference, whole)
     narrow = blocks("bfloat16", cpu)
     by_block = blocks("bfloat16", here) if here != cpu else narrow
 
     def show() -> None:
         errors = (error(*pair) for pair in zip(found.result(), reference.result(), strict=True))
-        _show(padding, "float32", *errors)
+        _show(padding, "float32", *errors, blocks=_worst(exact.result(), whole.result(), 1))
         answers, gradients = (_worst(by_block.result(), whole.result(), part) for part in (0, 1))
         _show(padding, "bfloat16", answers, gradients, cpu_gradients=_worst(narrow.result(), whole.result(), 1))
 

@@ -49,7 +49,7 @@ def test_equation_2_refuses_what_costs_too_much_and_says_why(layout):
 
 
 def test_equation_2_refuses_by_memory_as_well():
-    with pytest.raises(UserError, match=r"equation 2 refuses all 39 points.*MiB"):
+    with pytest.raises(UserError, match=r"equation 2 rejects all 39 points.*MiB"):
         lay_out(TINY, dataclasses.replace(CONFIG, max_memory="1MiB"), 10)
 
 

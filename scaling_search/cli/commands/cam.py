@@ -1,4 +1,4 @@
-"""`cam`: what a network makes of a picture, and where in it."""
+"""`cam`: class activation maps."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,32 +13,32 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Cam(Command):
-    """Where in a picture a network sees a class: the class activation map, as in the paper's Figure 7.
+    """Shows where in an image a network sees a class: the class activation map, as in the paper's Figure 7.
 
     Example: scaling-search cam cat.png --network efficientnet_lite0 --weights lite0.npz --pixels lite -o cam.png
     """
 
     image: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
-    """A picture."""
+    """The image file."""
     network: str
     """The network."""
     weights: str
     """Its weights, a .safetensors or .npz file in any naming that the network knows."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
-    """File to write, .png, .svg or .pdf."""
+    """File to write: .png, .svg or .pdf."""
     family_options: tuple[str, ...] = ()
     """Fields of the network to set, as NAME=VALUE, such as padding=SYMMETRIC batch_norm_epsilon=1e-5."""
     class_index: int | None = None
-    """Class to look for; by default the likeliest."""
+    """Class to show; by default the most likely."""
     pixels: Literal["imagenet", "half", "lite"] = "imagenet"
-    """How the weights want pixels: by ImageNet's mean and deviation, as (x - 0.5) / 0.5, or as EfficientNet-Lite."""
+    """Pixel normalisation of the weights: ImageNet's mean and deviation, (x - 0.5) / 0.5, or EfficientNet-Lite's."""
     resolution: int | None = None
     """Input side in pixels; by default the network's own."""
     format: Format = "table"
-    """How the table of the likeliest classes is printed."""
+    """How the table of the most likely classes is printed."""
 
     def execute(self) -> None:
-        """Writes the map and prints the likeliest classes."""
+        """Writes the map and prints the most likely classes."""
         import jax
         import jax.numpy as jnp
         import numpy as np

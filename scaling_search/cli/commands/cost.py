@@ -10,7 +10,7 @@ from scaling_search.cli.command import Command, Format
 
 @dataclass(frozen=True)
 class Cost(Command):
-    """Parameters, multiply-adds, activations and memory of networks, without running them.
+    """Counts the parameters, multiply-adds, activations and memory of networks, without running them.
 
     Example: scaling-search cost efficientnet_b0 efficientnet_b7 --resolution 320 --format json
     """

@@ -13,7 +13,7 @@ from scaling_search.errors import UserError
 
 @dataclass(frozen=True)
 class Data(Command):
-    """What images hold (stat), or a contact sheet of training images as a network sees them (show).
+    """Describes images (stat), or draws a contact sheet of training images as a network sees them (show).
 
     Example: scaling-search data stat folder:my_images, or scaling-search data show glyphs -o glyphs.png
     """
@@ -25,11 +25,11 @@ class Data(Command):
     split: Split = field(default_factory=Split)
     """How the images are split."""
     on_bad_data: OnBadData = "refuse"
-    """Files that cannot be read: refuse the data, or skip them."""
+    """What to do if files cannot be read as images: refuse the data, or skip those files."""
     resolution: int = 64
     """For show: input side in pixels."""
     augment: Augmentation = "none"
-    """For show: what happens to training images."""
+    """For show: augmentation of the images."""
     count: int = 64
     """For show: how many images."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -83,7 +83,7 @@ def _sheet_file(output: str | None) -> Path:
         raise UserError("no file to write to given", hint="try --output images.png")
     file = Path(output).expanduser()
     if file.suffix.lower() != ".png":
-        raise UserError(f"contact sheet {output!r} given", "its name ends in .png")
+        raise UserError(f"contact sheet {output!r} given", "its name must end in .png")
     if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is not a folder", hint="make it, or write elsewhere")
+        raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
     return file

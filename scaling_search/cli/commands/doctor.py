@@ -86,14 +86,14 @@ def _advice() -> str:
 
     platform = jax.default_backend()
     if platform == "gpu":
-        return "small networks leave a GPU idle: --gpus-per-trial 0.25 has four trials share one"
+        return "--gpus-per-trial 0.25, so that four trials share a GPU that small networks leave idle"
     if platform == "tpu":
         return "more chips: each trial takes --tpus-per-trial of them"
     if shutil.which("nvidia-smi"):
-        return "JAX does not use this machine's NVIDIA GPU: pip install 'jax[cuda13]'"
+        return "this machine's NVIDIA GPU, which JAX does not use: pip install 'jax[cuda13]'"
     if not native.available():
-        return "the native kernels: reinstall where a C++ compiler is found"
-    return f"more cores: {cores_available()} trials run at a time, one a core; or a GPU"
+        return "native kernels: install a C++ compiler, then reinstall"
+    return f"more cores ({cores_available()} trials run at a time, one per core), or a GPU"
 
 
 def _native() -> str:

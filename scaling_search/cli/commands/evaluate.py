@@ -1,4 +1,4 @@
-"""`evaluate`: how good given weights are on images with labels."""
+"""`evaluate`: the accuracy of weights on labelled images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(WeightsOptions, Command):
-    """Top-1, top-5, calibration, accuracy by class and the confusion matrix of weights on the test part of images.
+    """Evaluates weights on the test part of images: top-1, top-5, calibration, accuracy by class, confusion matrix.
 
     Example: scaling-search evaluate b0.safetensors --data folder:my_images -o confusion.png
     """
@@ -27,16 +27,16 @@ class Evaluate(WeightsOptions, Command):
     data: str
     """Images: digits, glyphs, idx:DIR, folder:DIR, csv:FILE or hf:PATH."""
     split: Split = field(default_factory=Split)
-    """How the images are split, where they have no test part of their own."""
+    """How the images are split, if they have no test part of their own."""
     on_bad_data: OnBadData = "refuse"
-    """Files that cannot be read: refuse the data, or skip them."""
+    """What to do if files cannot be read as images: refuse the data, or skip those files."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
-    """File for a picture of the confusion matrix, .png, .svg or .pdf."""
+    """File for a picture of the confusion matrix: .png, .svg or .pdf."""
     format: Format = "table"
     """How the tables are printed."""
 
     def execute(self) -> None:
-        """Prints the figures, and writes the picture where one is asked for."""
+        """Prints the results, and writes the picture if one is asked for."""
         from scaling_search.cli.commands.plot import picture_file
         from scaling_search.data import load, prepare, resolve
         from scaling_search.evaluation.predict import evaluate
@@ -89,7 +89,7 @@ def _in_order_of(network: tuple[str, ...], data: tuple[str, ...]) -> "np.ndarray
     if len(data) == len(network):
         return np.arange(len(data))
     raise UserError(
-        f"images of {len(data)} classes given", f"the weights tell {len(network)} classes apart, with other names"
+        f"images of {len(data)} classes given", f"the weights have {len(network)} classes, with other names"
     )
 
 

@@ -7,19 +7,19 @@ from scaling_search.cli.command import Command, Format
 
 @dataclass(frozen=True)
 class Fit(Command):
-    """The inverse of equation 2: the largest phi whose network fits a budget, and that network.
+    """Finds the largest phi whose network fits a budget (the inverse of equation 2), and prints that network.
 
     Example: scaling-search fit --flops 1e9 --memory 8GiB --params 10M
     """
 
     flops: str | None = None
-    """Most multiply-adds for one image, such as 1e9 or 400M."""
+    """Limit on multiply-adds for one image, such as 1e9 or 400M."""
     memory: str | None = None
-    """Most bytes of a training step, such as 8GiB."""
+    """Limit on the memory of a training step, such as 8GiB."""
     params: str | None = None
-    """Most parameters, such as 10M."""
+    """Limit on parameters, such as 10M."""
     family: str = "efficientnet"
-    """The family to grow."""
+    """The family to scale."""
     coefficients: tuple[float, float, float] = (1.2, 1.1, 1.15)
     """Alpha, beta and gamma; the paper's by default."""
     num_classes: int = 1000

@@ -1,4 +1,4 @@
-"""`latency`: what networks take beside what a table of their layers predicts."""
+"""`latency`: measured latencies beside those that a table of layers predicts."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from scaling_search.errors import UserError
 
 @dataclass(frozen=True)
 class Latency(Command):
-    """How well a table of layer latencies measured here predicts those of whole networks, on random architectures.
+    """Tests how well layer latencies measured here predict those of whole networks, on random architectures.
 
     Example: scaling-search latency --space mnasnet --networks 5
     """
 
     space: str = "mnasnet_tiny"
-    """What the architectures are drawn from: mnasnet or mnasnet_tiny."""
+    """Space of the architectures: mnasnet or mnasnet_tiny."""
     family_options: tuple[str, ...] = ()
     """Fields of the space's family to set, as NAME=VALUE, such as resolution=32."""
     networks: int = 10

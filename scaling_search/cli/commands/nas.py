@@ -29,7 +29,7 @@ class Nas(Running):
         return {} if config is None else {"default": cls(config=config)}
 
     def execute(self) -> None:
-        """Searches, and prints how to scale what was found."""
+        """Searches, and prints the command that scales the result."""
         from scaling_search.experiments.baseline import nas
 
         print_next(self.carry_out(partial(nas, self.config)).run.path)

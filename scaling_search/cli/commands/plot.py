@@ -39,10 +39,10 @@ class Plot(Command):
     """Folder of a run, a pattern of several in quotes such as "runs/*", or the word paper."""
     figure: FigureName = "frontier"
     """frontier: accuracy against multiply-adds. By the paper's numbers: 1 and 5, Table 2 by parameters and by
-    multiply-adds; 3, one dimension scaled alone; 4, width under other depths and resolutions; 8, one dimension beside
+    multiply-adds; 3, one dimension scaled alone; 4, width at several depths and resolutions; 8, one dimension beside
     all three. curves: learning curves. grid: STEP 1. edf: distributions of error."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
-    """File to write, .png, .svg or .pdf; by default PNG and SVG beside the run's tables."""
+    """File to write: .png, .svg or .pdf. By default PNG and SVG beside the run's tables."""
 
     def execute(self) -> None:
         """Writes the figure and prints its path."""
@@ -66,9 +66,9 @@ def picture_file(output: str) -> Path:
     """The file that a picture goes to. Raises UserError where its name ends otherwise, or its folder is not there."""
     file = Path(output).expanduser()
     if file.suffix.lower().removeprefix(".") not in FORMATS:
-        raise UserError(f"picture {output!r} given", f"its name ends in .{', .'.join(FORMATS)}")
+        raise UserError(f"picture {output!r} given", f"its name must end in .{', .'.join(FORMATS)}")
     if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is not a folder", hint="make it, or write elsewhere")
+        raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
     return file
 
 
@@ -81,7 +81,7 @@ def _figure(what: str, figure: FigureName) -> "Figure":
     if figure in ("1", "5"):
         raise UserError(
             f"figure {figure} of {what!r} asked for",
-            "figures 1 and 5 are of the paper's Table 2",
+            "figures 1 and 5 show the paper's Table 2",
             f"try scaling-search plot paper --figure {figure} -o figure_{figure}.pdf",
         )
     if not has_magic(what):
@@ -95,7 +95,7 @@ def _figure(what: str, figure: FigureName) -> "Figure":
         )
     by_name = {"3": figures.single_dimension_scaling, "4": figures.width_scaling, "8": figures.compound_scaling}
     if figure not in by_name:
-        raise UserError(f"figure {figure} of several runs asked for", "it is of one run", "name one run folder")
+        raise UserError(f"figure {figure} of several runs asked for", "it shows one run", "name one run folder")
     return by_name[figure](runs.trials)
 
 
@@ -108,7 +108,7 @@ def _figure_of_paper(figure: FigureName) -> "Figure":
     if figure not in ("3", "8"):
         raise UserError(
             f"figure {figure} of the paper asked for",
-            "its tables hold what figures 1, 3, 5 and 8 need; others are of a run",
+            "the paper's tables only give figures 1, 3, 5 and 8; the others show a run",
             f"try scaling-search plot runs/digits --figure {figure}",
         )
     draw = figures.single_dimension_scaling if figure == "3" else figures.compound_scaling

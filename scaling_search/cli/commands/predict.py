@@ -1,4 +1,4 @@
-"""`predict`: the likeliest classes of pictures."""
+"""`predict`: the most likely classes of images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from scaling_search.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(WeightsOptions, Command):
-    """The five likeliest classes of pictures, by weights that say what they are for, or with --network.
+    """Prints the most likely classes of images, by weights that state their network, or with --network.
 
     Example: scaling-search predict b0.safetensors cat.jpg my_pictures --network efficientnet_b0
     """
@@ -21,14 +21,14 @@ class Predict(WeightsOptions, Command):
     weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")]
     """A .safetensors or .npz file, or a model's folder."""
     pictures: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE...")]
-    """Picture files, or folders of them."""
+    """Image files, or folders of them."""
     top: int = 5
-    """How many classes."""
+    """How many classes to print per image."""
     format: Format = "table"
     """How the table is printed."""
 
     def execute(self) -> None:
-        """Prints a row for each picture and class."""
+        """Prints a row for each image and class."""
         from scaling_search.cli.tables import print_rows
         from scaling_search.evaluation.predict import predict
 

@@ -11,13 +11,13 @@ from scaling_search.cli.command import Command
 
 @dataclass(frozen=True)
 class Record(Command):
-    """Writes the finished trials of runs into one file, which --replay then takes trainings from in no time.
+    """Writes the finished trials of runs to one file, which --replay takes trainings from.
 
     Example: scaling-search record runs/digits runs/digits-sweep -o digits.parquet
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
-    """Folders of runs on the same images, or recorded tables. The first brings the config that a replay starts from."""
+    """Folders of runs on the same images, or recorded tables. A replay starts from the first one's config."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"])]
     """The .parquet file to write."""
 

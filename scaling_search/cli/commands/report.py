@@ -13,7 +13,7 @@ from scaling_search.store import open_run
 
 @dataclass(frozen=True)
 class Report(Command):
-    """A run as one HTML page that opens without a network: its answer, tables and plots, and how to make it again.
+    """Writes a run as one HTML page that works offline: its answer, tables and plots, and how to repeat it.
 
     Example: scaling-search report runs/digits, or scaling-search report runs/digits --watch
     """
@@ -21,9 +21,9 @@ class Report(Command):
     run: Folder
     """Folder of the run, finished or not."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
-    """File to write, .html; by default report.html beside the run's tables."""
+    """File to write (.html); by default report.html beside the run's tables."""
     watch: bool = False
-    """Write no file but serve a page, to this machine alone, that follows the run while it goes on."""
+    """Instead of writing a file, serve a page that follows the run, to this machine only."""
     port: int | None = None
     """With --watch: the port to serve at; by default any free one."""
 
@@ -46,7 +46,7 @@ def _write(run: str, output: str | None) -> None:
 
 
 def _watch(run: str, port: int) -> None:
-    """Serves the report of a run on this machine alone until Ctrl-C; port 0 is any free one."""
+    """Serves the report of a run to this machine only, until Ctrl-C; port 0 is any free one."""
     from scaling_search.cli.server import LOOPBACK, ReportServer
 
     directory = open_run(run)

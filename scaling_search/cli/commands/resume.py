@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Resume(Running):
-    """Continues a run where it stopped, by the config that it was started with.
+    """Continues a run where it stopped, with the config it was started with.
 
     Example: scaling-search resume runs/digits
     """
@@ -20,7 +20,7 @@ class Resume(Running):
     run: Folder
     """Folder of the run."""
     data: str | None = None
-    """Where its images lie now, such as folder:DIR, if they have moved."""
+    """Where its images are now, such as folder:DIR, if they have moved."""
 
     def execute(self) -> None:
         """Runs what is missing."""

@@ -12,7 +12,7 @@ from scaling_search.config import QUICK, RunConfig
 
 @dataclass(frozen=True)
 class Run(Running):
-    """STEP 1 then STEP 2: search the grid, grow the winner to B0..B7, log the accuracy-FLOPS frontier.
+    """STEP 1 then STEP 2: searches the grid, scales the baseline to B0..B7, writes the accuracy-FLOPS frontier.
 
     Example: scaling-search run --phi 1
     """
@@ -22,9 +22,9 @@ class Run(Running):
     config: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
     """What to compute."""
     baseline: str | None = None
-    """Folder of a search by `scaling-search nas`, whose best architecture is the family to scale."""
+    """Folder of a search by `scaling-search nas`, whose best architecture becomes the family to scale."""
     quick: bool = False
-    """The same, smaller: under 90 seconds on two cores."""
+    """A smaller version: under 90 seconds on two cores."""
 
     def execute(self) -> None:
         """Runs it."""
@@ -41,7 +41,7 @@ class Run(Running):
         if config is None:
             config = QUICK if "--quick" in options else RunConfig()
         elif "--quick" in options:
-            # A table has trainings by its own recipe alone.
+            # A table only has trainings with its own recipe.
             smaller = {name: getattr(QUICK, name) for name in ("grid", "seeds", "training_budget")}
             config = replace(config, **smaller, name=f"{config.run_name}-quick")
         if any(option.partition("=")[0] == "--baseline" for option in options):

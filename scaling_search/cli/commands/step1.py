@@ -8,7 +8,7 @@ from scaling_search.cli.commands.run import Run
 
 @dataclass(frozen=True)
 class Step1(Run):
-    """STEP 1 alone: which (alpha, beta, gamma) is best at phi?
+    """STEP 1 alone: searches the grid for the best (alpha, beta, gamma) at phi.
 
     Example: scaling-search step1 --quick
     """

@@ -8,7 +8,7 @@ from scaling_search.cli.commands.run import Run
 
 @dataclass(frozen=True)
 class Step2(Run):
-    """STEP 2 alone: grow the baseline to B0..B7 by the coefficients given, or by the winner of the run's STEP 1.
+    """STEP 2 alone: scales the baseline to B0..B7 by given coefficients, or by the winner of the run's STEP 1.
 
     Example: scaling-search step2 --quick --coefficients 1.2 1.1 1.15
     """

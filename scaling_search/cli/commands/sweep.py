@@ -35,7 +35,7 @@ NOTES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Sweep(Running):
-    """One dimension at a time, and all together, beside the paper's Tables 3 and 7; with --data they are trained.
+    """Scales one dimension at a time, and all together, beside Tables 3 and 7; trains them if given --data.
 
     Example: scaling-search sweep --family mobilenet_v2 --dims d w r --compound
     """
@@ -43,7 +43,7 @@ class Sweep(Running):
     config: Annotated[SweepConfig, tyro.conf.arg(name="")] = field(default_factory=SweepConfig)
     """Which networks."""
     num_classes: int = 1000
-    """Classes of the head, where nothing is trained."""
+    """Classes of the head, if nothing is trained."""
 
     def execute(self) -> None:
         """Prints a row for each network."""

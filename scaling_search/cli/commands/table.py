@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table(Command):
-    """The tables of a run as they stand, the published models beside equation 3, or the paper's Table 2.
+    """Prints the tables of a run so far, the published models beside equation 3, or the paper's Table 2.
 
     Example: scaling-search table runs/digits, or scaling-search table published, or scaling-search table 2
     """
 
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of a run, the word published, or 2 for the paper's Table 2 beside the same networks as built."""
+    """Folder of a run, the word published, or 2 for the paper's Table 2 beside the networks as built here."""
     format: Format = "table"
     """How the table is printed."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from scaling_search.config import Workers
+from scaling_search.errors import printable
 from scaling_search.runners.ray import guardian
 
 END_SECONDS = 30
@@ -54,7 +55,16 @@ class RaySession:
         self.process.wait(END_SECONDS)
         code = self.process.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
-        return f"the process that runs Ray {how}"
+        said = self._log()
+        return f"the process that runs Ray {how}" + (f": {said}" if said else "")
+
+    def _log(self) -> str:
+        """The last line that the process, or a server that it started, wrote of an error; empty where none did."""
+        try:
+            lines = (self.folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return printable(lines[-1])[:500] if lines else ""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Rung:
 def rungs(epochs: int, count: int, halving: int | None) -> tuple[Rung, ...]:
     """The ladder of `count` networks up to `epochs`: 1 in `halving` goes on, for `halving` times as many epochs.
 
-    As many rungs as there are networks to sort out and epochs to do it in; one alone without `halving`.
+    As many rungs as the numbers of networks and epochs allow; a single one without `halving`.
     """
     levels = 1
     while halving is not None and halving**levels <= min(count, epochs):

@@ -1,4 +1,4 @@
-"""How long networks take on this machine: measured as they are, or predicted from what their layers take.
+"""Latency of networks on this machine: measured whole, or predicted from their layers.
 
 One image at a time, in evaluation, compiled. A time is the median of many calls after a few that warm up; its spread,
 between the quartiles, says how far to trust it. Times are measured in a process of their own (`measure_apart`), which
@@ -233,7 +233,7 @@ def random_latencies(
     families = [load_family(space.family, (*space.options(tuple(one)), *family_options)) for one in genotypes]
     planned = [(family, family.plan(Scale(), num_classes)) for family in families if isinstance(family, MnasNetFamily)]
     if len(planned) < count:
-        raise UserError(f"space of family {space.family!r} given", "layers are known of MnasNet's spaces alone")
+        raise UserError(f"space of family {space.family!r} given", "latency tables only cover MnasNet's spaces")
     resolution = planned[0][0].resolution
     table = latency_table((plan for _, plan in planned), resolution)
     rows = []

@@ -46,7 +46,7 @@ def _number(parse: Callable[[Amount], float], amount: Amount | None) -> float | 
 
 
 def limits_of(config: NasConfig) -> Limits:
-    """The limits that a search is given. Raises UserError where one is no number."""
+    """The limits of a search. Raises UserError if one cannot be read."""
     return Limits(
         multiply_adds=_number(parse_count, config.max_flops),
         parameters=_number(parse_count, config.max_params),
@@ -56,7 +56,7 @@ def limits_of(config: NasConfig) -> Limits:
 
 
 def target_of(config: NasConfig) -> float | None:
-    """T of the reward in the unit of the metric, where it is given. Raises UserError where it is no number."""
+    """T of the reward in the unit of the metric, if given. Raises UserError if it cannot be read."""
     match config.metric:
         case "flops":
             return _number(parse_count, config.target_flops)

@@ -1,4 +1,4 @@
-"""Strategies that Optuna has, behind the interface of `strategy`.
+"""Optuna's strategies, behind the interface of `strategy`.
 
 Optuna is an extra: pip install 'scaling-search[nas]'.
 """
@@ -18,8 +18,8 @@ from scaling_search.search.nas.space import Genotype, draw
 class _Study:
     """Genotypes as trials of an Optuna study, each decision a categorical parameter.
 
-    What comes before a sampler has anything to go by, `FIRST` proposals, is drawn as random search draws from the same
-    seed: so strategies are compared by what they learn, and share those trials.
+    The first `FIRST` proposals, before a sampler has anything to learn from, are those of random search from the same
+    seed, so that strategies differ only in what they learn, and share those trials.
     """
 
     FIRST: int
@@ -48,7 +48,7 @@ class _Study:
         return genotypes
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Ends their trials; one without a reward has failed, which samplers take no notice of."""
+        """Ends their trials; one without a reward has failed, and samplers ignore it."""
         for one in results:
             trial = self._asked[one.genotype].popleft()
             if one.reward is None:
@@ -96,6 +96,6 @@ def _optuna() -> Any:
         import optuna
     except ImportError:
         raise UserError(
-            "this strategy is Optuna's, which is not installed", hint="pip install 'scaling-search[nas]'"
+            "this strategy needs Optuna, which is not installed", hint="pip install 'scaling-search[nas]'"
         ) from None
     return optuna

@@ -1,4 +1,4 @@
-"""What a strategy is told, and the reward that an accuracy and a cost come to."""
+"""Results as told to a strategy, and the reward of an accuracy at a cost."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from scaling_search.search.nas.space import Genotype
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a genotype."""
+    """The result of a genotype."""
 
     genotype: Genotype
     reward: float | None
@@ -26,7 +26,7 @@ class Objective:
     """
 
     target: float
-    """T, in the unit of the cost. Rewards are comparable for one T alone, and no order depends on it."""
+    """T, in the unit of the cost. Rewards can only be compared for the same T; their order does not depend on it."""
     weight: float = -0.07
     """w."""
 

@@ -1,7 +1,7 @@
 """The search as a plan: a strategy proposes, what is allowed is trained, the strategy is told, the best are checked.
 
-Every number of it follows from the config and the outcomes, so that a search which was killed goes on by doing the same
-again: what the store has is not trained again, and the strategy comes to stand where it stood.
+Everything follows from the config and the outcomes, so an interrupted search resumes by starting over: what the store
+has is not trained again, and the strategy returns to the state it was in.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ from scaling_search.search.plan import Plan
 from scaling_search.trial import Network, Spec
 
 MOST_REJECTED = 10_000
-"""Proposals beyond the limits, one after the other, at which a search gives up."""
+"""Consecutive proposals beyond the limits after which a search gives up."""
 PATIENCE = 20
-"""Batches without a network that is new, at which a search ends before it has trained all that it may."""
+"""Consecutive batches without a new network after which a search ends early."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Laboratory:
         return network_at(family, Scale(), self.num_classes, name=self.space.family, options=options)
 
     def middle(self) -> Network:
-        """The network of all middle choices."""
+        """The network with the middle choice of every decision."""
         return self.network(tuple(size // 2 for size in sizes(self.space)))
 
 
 def set_up(space: Space, nas: NasConfig, num_classes: int, data: str) -> Laboratory:
-    """Reads what the config says. Raises UserError where it cannot be done."""
+    """Sets up a search by its config. Raises UserError if the config cannot be used."""
     target_of(nas)
     return Laboratory(
         space=space,
@@ -95,7 +95,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Search:
-    """How far a search has come."""
+    """The state of a search."""
 
     laboratory: Laboratory
     objective: Objective
@@ -195,8 +195,8 @@ def _proposals(lab: Laboratory, strategy: Strategy, count: int) -> tuple[list[Ge
         in_a_row = 0 if good else in_a_row + len(bad)
         if in_a_row >= MOST_REJECTED:
             raise UserError(
-                f"{in_a_row:,} architectures in a row are beyond --max-flops, --max-params or --max-memory",
-                hint="raise the limit, or shrink the family by --family-options width=0.5",
+                f"{in_a_row:,} architectures in a row exceed --max-flops, --max-params or --max-memory",
+                hint="raise the limit, or shrink the family with --family-options width=0.5",
             )
     return allowed, rejected
 
@@ -238,9 +238,7 @@ def _finalists(lab: Laboratory, search: Search) -> Plan[tuple[Finalist, ...]]:
     """The best by one seed, trained from all, by falling mean reward."""
     chosen = search.ranking[: lab.config.finalists]
     if not chosen:
-        raise UserError(
-            "no architecture could be trained to the end", "the records in trials/ say why", "try another --recipe"
-        )
+        raise UserError("no architecture finished training", "the records in trials/ say why", "try another --recipe")
     specs = {one.network.fingerprint: specs_of(one.network, lab.config, lab.data) for one in chosen}
     outcomes = yield [spec for group in specs.values() for spec in group]
     finalists = []

@@ -1,4 +1,4 @@
-"""What is searched: decisions, each with a finite number of choices, that together make a network of a family."""
+"""Search spaces: decisions, each with a finite number of choices, that together make a network of a family."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ take its own resolution."""
 
 @runtime_checkable
 class Space(Protocol):
-    """What may be searched. One of your own is a class with these three."""
+    """A search space. One of your own is a class with these three members."""
 
     @property
     def family(self) -> str:
@@ -176,7 +176,7 @@ class MnasNetSpace:
         """A counter by tables: what each block costs, for every choice in it and for the filters of the one before."""
         family = load_family(self.family, family_options)
         if not isinstance(family, MnasNetFamily):
-            raise UserError(f"family {self.family!r} given", "MnasNet's space is of a MnasNetFamily, such as mnasnet")
+            raise UserError(f"family {self.family!r} given", "MnasNet's space needs a MnasNetFamily, such as mnasnet")
         tables, head, rest = _tables(family, num_classes)
 
         def count(genotypes: NDArray[np.int64]) -> Counts:
@@ -245,7 +245,7 @@ def load_space(name: str) -> Space:
     """
     if ":" not in name:
         if name not in SPACES:
-            known = f"known are {', '.join(SPACES)}, or an import path such as my_package.spaces:MySpace"
+            known = f"known spaces are {', '.join(SPACES)}, or an import path such as my_package.spaces:MySpace"
             raise UserError(f"unknown space {name!r}", known)
         return SPACES[name]
     space = import_object(name, "space")
@@ -253,11 +253,11 @@ def load_space(name: str) -> Space:
         try:
             space = space()
         except TypeError as error:
-            raise UserError(f"space {name!r} cannot be made without arguments: {error}") from None
+            raise UserError(f"space {name!r} cannot be created without arguments: {error}") from None
     if not isinstance(space, Space):
-        raise UserError(f"{name!r} is no space", "a space has a family, decisions and options(genotype)")
+        raise UserError(f"{name!r} is not a space", "a space has a family, decisions and options(genotype)")
     if not all(sizes(space)):
-        raise UserError(f"space {name!r} has a decision without choices", "each has at least one")
+        raise UserError(f"space {name!r} has a decision without choices", "each must have at least one")
     return space
 
 

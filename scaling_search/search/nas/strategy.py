@@ -1,8 +1,8 @@
-"""What to try next: strategies behind one interface, which ask for genotypes and are told what came of them.
+"""Strategies behind one interface: asked for genotypes to try, and told the results.
 
-A strategy is a function of its seed and of what it was told, so a search that was cut short is taken up again by
-telling a new one the same. It is asked for a batch at a time and told of the whole batch, in the order it asked for it:
-how many of a batch are trained side by side changes nothing.
+A strategy is a function of its seed and of what it was told, so an interrupted search is resumed by telling a new one
+the same results. It is asked for a batch at a time and told of the whole batch, in order, so it does not matter how
+many networks of a batch are trained in parallel.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ class Strategy(Protocol):
 
 
 class RandomSearch:
-    """Uniform draws (Bergstra and Bengio, 2012). It learns nothing; what learns should do better."""
+    """Uniform draws (Bergstra and Bengio, 2012). A strategy that learns should do better."""
 
     def __init__(self, sizes: Sequence[int], seed: int) -> None:
         self._sizes = sizes
@@ -43,7 +43,7 @@ class RandomSearch:
         return [draw(self._sizes, self._rng) for _ in range(count)]
 
     def tell(self, results: Sequence[Result]) -> None:
-        """Takes no notice."""
+        """Ignores results."""
 
 
 class RegularisedEvolution:
@@ -160,5 +160,5 @@ STRATEGIES: Mapping[str, Callable[[Sequence[int], int], Strategy]] = MappingProx
 def make_strategy(name: str, sizes: Sequence[int], seed: int) -> Strategy:
     """A strategy by its name. Raises UserError where there is none, or what it needs is not installed."""
     if name not in STRATEGIES:
-        raise UserError(f"unknown strategy {name!r}", f"known are {', '.join(STRATEGIES)}")
+        raise UserError(f"unknown strategy {name!r}", f"known strategies are {', '.join(STRATEGIES)}")
     return STRATEGIES[name](sizes, seed)

@@ -81,10 +81,10 @@ def test_a_space_is_loaded_by_its_name_or_its_import_path():
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("mnasnt", "unknown space 'mnasnt'; known are mnasnet"),
+        ("mnasnt", "unknown space 'mnasnt'; known spaces are mnasnet"),
         ("no_such_module:Space", "space .* cannot be imported"),
-        ("scaling_search.rule:Grid", "is no space"),
-        ("scaling_search.rule:CompoundRule", "cannot be made without arguments"),
+        ("scaling_search.rule:Grid", "is not a space"),
+        ("scaling_search.rule:CompoundRule", "cannot be created without arguments"),
     ],
 )
 def test_what_is_no_space_is_refused(name, complaint):

@@ -134,7 +134,7 @@ def test_the_reward_is_that_of_the_paper():
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(UserError, match="known are random, evolution"):
+    with pytest.raises(UserError, match="known strategies are random, evolution"):
         make_strategy("annealing", SIZES, 0)
 
 
