@@ -5,6 +5,7 @@ A part that fails leaves its reason in the table and in device.json, and the oth
 
 import argparse
 import contextlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -31,7 +32,7 @@ OURS = {
 }
 PEERS = ("timm compiled", "timm eager")
 FLOPS_PER_MULTIPLY_ADD = 6
-SECONDS = 345
+SECONDS = 355
 """What all may take together; parts get more where more is given."""
 
 
@@ -42,7 +43,7 @@ class Session:
         self.out, self.until, self.cpu, self.small = out, began + seconds, cpu, small
         self.patience = max(1.0, seconds / SECONDS)
         self.scratch = Path(tempfile.mkdtemp(prefix="scaling-search-device-"))
-        self.results: dict[str, Any] = {"python": sys.version.split()[0], "problems": {}}
+        self.results: dict[str, Any] = {"problems": {}, "machine": _machine()}
 
     def environment(self, cache: str, **more: str) -> dict[str, str]:
         """Of a process that uses the device; programs compiled with one `cache` are found by others with it."""
@@ -75,6 +76,17 @@ class Session:
     def left(self, wanted: float) -> float:
         """The time `wanted` seconds from now, more where there is more for all, or the end of all."""
         return min(self.until, time.time() + wanted * self.patience)
+
+
+def _machine() -> dict[str, Any]:
+    found: dict[str, Any] = {"python": sys.version.split()[0], "cores": len(os.sched_getaffinity(0))}
+    for package in ("jax", "flax", "torch", "timm", "ray"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        found["gpus"] = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    return found
 
 
 def start_agreement(session: Session) -> dict[str, Process]:
@@ -270,31 +282,41 @@ def whole_run(session: Session, wanted: float) -> None:
     log = session.scratch / "run.log"
     began = time.time()
     with open(log, "wb") as errors:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", code, "run", "--phi", "1", "--quick", *options],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            timeout=max(5.0, session.left(wanted) - time.time()),
         )
+    try:
+        printed, _ = process.communicate(timeout=max(5.0, session.left(wanted) - time.time()))
+    except subprocess.TimeoutExpired:
+        printed = ""
+        process.terminate()
+        # What Ray started may hold the pipe open a while longer.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            printed, _ = process.communicate(timeout=10)
+        process.kill()
     seconds = time.time() - began
     records = [json.loads(file.read_text()) for file in (session.scratch / "runs").glob("*/trials/*.json")]
     statuses = [record["outcome"]["status"] for record in records]
     session.results["run"] = {
         "seconds": seconds,
-        "exit_status": done.returncode,
+        "exit_status": process.returncode,
         "trainings": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
         "devices": sorted({record["outcome"]["device"] for record in records}),
+        "precisions": sorted({str(record["outcome"]["precision"]) for record in records}),
+        "images_per_second": [record["outcome"]["images_per_second"] for record in records],
         "reasons": sorted({str(record["outcome"]["reason"]) for record in records} - {"None"})[:3],
-        "tables": done.stdout[-6000:],
+        "tables": printed[-6000:],
         "timings": log.read_text(errors="replace")[-2500:],
     }
     counts = session.results["run"]["trainings"]
-    print(f"\nrun --phi 1 --quick: exit status {done.returncode} after {seconds:.1f} s, {counts}")
-    print(f"on {session.results['run']['devices']}\n{done.stdout[-1500:]}", flush=True)
-    if done.returncode:
+    print(f"\nrun --phi 1 --quick: exit status {process.returncode} after {seconds:.1f} s, {counts}")
+    print(f"on {session.results['run']['devices']}\n{printed[-1500:]}", flush=True)
+    if process.returncode:
         session.problem("run", log.read_text(errors="replace").strip()[-400:])
 
 
@@ -310,6 +332,8 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     session = Session(given.out, given.began, given.seconds, given.cpu, given.small)
+
+    print(json.dumps(session.results["machine"]), flush=True)
 
     def guarded(part: str, work: Callable[[], Any]) -> Any:
         if part.partition(" ")[0] not in given.parts:
@@ -329,7 +353,7 @@ def main() -> None:
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
         guarded("agreement", lambda: finish_agreement(session, comparing, 110))
-        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 200 - time.time()), 3.0))
+        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 190 - time.time()), 3.0))
     finally:
         for process in (*comparing.values(), *stepping.values()):
             process.end()
