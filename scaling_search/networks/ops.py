@@ -423,20 +423,7 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
     return form(x, kernel, dy, stride, pads)
 
 
-def _depthwise_shifted(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    wide = shifts.wide(x)
-    return [shifts.depthwise(x.astype(wide), kernel.astype(wide), stride, pads).astype(x.dtype)]
-
-
-def _depthwise_gradient_shifted(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    wide = shifts.wide(x)
-    dx, dkernel = shifts.depthwise_gradient(x.astype(wide), kernel.astype(wide), dy.astype(wide), stride, pads)
-    return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
-
-
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
-SHIFTED = Computed(_depthwise_shifted, _depthwise_gradient_shifted)
-"""In float32 inside: a GPU's compiler makes one kernel of each sum, which reads and writes the narrow type."""
 
 
 def _pointwise_on_gpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
