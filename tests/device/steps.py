@@ -26,7 +26,7 @@ def choose_forms(words: list[str]) -> None:
     from scaling_search.networks import ops
 
     convolved = ops.Computed(lambda *a: ops._convolution(*a, 1), lambda *a: ops._convolution_gradient(*a, 1))
-    forms = {"pointwise": {"conv": convolved, "product": ops.POINTWISE_ON_GPU}}
+    forms = {"pointwise": {"conv": convolved, "product": ops.MATRIX_PRODUCT}}
     for word in words:
         kind, _, form = word.partition("=")
         setattr(ops, kind.upper(), getattr(ops, kind.upper())._replace(gpu=forms[kind][form]))
