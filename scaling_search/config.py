@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,14 @@ StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
+
+
+def _check_finite(config: Any) -> None:
+    """Raises UserError where a number of a config is infinite or none."""
+    for one in dataclasses.fields(config):
+        value = getattr(config, one.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{one.name} {value!r} given", "it must be a finite number")
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,7 @@ class Recipe:
     float32 on a CPU and bfloat16 on a GPU or TPU."""
 
     def __post_init__(self) -> None:
+        _check_finite(self)
         whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "evaluate_every")}
         for name, value in whole.items():
             if value < 1:
@@ -185,6 +195,7 @@ class Experiment:
             )
         if self.seeds < self.least_seeds:
             raise UserError(f"--seeds must be at least {self.least_seeds}", f"{self.seeds} given", "try --seeds 3")
+        _check_finite(self)
         if self.seed < 0:
             raise UserError(f"seed {self.seed} given", "it must be 0 or more", "try --seed 0")
 

@@ -25,3 +25,13 @@ def plain_family():
     from examples.plain_cnn import PlainCNNFamily
 
     return PlainCNNFamily()
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """No Ray and no training: `Pretended` stands in for both."""
+    from tests.pretended import Pretended
+
+    pretended = Pretended()
+    monkeypatch.setattr("scaling_search.runners.ray.driver.run_on_ray", pretended.run)
+    return pretended

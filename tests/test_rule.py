@@ -1,7 +1,8 @@
 import math
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scaling_search.errors import UserError
@@ -55,23 +56,24 @@ def test_the_grid_up_to_2_has_108_points():
 
 
 @given(
-    st.floats(0.02, 0.5),
+    st.floats(0.05, 0.5),
     st.floats(1.0, 2.5),
     st.floats(1.0, 2.0),
     st.floats(1.0, 2.0),
     st.floats(0.01, 0.5),
 )
-def test_the_grid_never_leaves_the_constraint(step, alpha_max, beta_max, gamma_max, tolerance):
+def test_the_grid_has_the_points_that_meet_the_constraint_and_no_other(step, alpha_max, beta_max, gamma_max, tolerance):
+    axes = [1 + step * np.arange(int((bound - 1) / step + 1e-9) + 1) for bound in (alpha_max, beta_max, gamma_max)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    distance = np.abs(points[:, 0] * points[:, 1] ** 2 * points[:, 2] ** 2 - 2)
+    assume(not np.any(np.abs(distance - tolerance) < 1e-8))
+    meeting = points[distance < tolerance]
     grid = Grid(step, alpha_max, beta_max, gamma_max, tolerance=tolerance)
-    try:
-        rules = grid.rules()
-    except UserError:
-        return
-    for rule in rules:
-        assert abs(rule.alpha * rule.beta**2 * rule.gamma**2 - 2) < tolerance + 1e-9
-        assert 1 <= rule.alpha <= alpha_max + 1e-9
-        assert 1 <= rule.beta <= beta_max + 1e-9
-        assert 1 <= rule.gamma <= gamma_max + 1e-9
+    if len(meeting):
+        assert [(rule.alpha, rule.beta, rule.gamma) for rule in grid.rules()] == [pytest.approx(p) for p in meeting]
+    else:
+        with pytest.raises(UserError, match="no point of the grid"):
+            grid.rules()
 
 
 @given(st.floats(1.0, 2.0), st.floats(1.0, 2.0), st.floats(1.0, 2.0), st.floats(0.0, 0.5))

@@ -26,7 +26,7 @@ class ConvNet(nnx.Module):
 
     def classify(self, features: Array) -> Array:
         """Logits (N, num_classes) float32 from the last feature map."""
-        x = features.mean((1, 2)).astype(jnp.float32)
+        x = features.mean((1, 2)).astype(jnp.promote_types(features.dtype, jnp.float32))
         return self.classifier(x if self.dropout is None else self.dropout(x))
 
     def __call__(self, images: Array) -> Any:

@@ -128,8 +128,9 @@ class StagedNet(ConvNet):
 
     def features(self, images: Array) -> Array:
         """The last feature map, (N, H', W', head channels), before pooling."""
-        # Images that come in bfloat16 stay so.
-        x = self.stem_norm(self.stem(images if images.dtype == jnp.bfloat16 else images.astype(self.dtype)))
+        # Images that come in bfloat16 stay so, and those in float64, which a score of networks needs.
+        given = images.dtype in (jnp.bfloat16, jnp.float64)
+        x = self.stem_norm(self.stem(images if given else images.astype(self.dtype)))
         return self.head_norm(self.head(run_stages(self.stages, x)))
 
 

@@ -61,8 +61,6 @@ class Program:
     """The averaged weights and statistics of a state, as the network holds them."""
     start: Callable[[nnx.Module], TrainState]
     """A network freshly built -> its first state."""
-    memory: int | None
-    """XLA's own count of the training step's bytes, arguments and temporaries, where the backend says."""
     seconds: dict[str, float]
     """Wall time of trace and compile."""
 
@@ -296,7 +294,6 @@ def compile_program(
         evaluate=compiled_evaluate,
         averaged=averaged,
         start=steps.start,
-        memory=_step_bytes(compiled_train),
         seconds={"trace": traced - began, "compile": time.perf_counter() - traced},
     )
 
@@ -317,14 +314,6 @@ def _wide(logits: Array) -> Array:
 def shape_of(leaf: Array) -> jax.ShapeDtypeStruct:
     """Shape and dtype of an array."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-
-
-def _step_bytes(compiled: Any) -> int | None:
-    analysis = compiled.memory_analysis()
-    if analysis is None:
-        return None
-    shared = analysis.alias_size_in_bytes
-    return int(analysis.argument_size_in_bytes + analysis.output_size_in_bytes - shared + analysis.temp_size_in_bytes)
 
 
 def _set_batch_norm_momentum(network: nnx.Module, momentum: float) -> None:

@@ -180,7 +180,8 @@ def write_arrays(file: str | Path, arrays: Mapping[str, np.ndarray], about: Mapp
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise UserError(f"cannot write {str(file)!r}: {error.strerror or first_line(error)}") from None
+        said = error.strerror or first_line(error)
+        raise UserError(f"cannot write {str(file)!r}: {said}", hint="give another --output") from None
 
 
 def _located(file: str | Path) -> Path:

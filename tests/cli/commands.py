@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def command(folder, *words, **options):
 def in_this_process(folder, *words):
     """The same without another start of Python: for what trains nothing."""
     out, err, status = io.StringIO(), io.StringIO(), 0
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+        # Warnings are errors in tests alone.
+        warnings.simplefilter("always", UserWarning)
         try:
             main(list(words))
         except SystemExit as stop:

@@ -3,10 +3,8 @@
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -20,9 +18,9 @@ from scaling_search.experiments.baseline import next_command, with_baseline
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import EFFICIENTNET_B0
 from scaling_search.store import start_run
-from tests.cli.test_whole_method import PROGRAM, ROOT, command
+from tests.cli.commands import ENVIRONMENT, ROOT, in_this_process, killed_after, records_of
 
-FAST = ("nas", "--trials", "4", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "2")
+FAST = ("nas", "--trials", "4", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "1")
 
 
 @pytest.fixture(scope="module")
@@ -98,21 +96,8 @@ def test_another_search_in_the_same_run_is_refused(tmp_path, monkeypatch, capsys
 @pytest.fixture(scope="module")
 def killed(folder):
     """A search, killed as soon as its first trial is kept, then run again."""
-    first = subprocess.Popen(
-        [PROGRAM, *FAST],
-        cwd=folder,
-        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    trials, began = folder / "runs" / "nas-digits" / "trials", time.monotonic()
-    while first.poll() is None and not list(trials.glob("[!.]*.json")) and time.monotonic() - began < 300:
-        time.sleep(0.1)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    kept = {file.name: file.read_bytes() for file in trials.glob("[!.]*.json")}
-    done = command(folder, *FAST, "--format", "json")
+    _, _, kept = killed_after(1, folder, folder / "runs" / "nas-digits", *FAST)
+    done = in_this_process(folder, *FAST, "--format", "json")
     assert done.returncode == 0, done.stderr
     return done, kept
 
@@ -120,8 +105,7 @@ def killed(folder):
 @pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(killed, folder):
     done, kept = killed
-    trials = folder / "runs" / "nas-digits" / "trials"
-    assert kept and {name: (trials / name).read_bytes() for name in kept} == kept
+    assert kept and kept.items() <= records_of(folder / "runs" / "nas-digits").items()
     assert f"{len(kept)} from the store" in done.stderr
     rows = json.loads(done.stdout)["nas"]
     assert len(rows) == 4 and rows[0]["finalist"] and rows[0]["seeds"] == 2
@@ -130,10 +114,10 @@ def test_a_killed_search_goes_on_where_it_was(killed, folder):
 
 @pytest.mark.slow
 def test_a_finished_search_is_printed_again_and_trains_nothing(killed, folder):
-    again = command(folder, "resume", "runs/nas-digits", "--format", "json")
+    again = in_this_process(folder, "resume", "runs/nas-digits", "--format", "json")
     assert again.returncode == 0, again.stderr
     assert again.stdout == killed[0].stdout
-    table = command(folder, "table", "runs/nas-digits", "--format", "json")
+    table = in_this_process(folder, "table", "runs/nas-digits", "--format", "json")
     assert table.stdout == killed[0].stdout
 
 
@@ -143,7 +127,7 @@ def test_one_worker_gives_the_same_numbers(killed, folder):
     here = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(here)})
     try:
-        alone = command(folder, *FAST, "--name", "alone", "--format", "json")
+        alone = in_this_process(folder, *FAST, "--name", "alone", "--format", "json")
     finally:
         os.sched_setaffinity(0, here)
     assert alone.returncode == 0, alone.stderr
@@ -157,7 +141,7 @@ def test_one_worker_gives_the_same_numbers(killed, folder):
 @pytest.mark.slow
 def test_step_1_runs_on_what_was_found(killed, folder):
     small = ("--grid.step", "0.2", "--grid.alpha-max", "1", "--recipe.epochs", "1", "--seeds", "2", "--format", "json")
-    done = command(folder, "step1", "--baseline", "runs/nas-digits", "--name", "scaled", *small)
+    done = in_this_process(folder, "step1", "--baseline", "runs/nas-digits", "--name", "scaled", *small)
     assert done.returncode == 0, done.stderr
     assert {row["network"] for row in json.loads(done.stdout)["step1"]} == {"mnasnet_tiny"}
 
@@ -167,28 +151,28 @@ def test_latency_as_the_metric_is_measured_once_and_kept(folder):
     pytest.importorskip("optuna")
     words = ("nas", "--trials", "2", "--batch", "1", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "2")
     words += ("--metric", "latency", "--strategy", "tpe", "--halving", "2", "--name", "quick", "--format", "json")
-    done = command(folder, *words)
+    done = in_this_process(folder, *words)
     assert done.returncode == 0, done.stderr
     file = folder / "runs" / "quick" / "latencies.json"
     measured = json.loads(file.read_text())
     assert len(measured) == 3 and all(one["median"] > 0 for one in measured.values())
     rows = {row["fingerprint"]: row for row in json.loads(done.stdout)["nas"]}
     assert all(rows[name]["cost"] == measured[name]["median"] for name in rows)
-    again = command(folder, *words)
+    again = in_this_process(folder, *words)
     assert again.stdout == done.stdout and json.loads(file.read_text()) == measured
 
 
 @pytest.mark.slow
 def test_a_space_of_one_s_own_is_searched(folder):
     words = ("--space", "examples.plain_cnn_space:PlainCNNSpace", "--name", "own", "--format", "json")
-    done = command(folder, *FAST, *words)
+    done = in_this_process(folder, *FAST, "--trials", "2", "--seeds", "1", *words)
     assert done.returncode == 0, done.stderr
     assert all("channels=" in row["architecture"] for row in json.loads(done.stdout)["nas"])
 
 
 @pytest.mark.slow
 def test_latencies_are_predicted_from_layers(folder):
-    done = command(folder, "latency", "--networks", "3", "--format", "json")
+    done = in_this_process(folder, "latency", "--networks", "3", "--format", "json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert len(rows) == 3 and all(row["predicted_ms"] > 0 and row["measured_ms"] > 0 for row in rows)
@@ -198,10 +182,8 @@ def test_latencies_are_predicted_from_layers(folder):
 @pytest.mark.slow
 def test_the_comparison_of_strategies_works(tmp_path):
     words = [sys.executable, "-m", "tests.benchmarks.nas", "--smoke", "--strategies", "random", "evolution"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*words, "--folder", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    words += ["--folder", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "nas.json").read_text())
     assert found["strategies"].keys() == {"random", "evolution"} and "synflow" in found["scores"]

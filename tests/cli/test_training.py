@@ -1,6 +1,7 @@
 """`train` and `sweep` with the real command."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
 from scaling_search.rule import Scale
 from scaling_search.weights.files import write_arrays
 from scaling_search.weights.transfer import export_weights
-from tests.cli.test_whole_method import command
+from tests.cli.commands import ROOT, command, in_this_process
 
-FAST = ("--seeds", "2", "--recipe.epochs", "2", "--family", "efficientnet_tiny", "--format", "json")
+FAST = ("--seeds", "2", "--recipe.epochs", "1", "--family", "efficientnet_tiny", "--format", "json")
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +62,34 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(folder, 
 @pytest.mark.slow
 def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
     words = ("train", *FAST, "--init", "w.safetensors", "--trained", "head", "--name", "head")
-    done = command(folder, *words)
+    done = in_this_process(folder, *words)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["sweep"]
     assert row["scaling"] == "network" and row["seeds"] == 2 and 0 < row["val_accuracy"] < 1
-    again = command(folder, "resume", "runs/head", "--format", "json")
+    again = in_this_process(folder, "resume", "runs/head", "--format", "json")
     assert again.returncode == 0 and again.stdout == done.stdout and "2 from the store" in again.stderr
-    other = command(folder, *words[:-4], "--name", "head", "--trained", "all")
-    assert other.returncode == 2 and "other networks or weights" in other.stderr
+    other = in_this_process(folder, *words[:-4], "--name", "head", "--trained", "all")
+    assert other.returncode == 2 and "trained was 'head' and is now 'all'" in other.stderr
 
 
 @pytest.mark.slow
 def test_a_sweep_is_trained_where_it_is_given_images(folder):
-    done = command(folder, "sweep", *FAST, "--data", "digits", "--dims", "w", "--name", "sweep")
+    done = in_this_process(folder, "sweep", *FAST, "--data", "digits", "--dims", "w", "--name", "sweep")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["sweep"]
     assert [row["scaling"] for row in rows] == ["baseline", "width"]
     assert all(np.isfinite(row["val_accuracy"]) for row in rows) and rows[1]["of_baseline"] > 2
-    table = command(folder, "table", "runs/sweep", "--format", "json")
+    table = in_this_process(folder, "table", "runs/sweep", "--format", "json")
     assert table.stdout == done.stdout
+
+
+@pytest.mark.slow
+def test_a_network_of_one_s_own_is_trained_beside_files_that_are_called_like_modules(tmp_path):
+    shutil.copy(ROOT / "examples" / "plain_cnn.py", tmp_path / "my_nets.py")
+    for name in ("analysis", "baselines", "numpy", "queue", "random", "scaling_search", "tests", "types"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('the user has a {name}.py')")
+    words = ("--family", "my_nets:PlainCNNFamily", "--recipe.epochs", "1", "--data", "digits", "--format", "json")
+    done = command(tmp_path, "train", *words)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["sweep"]
+    assert row["seeds"] == 1 and row["parameters"] == 6418

@@ -133,6 +133,6 @@ def test_every_configuration_field_reaches_the_manifest(quick, folder):
 
 
 def test_ray_that_cannot_be_reached_is_said_in_one_line(folder):
-    done = command(folder, "step1", "--quick", "--name", "far", "--address", "127.0.0.1:1")
+    done = in_this_process(folder, "step1", "--quick", "--name", "far", "--address", "127.0.0.1:1")
     assert done.returncode == 2
     assert "127.0.0.1:1" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

@@ -21,11 +21,14 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
     """
     import ray
     from ray._private import ray_constants
+    from ray.job_config import JobConfig
 
     # Asked for 127.0.0.1, Ray looks up the address by which others reach this machine, and its servers listen to the
     # whole network, unless it believes that there are no others.
     with replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
-        ray.init("local", _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)
+        # Only for a client does Ray not put the current folder, where a user may have a random.py, before Python's own.
+        job = JobConfig(_client_job=True)
+        ray.init("local", job_config=job, _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)
     addresses = {node["NodeManagerAddress"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     if addresses != {LOOPBACK}:
         ray.shutdown()

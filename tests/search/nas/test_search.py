@@ -92,6 +92,14 @@ def test_the_ranking_holds_each_network_once_best_first(found):
     assert all(one.reward is not None for one in found.ranking)
 
 
+def test_of_architectures_that_are_one_network_the_first_proposed_is_ranked(found):
+    best = found.ranking[0]
+    other = dataclasses.replace(best, batch=best.batch + 1, genotype=tuple(0 for _ in best.genotype))
+    twice = dataclasses.replace(found, tried=(*found.tried, other))
+    assert twice.ranking == found.ranking
+    assert dataclasses.replace(found, tried=(other, *found.tried)).ranking[0] == other
+
+
 def test_a_killed_search_goes_on_where_it_was_and_trains_nothing_twice(found):
     notes = Notes()
     lab = set_up(MNASNET_TINY_SPACE, CONFIG, 10, "made-up:0")
