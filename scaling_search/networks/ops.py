@@ -39,8 +39,10 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, padding: Padding = "SAME
         return _convolve(x, kernel, stride, pads, groups, DEPTHWISE)
     if groups > 1:
         return _plain(x, kernel, stride, pads, groups)
-    pointwise = kernel.shape[:2] == (1, 1) and pads == NO_PADS
-    return _convolve(x, kernel, stride, pads, groups, POINTWISE if pointwise else DENSE)
+    kind = DENSE
+    if kernel.shape[:2] == (1, 1) and pads == NO_PADS:
+        kind = POINTWISE if stride == 1 else STRIDED_POINTWISE
+    return _convolve(x, kernel, stride, pads, groups, kind)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -423,40 +425,11 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
     return form(x, kernel, dy, stride, pads)
 
 
-def _depthwise_shifted(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    wide = shifts.wide(x)
-    return [shifts.depthwise(x.astype(wide), kernel.astype(wide), stride, pads).astype(x.dtype)]
-
-
-def _depthwise_gradient_shifted(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    wide = shifts.wide(x)
-    dx, dkernel = shifts.depthwise_gradient(x.astype(wide), kernel.astype(wide), dy.astype(wide), stride, pads)
-    return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
-
-
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
-SHIFTED = Computed(_depthwise_shifted, _depthwise_gradient_shifted)
-"""In float32 inside: a GPU's compiler makes one kernel of each sum, which reads and writes the narrow type."""
 
-
-def _pointwise_on_gpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    return (_matrix_product if stride == 1 else _pointwise_convolution)(x, kernel, stride, pads)
-
-
-def _pointwise_gradient_on_gpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    if stride == 1:
-        return _matrix_product_gradient(x, kernel, dy, stride, pads)
-    return _convolution_gradient(x, kernel, dy, stride, pads, 1)
-
-
-def _pointwise_convolution(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    return _convolution(x, kernel, stride, pads, 1)
-
-
-POINTWISE_ON_GPU = Computed(_pointwise_on_gpu, _pointwise_gradient_on_gpu)
-"""XLA 0.11's fusion of a strided slice into a matrix product ends the process, so what has a stride is convolved."""
-
-# tests/device times each kind's forms on a GPU.
-POINTWISE = Kind(MATRIX_PRODUCT, POINTWISE_ON_GPU)
+# tests/device times the forms of convolutions on a GPU.
+POINTWISE = Kind(MATRIX_PRODUCT, MATRIX_PRODUCT)
+STRIDED_POINTWISE = Kind(MATRIX_PRODUCT)
+"""A convolution on a GPU: XLA 0.11's fusion of a strided slice into a matrix product ends the process."""
 DENSE = Kind(Computed(_dense_on_cpu, _dense_gradient_on_cpu))
 DEPTHWISE = Kind(Computed(_depthwise_on_cpu, _depthwise_gradient_on_cpu))

@@ -12,7 +12,7 @@ XLA_FLAGS = " ".join(
         # XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth.
         "--xla_cpu_enable_concurrency_optimized_scheduler=false",
         # Kernels that are chosen by timing them are others in each process, and take longer to choose than a small
-        # network takes to train.
+        # network takes to train; `devices.compiler_options` has them chosen so for long trainings.
         "--xla_gpu_autotune_level=0",
         "--xla_gpu_enable_triton_gemm=false",
     ]

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scaling_search.config import Augmentation
 from scaling_search.data import Moves, Pass, Prepared, evaluation_batches, reach, training_batches, training_pass
 from scaling_search.input_side import checked_evaluation
+from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec
 
@@ -81,7 +82,10 @@ def compile_epochs(
     """
     checked_evaluation(network, images.train_images.shape[1])
     together = len(specs) > 1
-    compiler = _Compiler(mesh, {"trace": 0.0, "compile": 0.0}, images.train_images.shape)
+    trained_on = len(specs) * specs[0].recipe.epochs * len(images.train_images)
+    operations = FLOPS_PER_MULTIPLY_ADD * specs[0].network.multiply_adds * trained_on
+    options = compiler_options(operations, jax.default_backend())
+    compiler = _Compiler(mesh, {"trace": 0.0, "compile": 0.0}, images.train_images.shape, options)
 
     def start(networks: Sequence[nnx.Module]) -> TrainState:
         states = [steps.start(one) for one in networks]
@@ -111,6 +115,7 @@ class _Compiler:
     mesh: Mesh
     seconds: dict[str, float]
     shape: tuple[int, ...]
+    options: dict[str, bool | int]
 
     def everywhere(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
@@ -130,7 +135,7 @@ class _Compiler:
         with clear_shape_errors(self.shape):
             lowered = jax.jit(function, donate_argnums=donate, out_shardings=everywhere).lower(*arguments)
         traced = time.perf_counter()
-        compiled = lowered.compile()
+        compiled = lowered.compile(self.options)
         self.seconds["trace"] += traced - began
         self.seconds["compile"] += time.perf_counter() - traced
         return compiled

@@ -220,8 +220,8 @@ def trainings(session: Session, wanted: float) -> None:
     ways = {
         "one seed at a time": ("single", 1, ""),
         "seeds together": ("together", 1, ""),
-        "together, depthwise shifted": ("together", 1, "depthwise=shifted"),
         "4 trials share the device": ("together", 4, ""),
+        "16 trials share the device": ("together", 16, ""),
     }
     if session.cpu:
         ways = {"a trial per core": ("together", len(os.sched_getaffinity(0)), "")}

@@ -1,6 +1,6 @@
 """A training step of one side: `steps.py SIDE NETWORK PIXELS BATCH`. Answers on stdout, told on stdin to go on.
 
-SIDE is "ours", with the forms of convolutions to use ("ours pointwise=conv depthwise=shifted"), "timm compiled" or
+SIDE is "ours", with the forms of convolutions to use ("ours pointwise=conv"), "timm compiled" or
 "timm eager". The first answer is how long it took to be ready: compiled for ours, which takes no memory for activations
 until it is asked for steps; the first step done for PyTorch. Then every line on stdin, a number of steps, is answered
 with the seconds they took. Both sides compute in bfloat16, by autocast in PyTorch, on images that lie on the device.
@@ -26,25 +26,7 @@ def choose_forms(words: list[str]) -> None:
     from scaling_search.networks import ops
 
     convolved = ops.Computed(lambda *a: ops._convolution(*a, 1), lambda *a: ops._convolution_gradient(*a, 1))
-    depthwise = ops.Computed(
-        lambda x, k, stride, pads: ops._convolution(x, k, stride, pads, x.shape[3]),
-        lambda x, k, dy, stride, pads: ops._convolution_gradient(x, k, dy, stride, pads, x.shape[3]),
-    )
-
-    def mixed(x: Any, kernel: Any, dy: Any, stride: int, pads: Any) -> Any:
-        """The gradient of x by a convolution, that of the kernel by shifted products."""
-        dx, _ = depthwise.gradient(x, kernel, dy, stride, pads)
-        return dx, ops.SHIFTED.gradient(x, kernel, dy, stride, pads)[1]
-
-    forms = {
-        "pointwise": {"conv": convolved, "product": ops.MATRIX_PRODUCT},
-        "depthwise": {
-            "conv": depthwise,
-            "shifted": ops.SHIFTED,
-            "mixed": ops.Computed(depthwise.forward, mixed),
-            "halves": ops.Computed(ops.SHIFTED.forward, depthwise.gradient),
-        },
-    }
+    forms = {"pointwise": {"conv": convolved, "product": ops.MATRIX_PRODUCT}}
     for word in words:
         kind, _, form = word.partition("=")
         setattr(ops, kind.upper(), getattr(ops, kind.upper())._replace(gpu=forms[kind][form]))
