@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -45,7 +46,7 @@ def utilisation(multiply_adds: int, images_per_second: float, kind: str, devices
     return FLOPS_PER_MULTIPLY_ADD * multiply_adds * images_per_second / (peak * devices) if peak else None
 
 
-def compiler_options(operations: float, platform: str) -> dict[str, bool | int]:
+def compiler_options(operations: float, platform: str) -> dict[str, Any]:
     """XLA's options for the program of a training of so many operations: kernels of long ones are chosen by timing.
 
     `training_environment` has flags against it, for the short ones of a search. The user's own flags come after these.
