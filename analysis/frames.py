@@ -51,9 +51,9 @@ TRIALS = {
 """Columns of `Run.trials` with their types.
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
-`step` is 1 for the networks of STEP 1, its baseline among them, 2 for what only STEP 2 trains, and 0 for what neither
-did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where the
-validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
+`step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
+what neither did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where
+the validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
 trial did that work, and `peak_memory` is in bytes.
 """
 
@@ -77,21 +77,34 @@ TIMINGS = {
 """Columns of `Run.timings`: the wall time of each phase (build, trace, compile, train, evaluate) of the trial `key`.
 What the trials of one network share stands with the first of them."""
 
+_GROWTH = {
+    "layers": "float64",
+    "channels": "float64",
+    "pixels": "float64",
+    "realised_cost": "float64",
+    "target_cost": "float64",
+}
+
 POINTS = {
     "phi": "float64",
     "alpha": "float64",
     "beta": "float64",
     "gamma": "float64",
     "cost_factor": "float64",
-    "realised_cost": "float64",
+    **_GROWTH,
     **_NETWORK,
     "rejected": "str",
 }
 """Columns of `Run.points`: one row a point of STEP 1's grid, and last the baseline with phi 0 and coefficients of 1.
 
-`cost_factor` is alpha * beta^2 * gamma^2, `realised_cost` the network's multiply-adds relative to the baseline's, and
-`rejected` why equation 2 refused the point.
+`cost_factor` is alpha * beta^2 * gamma^2, and `rejected` why equation 2 refused the point. `layers`, `channels` and
+`pixels` (a side) are what the network has relative to the baseline, missing in runs that did not record them and, but
+for pixels, where the family has no plan. `realised_cost` is its cost relative to the baseline's, in multiply-adds or in
+what `--match-by` names, and `target_cost` what its width was solved for, missing where all is rounded as in the paper.
 """
+
+RIVALS = {"rival": "str", **POINTS}
+"""Columns of `Run.rivals`: one row a rule that the grid's best is compared with, `rival` its name."""
 
 MODELS = {
     "model": "str",
@@ -100,12 +113,14 @@ MODELS = {
     "alpha": "float64",
     "beta": "float64",
     "gamma": "float64",
+    **_GROWTH,
     **_NETWORK,
     "training_cost": "float64",
     "trained": "bool",
 }
 """Columns of `Run.models`: B0..B7 of STEP 2, by coefficients "found" and "published". Only the found have a phi and
-alpha, beta, gamma; `training_cost` is in multiply-adds, and `trained` says whether the run's budget allows it."""
+alpha, beta, gamma; what a model has relative to the baseline is as in POINTS; `training_cost` is in multiply-adds, and
+`trained` says whether the run's budget allows it."""
 
 SWEEP = {"scaling": "str", **_NETWORK}
 """Columns of `Run.sweep`: networks that `train` or `sweep` was given; `scaling` is "network", or "baseline", "depth",
@@ -140,6 +155,8 @@ class Run:
     """One row a phase of a trial."""
     points: "pd.DataFrame"
     """One row a point of the grid; empty until STEP 1 is laid out."""
+    rivals: "pd.DataFrame"
+    """One row a rule that the grid's best is compared with; empty in runs without `--rivals`."""
     models: "pd.DataFrame"
     """One row a model and set of coefficients; empty until STEP 2 is laid out."""
     sweep: "pd.DataFrame"
@@ -150,6 +167,8 @@ class Run:
     """What kind of run it is: method, sweep, train or nas."""
     steps: tuple[int, ...]
     """Steps of the method that the run does: (1, 2), (1,) or (2,); empty in runs of another kind."""
+    notes: tuple[str, ...] = ()
+    """What STEP 1 was laid out with: sides whose last map has a single pixel, how well costs are matched."""
 
     @property
     def finalists(self) -> frozenset[str]:
@@ -190,15 +209,17 @@ def load_run(path: str | Path) -> Run:
     directory = open_run(path)
     manifest = directory.manifest()
     points = _frame(_rows_of(directory, "step1", _point_rows, POINTS), POINTS)
+    rivals = _frame(_rows_of(directory, "step1", _rival_rows, RIVALS), RIVALS)
     models = _frame(_rows_of(directory, "step2", _model_rows, MODELS), MODELS)
     sweep = _frame(_rows_of(directory, "sweep", _sweep_rows, SWEEP), SWEEP)
     nas = _frame(_rows_of(directory, "nas", _nas_rows, NAS), NAS)
-    allowed = set(points["fingerprint"][points["rejected"].isna()])
+    allowed = {name for part in (points, rivals) for name in part["fingerprint"][part["rejected"].isna()]}
     elsewhere = 0 if points.empty and models.empty else 2
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
     kind = directory.kind()
     steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
-    return Run(directory.path, manifest, *frames, points, models, sweep, nas, kind, steps)
+    notes = tuple(map(str, (directory.document("step1") or {}).get("notes", ())))
+    return Run(directory.path, manifest, *frames, points, rivals, models, sweep, nas, kind, steps, notes)
 
 
 def _steps_of(
@@ -215,9 +236,10 @@ def _steps_of(
 
 
 def _load_table(table: RecordedTable) -> Run:
-    points, models, sweep, nas = (_frame([], columns) for columns in (POINTS, MODELS, SWEEP, NAS))
+    empty = (_frame([], columns) for columns in (POINTS, RIVALS, MODELS, SWEEP, NAS))
     frames = _trial_frames(table, lambda fingerprint: 0)
-    return Run(table.path, table.manifest(), *frames, points, models, sweep, nas, "method", ())
+    points, rivals, models, sweep, nas = empty
+    return Run(table.path, table.manifest(), *frames, points, rivals, models, sweep, nas, "method", ())
 
 
 def _trial_frames(
@@ -349,29 +371,57 @@ def _timing_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    baseline = _network_row(tree["networks"][tree["baseline"]])
+    baseline = _network_row(_baseline(tree))
     for point in tree["points"]:
-        network = _network_row(tree["networks"][point["network"]])
-        yield {
-            "phi": tree["phi"],
-            **{name: point[name] for name in ("alpha", "beta", "gamma", "cost_factor", "rejected")},
-            "realised_cost": network["multiply_adds"] / baseline["multiply_adds"],
-            # The point's own scale, not that of another which rounds to the same network.
-            **network | asdict(CompoundRule(point["alpha"], point["beta"], point["gamma"]).at(tree["phi"])),
-        }
-    ones = dict.fromkeys(("alpha", "beta", "gamma", "cost_factor", "realised_cost"), 1.0)
-    yield {"phi": 0.0, **ones, "rejected": None, **baseline}
+        yield _point_row(point, tree)
+    ones = dict.fromkeys(
+        ("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0
+    )
+    yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **baseline}
+
+
+def _rival_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    # Runs of older versions have none.
+    for point in tree.get("rivals", ()):
+        yield {"rival": point["rival"]} | _point_row(point, tree)
+
+
+def _point_row(point: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
+    network = tree["networks"][point["network"]]
+    growth = _growth_row(point, network, _baseline(tree))
+    row = _network_row(network)
+    if growth["target_cost"] is None:
+        # The point's own scale, not that of another which rounds to the same network.
+        row |= asdict(CompoundRule(point["alpha"], point["beta"], point["gamma"]).at(tree["phi"]))
+    own = {name: point[name] for name in ("alpha", "beta", "gamma", "cost_factor", "rejected")}
+    return {"phi": tree["phi"], **own, **growth, **row}
+
+
+def _baseline(tree: dict[str, Any]) -> dict[str, Any]:
+    network: dict[str, Any] = tree["networks"][tree["baseline"]]
+    return network
+
+
+def _growth_row(row: dict[str, Any], network: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """What a network has relative to the baseline; older versions recorded nothing of it."""
+    growth = {name: row.get(name) for name in _GROWTH}
+    if growth["realised_cost"] is None:
+        growth["realised_cost"] = network["multiply_adds"] / baseline["multiply_adds"]
+    return growth
 
 
 def _model_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     none = dict.fromkeys(("alpha", "beta", "gamma"))
+    baseline = next(tree["networks"][model["network"]] for model in tree["models"] if model["model"] == "B0")
     for model in tree["models"]:
         rule = tree["rule"] if model["coefficients"] == "found" else none
         own = {
             name: model[name]
             for name in ("model", "coefficients", "phi", "depth", "width", "resolution", "training_cost", "trained")
         }
-        yield _network_row(tree["networks"][model["network"]]) | {name: rule[name] for name in none} | own
+        network = tree["networks"][model["network"]]
+        growth = _growth_row(model, network, baseline)
+        yield _network_row(network) | {name: rule[name] for name in none} | growth | own
 
 
 def _sweep_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:

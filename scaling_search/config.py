@@ -20,6 +20,8 @@ Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
 Precision = Literal["float32", "bfloat16"]
 Metric = Literal["flops", "params", "memory", "latency"]
+Match = Literal["paper", "cost"]
+MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Trained = Literal["all", "head"]
@@ -235,6 +237,13 @@ class RunConfig(Experiment):
     """Fields of the family to set, as NAME=VALUE."""
     grid: Grid = field(default_factory=Grid)
     """The grid of STEP 1."""
+    match: Match = "paper"
+    """How a rule becomes a network: every dimension rounded as in the paper, or depth and resolution rounded and the
+    width solved for 2^phi times the baseline's cost."""
+    match_by: MatchBy = "flops"
+    """The cost that is matched: multiply-adds, parameters or activations."""
+    rivals: bool = False
+    """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
     coefficients: tuple[float, float, float] | None = None
@@ -247,7 +256,7 @@ class RunConfig(Experiment):
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
-    _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients", "rivals")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -153,7 +153,9 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
-    return dataclasses.replace(new, steps=both, coefficients=new.coefficients or old.coefficients)
+    return dataclasses.replace(
+        new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=new.rivals or old.rivals
+    )
 
 
 def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:

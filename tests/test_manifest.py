@@ -7,7 +7,7 @@ import pytest
 
 from scaling_search.config import CONFIGS, QUICK, NasConfig, RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
-from scaling_search.manifest import command_of, config_from_dict, flags_of, stored_config
+from scaling_search.manifest import command_of, config_from_dict, flags_of, stored_config, with_steps_of
 
 SHARED = {"name": "mine", "seeds": 2, "data": "idx:images"}
 
@@ -94,3 +94,18 @@ def test_a_command_says_only_what_differs():
     assert command_of(SweepConfig(compound=True)) == ["sweep", "--compound"]
     assert command_of(TrainConfig(width=2.0)) == ["train", "--width", "2.0"]
     assert flags_of({"split": {"seed": 1}}, {"split": {"seed": 0}}) == ["--split.seed", "1"]
+
+
+def test_step_2_in_the_folder_of_step_1_keeps_its_rivals():
+    step1, step2 = RunConfig(steps=(1,), rivals=True), RunConfig(steps=(2,))
+    assert with_steps_of(step2, step1) == RunConfig(steps=(1, 2), rivals=True)
+    assert step1.what_it_computes() == step2.what_it_computes()
+
+
+def test_another_way_to_match_costs_is_another_run():
+    assert RunConfig(match="cost").what_it_computes() != RunConfig().what_it_computes()
+
+
+def test_a_manifest_that_says_nothing_of_matching_is_of_networks_rounded_as_in_the_paper():
+    tree = {name: value for name, value in to_dict(RunConfig()).items() if name not in ("match", "match_by", "rivals")}
+    assert config_from_dict(RunConfig, tree) == RunConfig()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
+from scaling_search.analysis.findings.rivals import rivals_table
 from scaling_search.analysis.findings.step1 import judge, preferred_rules
 from scaling_search.analysis.findings.step2 import step2_table
 from scaling_search.analysis.findings.sweep import sweep_table
@@ -40,6 +41,8 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
+    rivals: "pd.DataFrame | None"
+    """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
     """B0..B7 as `step2_table` gives them, once STEP 2 is planned."""
     sweep: "pd.DataFrame | None"
@@ -119,6 +122,9 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
+        rivals=None
+        if judgement is None or run.rivals.empty
+        else rivals_table(run.rivals, run.trials, judgement.winner),
         step2=None if run.models.empty else step2_table(run.models, run.trials),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
@@ -131,7 +137,7 @@ def facts_of(run: "Run") -> Facts:
 
 
 def _progress(run: "Run") -> Progress:
-    allowed = run.points["fingerprint"][run.points["rejected"].isna()]
+    allowed = [name for part in (run.points, run.rivals) for name in part["fingerprint"][part["rejected"].isna()]]
     networks = {*allowed, *run.models["fingerprint"][run.models["trained"]], *run.sweep["fingerprint"]}
     # A search tries each architecture from one seed; those it dropped after fewer epochs have no trial here.
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
@@ -158,6 +164,8 @@ def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:
     for rule in preferred_rules(grid).to_dict("records"):
         coefficients = ", ".join(f"{rule[name]:.4g}" for name in ("alpha", "beta", "gamma"))
         roles.setdefault(str(rule["fingerprint"]), []).append(f"({coefficients})")
+    for rival, name in zip(run.rivals["rival"], run.rivals["fingerprint"], strict=True):
+        roles.setdefault(name, []).append(rival)
     for row in measured.to_dict("records"):
         if not roles[row["fingerprint"]]:
             scale = f"depth {row['depth']:.4g}, width {row['width']:.4g}, resolution {row['resolution']:.4g}"

@@ -18,11 +18,11 @@ _NETWORK = ("network", "depth", "width", "resolution", "input_resolution", "para
 def frontier_frame(run: "Run", confidence: float = 0.95) -> "pd.DataFrame":
     """Every network measured on the validation split, by rising multiply-adds, those on the frontier marked.
 
-    Columns: `network` (the family), `label` (every part the network plays: "baseline", "grid", "depth", "B2 found",
-    "B3 published", or the architecture that `nas` tried), `alpha`, `beta`, `gamma` (the rule of the grid that rounds to
-    it, that nearest to a cost factor of 2 where there are several), `depth`, `width`, `resolution` (that rule's, or the
-    model's), `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1),
-    `low`, `high` (see `means.run_means`), `seeds`, `on_frontier`, `fingerprint`.
+    Columns: `network` (the family), `label` (every part the network plays: "baseline", "grid", "depth", "B2 found", "B3
+    published", "depth alone", or the architecture that `nas` tried), `alpha`, `beta`, `gamma` (the rule of the grid
+    that rounds to it, that nearest to a cost factor of 2 where there are several), `depth`, `width`, `resolution` (that
+    rule's, or the model's), `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over
+    seeds, 0..1), `low`, `high` (see `means.run_means`), `seeds`, `on_frontier`, `fingerprint`.
     """
     means = run_means(run.trials, confidence)
     networks = run.trials.drop_duplicates("fingerprint").set_index("fingerprint")[list(_NETWORK)]
@@ -52,6 +52,7 @@ def _label(fingerprint: str, run: "Run") -> str:
     points = run.points[run.points["fingerprint"] == fingerprint]
     models = run.models[run.models["fingerprint"] == fingerprint]
     roles = ["baseline"] * bool((points["phi"] == 0).any()) + ["grid"] * bool((points["phi"] != 0).any())
+    roles += list(run.rivals["rival"][run.rivals["fingerprint"] == fingerprint])
     roles += list(run.sweep["scaling"][run.sweep["fingerprint"] == fingerprint])
     roles += list(run.nas["architecture"][run.nas["fingerprint"] == fingerprint].unique()[:1])
     roles += [f"{model} {by}" for model, by in zip(models["model"], models["coefficients"], strict=True)]

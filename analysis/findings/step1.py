@@ -67,15 +67,17 @@ class Judgement:
 
     table: "pd.DataFrame"
     """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
-    `gamma`, `cost_factor`, `realised_cost` (multiply-adds relative to the baseline's), `network` (the family),
-    `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy`
-    (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be told from the best), `leads` (the winner),
-    `note`, `fingerprint`."""
+    `gamma`, `cost_factor`, `layers`, `channels`, `pixels` and `realised_cost` (relative to the baseline's, see
+    `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
+    `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be
+    told from the best), `leads` (the winner), `note`, `fingerprint`."""
     winner: Standing
     baseline: Standing
     """The network at phi 0, with coefficients of 1; its accuracy is NaN until it is trained."""
     ties: tuple[str, ...]
     """Fingerprints of the networks that cannot be told from the best, the cheapest first; the winner's is the first."""
+    matched: bool
+    """Whether the networks have equal costs, so that the most accurate wins and not the cheapest of a tie."""
     confidence: float
     note: str
     """How the comparison was made, in words."""
@@ -87,6 +89,13 @@ class Judgement:
     """Sentences on what makes the intervals doubtful, such as collapsed trainings."""
     on_edge: tuple[str, ...]
     """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better."""
+
+    @property
+    def same_network(self) -> list[dict[str, float]]:
+        """The other rules of the grid that give the winner's network: `alpha`, `beta`, `gamma`."""
+        same = self.table[(self.table["fingerprint"] == self.winner.fingerprint) & ~self.table["leads"]]
+        rows: list[dict[str, float]] = same[["alpha", "beta", "gamma"]].to_dict("records")  # type: ignore[assignment]
+        return rows
 
     def rules(self, fingerprints: Sequence[str]) -> list[dict[str, float]]:
         """The rule that each of these networks of the grid goes by: `alpha`, `beta`, `gamma`."""
@@ -109,8 +118,8 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
     The tie is the set of networks that multiple comparisons with the best (Hsu, 1981; Gupta's subset) cannot rule
     out: with probability `confidence` or more the truly best network is in it. Networks are compared as a randomised
     block design by Dunnett's one-sided critical value or, where their seeds scatter unlike each other, by Welch's t
-    (Games and Howell, 1976). The network with the fewest multiply-adds leads the tie, and of the rules that round to
-    it the one whose cost factor is nearest to 2, then the smallest.
+    (Games and Howell, 1976). The network with the fewest multiply-adds leads the tie or, where costs are matched, the
+    most accurate; and of the rules of that network the one whose cost factor is nearest to 2, then the smallest.
 
     A network without a finished training cannot win; one that lacks some is judged by those it has, with a note. Where
     no network has two seeds there are no intervals and the best mean leads.
@@ -123,29 +132,30 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
 
     check_confidence(confidence)
     allowed = points[points["rejected"].isna()]
-    trials = trials[(trials["evaluate"] == "validation") & trials["fingerprint"].isin(allowed["fingerprint"])]
+    trials = trials[(trials["evaluate"] == "validation") & (trials["step"] == 1)]
     means = seed_means(trials, confidence)
     grid = points[points["phi"] != 0]
-    rivals = means.table.loc[means.table.index.isin(allowed["fingerprint"][allowed["phi"] != 0])]
-    if rivals.empty:
+    contenders = means.table.loc[means.table.index.isin(allowed["fingerprint"][allowed["phi"] != 0])]
+    if contenders.empty:
         raise UserError(
             "no network of STEP 1 has a finished training" + _first_reason(trials),
             hint="go on by scaling-search resume, or with other settings under another --name",
         )
-    accuracy, seeds = rivals["val_accuracy"].to_numpy(np.float64), rivals["seeds"].to_numpy(np.int64)
+    accuracy, seeds = contenders["val_accuracy"].to_numpy(np.float64), contenders["seeds"].to_numpy(np.int64)
     if means.unlike:
-        mine = means.table.index.isin(rivals.index)
+        mine = means.table.index.isin(contenders.index)
         kept = may_be_best_unlike(accuracy, seeds, means.variances[mine], means.dfs[mine], confidence)
     else:
         kept = may_be_best(accuracy, seeds, means.variance, means.df, confidence)
-    tied = rivals.index[kept]
+    tied = contenders.index[kept]
     measured = grid["rejected"].isna()
     table = grid.join(means.table, on="fingerprint")
     table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["tie"] = measured & table["fingerprint"].isin(tied)
     table["note"] = _notes(table, trials)
-    leader = _leader(table)
+    matched = bool(table["target_cost"].notna().any())
+    leader = _leader(table, matched)
     table["leads"] = table.index == leader
     table = _in_order(table)
     winner = _standing(table[table["leads"]].iloc[0])
@@ -157,9 +167,10 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
         winner=winner,
         baseline=_standing(baseline),
         ties=(winner.fingerprint, *(name for name in ties["fingerprint"] if name != winner.fingerprint)),
+        matched=matched,
         confidence=confidence,
         note=_method(means, confidence),
-        separation=_separation(rivals, means, len(ties), confidence),
+        separation=_separation(contenders, means, len(ties), confidence),
         surface=_surface(table, confidence),
         warnings=_warnings(means),
         on_edge=_on_edge(winner, table),
@@ -167,7 +178,8 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
 
 
 _GIVEN = (
-    *("alpha", "beta", "gamma", "cost_factor", "realised_cost", "network", "depth", "width", "resolution"),
+    *("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost", "network"),
+    *("depth", "width", "resolution"),
     *("input_resolution", "parameters", "multiply_adds", "activations"),
 )
 
@@ -220,23 +232,34 @@ def preferred_rules(points: "pd.DataFrame") -> "pd.DataFrame":
     return nearest.drop_duplicates("fingerprint")
 
 
-def _separation(rivals: "pd.DataFrame", means: SeedMeans, tied: int, confidence: float) -> Separation | None:
+def pair_interval(means: SeedMeans, fingerprints: tuple[str, str], confidence: float) -> tuple[float, float]:
+    """Variance of one training, and half the interval of the difference of two networks' means, accuracy in 0..1.
+
+    Student's t for this pair by itself; Welch's where networks scatter unlike each other. NaN without a variance.
+    """
+    import pandas as pd
     from scipy import stats
 
-    if tied < 2 or np.isnan(means.variance):
-        return None
-    ranked = rivals.sort_values("val_accuracy", ascending=False, kind="stable")
-    first, second = ranked.iloc[:2].reset_index().to_dict("records")
-    gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
+    two = means.table.index.get_indexer(pd.Index(fingerprints))
+    seeds = means.table["seeds"].to_numpy()[two]
     variance, df = means.variance, float(means.df)
     if means.unlike:
-        two = np.array([np.flatnonzero(means.table.index == one["fingerprint"])[0] for one in (first, second)])
-        errors = means.variances[two] / [first["seeds"], second["seeds"]]
+        errors = means.variances[two] / seeds
         variance = float(means.variances[two].mean())
         df = float(errors.sum() ** 2 / np.sum(errors**2 / means.dfs[two])) if errors.all() else df
-    error = np.sqrt(variance * (1 / first["seeds"] + 1 / second["seeds"]))
-    half = float(stats.t.ppf((1 + confidence) / 2, df) * error)
-    seeds, fewest = (seeds_to_separate(width, variance, len(rivals), confidence, power) for width in (gap, gap + half))
+    return variance, float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance * (1 / seeds).sum()))
+
+
+def _separation(contenders: "pd.DataFrame", means: SeedMeans, tied: int, confidence: float) -> Separation | None:
+    if tied < 2 or np.isnan(means.variance):
+        return None
+    ranked = contenders.sort_values("val_accuracy", ascending=False, kind="stable")
+    first, second = ranked.iloc[:2].reset_index().to_dict("records")
+    gap, power = first["val_accuracy"] - second["val_accuracy"], 0.8
+    variance, half = pair_interval(means, (first["fingerprint"], second["fingerprint"]), confidence)
+    seeds, fewest = (
+        seeds_to_separate(width, variance, len(contenders), confidence, power) for width in (gap, gap + half)
+    )
     has = int(min(first["seeds"], second["seeds"]))
     return Separation(
         fingerprints=(first["fingerprint"], second["fingerprint"]),
@@ -262,8 +285,8 @@ def _on_edge(winner: Standing, table: "pd.DataFrame") -> tuple[str, ...]:
     return tuple(name for name, (low, high) in ends.items() if getattr(winner, name) == high > low)
 
 
-def _leader(table: "pd.DataFrame") -> Any:
-    order = ["multiply_adds", "val_accuracy", "fingerprint"]
+def _leader(table: "pd.DataFrame", matched: bool) -> Any:
+    order = ["val_accuracy", "fingerprint"] if matched else ["multiply_adds", "val_accuracy", "fingerprint"]
     tied = preferred_rules(table[table["tie"]])
     return tied.sort_values(order, ascending=[name != "val_accuracy" for name in order]).index[0]
 

@@ -15,6 +15,10 @@ _GIVEN = (
     "model",
     "coefficients",
     "phi",
+    "layers",
+    "channels",
+    "pixels",
+    "realised_cost",
     "network",
     "depth",
     "width",
@@ -29,9 +33,10 @@ _GIVEN = (
 def step2_table(models: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> "pd.DataFrame":
     """One row a model and set of coefficients, in the order of `models`. Arguments are `models`, `trials` of a Run.
 
-    Columns: `model`, `coefficients` ("found" or "published"), `phi`, `network` (the family), `depth`, `width`,
-    `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the
-    validation split, 0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
+    Columns: `model`, `coefficients` ("found" or "published"), `phi`, `layers`, `channels`, `pixels`, `realised_cost`
+    (relative to the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
+    `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the validation split,
+    0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
 
     `source` says where the accuracy is from. "measured": the mean over `seeds` trainings, with `means.run_means`'
     interval. "extrapolated": the run's budget does not allow the training, and the law of scaling, fitted to every

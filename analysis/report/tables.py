@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.analysis.findings.facts import Facts
-from scaling_search.analysis.text.words import interval, seeds_in_words, short
+from scaling_search.analysis.text.steps import rivals_note
+from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, short
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class Table:
 
 def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    makers = (_step1, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
+    makers = (_step1, _rivals, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table.rows]
 
 
+_GROWTH = (("layers", True), ("channels", True), ("pixels", True))
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
 
 
@@ -59,12 +61,14 @@ def _step1(findings: Facts) -> Table:
         ("top-1, %", True),
         ("seeds", True),
         ("verdict", False),
+        *_GROWTH,
     )
     return Table(
         "step1",
         "STEP 1: the grid",
-        "Every point of the grid; points that round to the same network share its accuracy. "
-        "The cost factor is alpha * beta^2 * gamma^2. " + (_sentence(judgement.note) if judgement else ""),
+        "Every point of the grid; points of the same network share its accuracy. The cost factor is alpha * beta^2 * "
+        "gamma^2. Layers, channels and pixels a side are what the network has relative to the baseline. "
+        + (sentence(judgement.note) if judgement else ""),
         columns,
         tuple(
             Row(
@@ -76,9 +80,47 @@ def _step1(findings: Facts) -> Table:
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["seeds"], str(row["seeds"])),
                     Cell(_verdict(row, len(judgement.ties) if judgement else 0)),
+                    *_growth(row),
                 ),
                 network=str(row["fingerprint"]),
                 leads=bool(row["leads"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _rivals(findings: Facts) -> Table:
+    rows = [] if findings.rivals is None else findings.rivals.to_dict("records")
+    columns = (
+        ("rival", False),
+        *((name, True) for name in ("alpha", "beta", "gamma")),
+        *_GROWTH,
+        ("of baseline", True),
+        ("top-1, %", True),
+        ("less the winner's", True),
+        ("seeds", True),
+        ("note", False),
+    )
+    return Table(
+        "rivals",
+        "Rivals of the winner",
+        "Rules that were trained at the same cost to compare the winner of the grid with. "
+        + (rivals_note(findings.judgement.confidence) if findings.judgement else ""),
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(row["rival"]),
+                    *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
+                    *_growth(row),
+                    _number(row["realised_cost"], ratio(row["realised_cost"])),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["difference"], difference(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(row["note"]),
+                ),
+                network=str(row["fingerprint"]),
             )
             for row in rows
         ),
@@ -273,6 +315,10 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, str]]:
             yield f"{prefix}{key}", "none" if value is None else str(value)
 
 
+def _growth(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
+    return tuple(_number(row[name], ratio(row[name])) for name, _ in _GROWTH)
+
+
 def _costs(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     return (
         _number(row["input_resolution"], str(row["input_resolution"])),
@@ -296,7 +342,3 @@ def _source(row: Mapping[Any, Any]) -> str:
     if row["source"] == "extrapolated":
         return f"extrapolated, {row['beyond']:.3g}x"
     return str(row["note"])
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."

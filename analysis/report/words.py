@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
-from scaling_search.analysis.text.steps import edge_text, separation_text, surface_text
-from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, short
+from scaling_search.analysis.text.steps import edge_text, same_network_text, separation_text, surface_text
+from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, sentence, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,12 +58,14 @@ def subject(findings: Facts) -> str:
 
 
 def certainty(findings: Facts) -> list[str]:
-    """How certain STEP 1 is, a paragraph each: the grid's edge, seeds to separate its leaders, its optimum."""
+    """How certain STEP 1 is, a paragraph each: notes, the grid's edge, seeds to separate its leaders, its optimum."""
     judgement = findings.judgement
+    notes = [sentence(note) for note in findings.run.notes]
     if judgement is None:
-        return []
+        return notes
+    same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
-    return [*judgement.warnings, *edge, separation_text(judgement), surface_text(judgement)]
+    return [*notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
 
 
 def details_of(findings: Facts) -> dict[str, str]:
@@ -119,7 +121,8 @@ def _winner(judgement: "Judgement", phi: float) -> str:
         certainty, rank = "one seed a network, so no interval", "the best mean"
     else:
         certainty = f"{100 * judgement.confidence:g} % interval {100 * winner.low:.1f} to {100 * winner.high:.1f}"
-        rank = f"the cheapest of {tied} networks tied with the best" if tied > 1 else "ahead of the rest"
+        best = "most accurate" if judgement.matched else "cheapest"
+        rank = f"the {best} of {tied} networks tied with the best" if tied > 1 else "ahead of the rest"
     if judgement.table["fingerprint"][judgement.table["seeds"] > 0].nunique() == 1:
         rank = "the only network of the grid that has finished"
     return (

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.analysis.text.tables import aligned, render
 from scaling_search.analysis.text.words import (
     coefficient,
+    difference,
     interval,
+    ratio,
     rule_in_brackets,
     rule_in_words,
     seeds_in_words,
@@ -45,6 +47,35 @@ def step1_text(judgement: "Judgement") -> str:
         rows.append([*rule, str(row["input_resolution"]), *counts, *accuracy, verdict])
     text = aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
     return "\n".join(["STEP 1", text, *_listed(footnotes), "", *_winner_lines(judgement)])
+
+
+def rivals_text(table: "pd.DataFrame", confidence: float) -> str:
+    """A `rivals_table` for a terminal."""
+    head = ["", "alpha", "beta", "gamma", "layers", "channels", "input", "multiply-adds", "of baseline", "top-1 %"]
+    rows = [
+        [
+            row["rival"],
+            *(coefficient(row[name]) for name in ("alpha", "beta", "gamma")),
+            *(ratio(row[name]) for name in ("layers", "channels")),
+            str(row["input_resolution"]),
+            short(row["multiply_adds"]),
+            ratio(row["realised_cost"]),
+            interval(row),
+            difference(row),
+            row["note"],
+        ]
+        for row in table.to_dict("records")
+    ]
+    text = aligned([*head, "less the winner's", ""], rows, [True] + [False] * 10 + [True])
+    return "\n".join(["Rivals of the winner", text, "", fill(rivals_note(confidence), 110, subsequent_indent="  ")])
+
+
+def rivals_note(confidence: float) -> str:
+    """How rivals are compared with the winner, in words."""
+    return (
+        f"Differences in points of top-1 accuracy, with {100 * confidence:g} % intervals for each rival by itself. The "
+        "winner was picked by these same trainings, which flatters it."
+    )
 
 
 def step2_text(table: "pd.DataFrame") -> str:
@@ -111,6 +142,8 @@ def findings_text(findings: "Facts") -> str:
     parts = []
     if findings.judgement is not None:
         parts.append(step1_text(findings.judgement))
+        if findings.rivals is not None:
+            parts.append(rivals_text(findings.rivals, findings.judgement.confidence))
     if findings.step2 is not None:
         parts.append(step2_text(findings.step2))
     if findings.sweep is not None:
@@ -128,10 +161,13 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
         f"Winner: {rule_in_words(vars(winner))}: {interval(vars(winner))} % top-1, "
         f"{short(winner.multiply_adds)} multiply-adds"
     ]
+    if judgement.same_network:
+        lines.append(same_network_text(judgement))
     if len(judgement.ties) > 1:
         others = [rule_in_brackets(rule) for rule in judgement.rules(judgement.ties[1:])]
+        rank = "most accurate" if judgement.matched else "cheapest"
         lines.append(
-            f"The winner is the cheapest of {len(judgement.ties)} networks tied at {100 * judgement.confidence:g} %; "
+            f"The winner is the {rank} of {len(judgement.ties)} networks tied at {100 * judgement.confidence:g} %; "
             f"the others are {', '.join(others)}"
         )
     if judgement.on_edge:
@@ -144,6 +180,12 @@ def _winner_lines(judgement: "Judgement") -> list[str]:
     lines += [separation_text(judgement), surface_text(judgement)]
     lines.append(judgement.note[0].upper() + judgement.note[1:])
     return [fill(line, 110, subsequent_indent="  ") for line in lines]
+
+
+def same_network_text(judgement: "Judgement") -> str:
+    """Which rules of the grid give the winner's network, in words."""
+    rules = [rule_in_brackets(rule) for rule in (vars(judgement.winner), *judgement.same_network)]
+    return f"The rules {', '.join(rules[:-1])} and {rules[-1]} are the same network."
 
 
 def edge_text(judgement: "Judgement") -> str:

@@ -21,6 +21,24 @@ def interval(row: Mapping[Any, Any], name: str = "val_accuracy") -> str:
     return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f}-{high:.1f})"
 
 
+def difference(row: Mapping[Any, Any]) -> str:
+    """A difference of accuracies in points with its interval, as -1.2 (-2.0 to -0.4)."""
+    mean, low, high = (100 * float(row[part]) for part in ("difference", "difference_low", "difference_high"))
+    if mean != mean:
+        return "-"
+    return f"{mean:+.1f}" if low != low else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def ratio(value: float) -> str:
+    """A quantity relative to the baseline's, as 1.50x."""
+    return "-" if value != value else f"{value:.2f}x"
+
+
+def sentence(words: str) -> str:
+    """A note as a sentence."""
+    return f"{words[0].upper()}{words[1:]}."
+
+
 def seeds_in_words(count: int) -> str:
     """A number of seeds: 1 seed, 3 seeds."""
     return f"{count} seed" + "s" * (count != 1)

@@ -106,6 +106,10 @@ def _announce(
         )
         for reason, count in _refusals(layout).items():
             progress.note(f"equation 2 rejects {count} of them: {reason}")
+        if layout.rivals:
+            progress.note(f"at the same cost it trains {', '.join(layout.rivals)}")
+        for note in layout.notes:
+            progress.note(note)
     progress.note(f"records go to {directory.path}")
 
 

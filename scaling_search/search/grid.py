@@ -1,7 +1,7 @@
 """STEP 1: fix phi, try every rule of the grid, train each network that they round to (section 3.3 of the paper)."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from scaling_search.config import RunConfig, to_dict
@@ -9,7 +9,10 @@ from scaling_search.errors import UserError
 from scaling_search.family import Family
 from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale
-from scaling_search.search.candidates import network_at, refusal, specs_of, uncounted_network
+from scaling_search.search.candidates import refusal, specs_of, uncounted_network
+from scaling_search.search.growing import Grower, Grown, spread_note
+from scaling_search.search.matching import UnmatchedError
+from scaling_search.search.rivals import RIVALS
 from scaling_search.search.sides import small_map
 from scaling_search.traced import InputSizeError
 from scaling_search.trial import Network, Spec
@@ -17,12 +20,27 @@ from scaling_search.trial import Network, Spec
 
 @dataclass(frozen=True)
 class Point:
-    """A rule of the grid and the network that it rounds to."""
+    """A rule and its network."""
 
     rule: CompoundRule
-    network: Network
+    grown: Grown
     rejected: str | None
-    """Why it is not trained: equation 2 rejects it, or its input is too small for the network."""
+    """Why it is not trained: equation 2 rejects it, its input is too small, or no width gives it its cost."""
+
+    @property
+    def network(self) -> Network:
+        """What would be trained."""
+        return self.grown.network
+
+    def document(self) -> dict[str, Any]:
+        """As the store keeps it."""
+        return {
+            **asdict(self.rule),
+            "cost_factor": self.rule.cost_factor,
+            **self.grown.document(),
+            "network": self.network.fingerprint,
+            "rejected": self.rejected,
+        }
 
 
 @dataclass(frozen=True)
@@ -33,69 +51,71 @@ class Step1:
     baseline: Network
     points: tuple[Point, ...]
     notes: tuple[str, ...] = ()
-    """What to know before training: input sides whose last feature map has a single pixel."""
+    """What to know before training: input sides whose last map has a single pixel, how well costs are matched."""
+    rivals: dict[str, Point] = field(default_factory=dict)
+    """Rules that are trained at the same cost to compare the grid's best with, by name."""
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """The baseline and each different network that equation 2 allows, in the order of the grid."""
-        allowed = {point.network.fingerprint: point.network for point in self.points if point.rejected is None}
+        """The baseline and each different network that equation 2 allows, in the order of the grid, then rivals."""
+        points = (*self.points, *self.rivals.values())
+        allowed = {point.network.fingerprint: point.network for point in points if point.rejected is None}
         return (self.baseline, *(n for key, n in allowed.items() if key != self.baseline.fingerprint))
 
     def document(self) -> dict[str, Any]:
         """As the store keeps it."""
-        every = (*(point.network for point in self.points), self.baseline)
+        every = (*(point.network for point in (*self.points, *self.rivals.values())), self.baseline)
         return {
             "phi": self.phi,
             "baseline": self.baseline.fingerprint,
             "networks": {network.fingerprint: to_dict(network) for network in every},
-            "points": [
-                {
-                    **asdict(point.rule),
-                    "cost_factor": point.rule.cost_factor,
-                    "network": point.network.fingerprint,
-                    "rejected": point.rejected,
-                }
-                for point in self.points
-            ],
+            "points": [point.document() for point in self.points],
+            "rivals": [{"rival": name, **point.document()} for name, point in self.rivals.items()],
+            "notes": list(self.notes),
         }
 
 
 def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
     """The grid of STEP 1 with the network and the cost of every point; nothing is trained yet.
 
-    Points that round to the same network get one Network. Raises UserError if no point meets the constraint or
+    Points of the same network get one Network. Raises UserError if no point meets the constraint or
     equation 2 rejects all.
     """
-    named: Any = {"name": config.family, "options": config.family_options}
-    baseline = network_at(family, Scale(), num_classes, **named)
-    known = {baseline.fingerprint: baseline}
-    points = []
-    for rule in config.grid.rules():
-        scale = rule.at(config.phi)
+    grower = Grower(family, config, num_classes)
+    known = {grower.baseline.fingerprint: grower.baseline}
+
+    def point(rule: CompoundRule, grow: Callable[[CompoundRule, float], Grown]) -> Point:
         try:
-            network = network_at(family, scale, num_classes, **named)
-        except InputSizeError as refused:
-            points.append(Point(rule, uncounted_network(family, scale, num_classes, **named), str(refused)))
-            continue
-        network = known.setdefault(network.fingerprint, network)
-        points.append(Point(rule, network, refusal(network, config)))
+            grown = grow(rule, config.phi)
+        except (InputSizeError, UnmatchedError) as refused:
+            named: Any = {"name": config.family, "options": config.family_options}
+            return Point(
+                rule, Grown(uncounted_network(family, rule.at(config.phi), num_classes, **named), None), str(refused)
+            )
+        network = known.setdefault(grown.network.fingerprint, grown.network)
+        return Point(rule, replace(grown, network=network), refusal(network, config))
+
+    points = tuple(point(rule, grower.at) for rule in config.grid.rules())
     if all(point.rejected for point in points):
         cheapest = min(points, key=lambda point: point.network.multiply_adds)
         raise UserError(
             f"equation 2 rejects all {len(points)} points of the grid, and even the cheapest: {cheapest.rejected}",
             hint="raise --max-flops or --max-memory, or use a smaller baseline",
         )
-    sides = {baseline.input_resolution, *(point.network.input_resolution for point in points if not point.rejected)}
-    return Step1(config.phi, baseline, tuple(points), tuple(_small_maps(family, num_classes, sides)))
+    rivals = {name: point(rule, grower.matched) for name, rule in RIVALS.items()} if config.rivals else {}
+    layout = Step1(config.phi, grower.baseline, points, rivals=rivals)
+    return replace(layout, notes=tuple(_notes(family, layout)))
 
 
-def _small_maps(family: Family, num_classes: int, sides: Iterable[int]) -> Iterator[str]:
-    """A note for each side whose last map is too small."""
-    for side in sorted(sides):
-        note = small_map(side, last_map_side(family, Scale(), num_classes, side))
+def _notes(family: Family, layout: Step1) -> Iterator[str]:
+    for side in sorted({network.input_resolution for network in layout.networks}):
+        note = small_map(side, last_map_side(family, Scale(), layout.baseline.num_classes, side))
         if note is None:  # Larger sides have larger maps.
-            return
+            break
         yield note
+    matched = spread_note(family, [point.grown for point in layout.points if not point.rejected])
+    if matched is not None:
+        yield matched
 
 
 def step1_specs(layout: Step1, config: RunConfig, data: str) -> list[Spec]:

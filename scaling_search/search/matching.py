@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
-from scaling_search.family import Cost, Family, PlannedFamily
+from scaling_search.family import Family
 from scaling_search.rule import CompoundRule, Scale, round_resolution
 
 Measure = Literal["multiply_adds", "activations", "parameters"]
@@ -21,6 +21,10 @@ STEPS = 10_000
 """Widths are tried in steps of 1 / STEPS, far finer than a channel of any network here."""
 WIDEST = 64.0
 """Widths are tried up to this."""
+
+
+class UnmatchedError(UserError):
+    """No width gives a rule's network the cost that it should have."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,6 @@ class Matched:
     scale: Scale
     """What makes the network: the rule's depth, the width that was solved for, and the input side as a factor."""
     input_resolution: int
-    layers: float | None
-    """Blocks relative to the baseline's; None where the family has no plan."""
-    channels: float | None
-    """Channels of all stages relative to the baseline's; None where the family has no plan."""
-    pixels: float
-    """Input side relative to the baseline's."""
     cost: float
     """Cost relative to the baseline's."""
     target: float
@@ -47,12 +45,6 @@ class Matched:
     def deviation(self) -> float:
         """log2 of the realised cost over the target."""
         return math.log2(self.cost / self.target)
-
-
-class _Built(NamedTuple):
-    cost: Cost
-    layers: int | None
-    channels: int | None
 
 
 def match_cost(
@@ -67,7 +59,7 @@ def match_cost(
     """The network of `family` for `rule` at `phi` whose cost is as near as can be to 2 ** phi times the baseline's.
 
     `side` gives the input side for a resolution factor, by default to the nearest pixel. A family with a plan is solved
-    in milliseconds, another is traced some twenty times. Raises UserError where depth and pixels alone cost more.
+    in milliseconds, another is traced some twenty times. Raises UnmatchedError where depth and pixels alone cost more.
     """
     nominal = rule.at(phi)
     pixels = side(nominal.resolution) if side else round_resolution(family.resolution, nominal.resolution)
@@ -76,55 +68,39 @@ def match_cost(
     def scaled(step: int) -> Scale:
         return Scale(nominal.depth, step / STEPS, resolution)
 
-    def cost(built: _Built) -> int:
-        return int(getattr(built.cost, by))
+    def cost_of(scale: Scale, side: int) -> int:
+        return int(getattr(cost_of_scale(family, scale, num_classes, side)[0], by))
 
-    base = _build(family, Scale(), num_classes, family.resolution)
-    target = 2.0**phi * cost(base)
+    base = cost_of(Scale(), family.resolution)
+    target = 2.0**phi * base
 
     @cache
-    def at(step: int) -> _Built:
-        return _build(family, scaled(step), num_classes, pixels)
+    def cost(step: int) -> int:
+        return cost_of(scaled(step), pixels)
 
     low, high = 1, 2 * max(1, round(STEPS * nominal.width))
-    if cost(at(low)) > target:
-        raise UserError(
+    if cost(low) > target:
+        raise UnmatchedError(
             f"alpha {rule.alpha:g} and gamma {rule.gamma:g} at phi {phi:g} cost more than {2**phi:g} times the "
             f"baseline at any width",
             "depth and resolution alone must cost less",
             "try smaller coefficients, or a larger baseline",
         )
-    while cost(at(high)) <= target:
+    while cost(high) <= target:
         low, high = high, 2 * high
         if high > WIDEST * STEPS:
-            raise UserError(
+            raise UnmatchedError(
                 f"no width up to {WIDEST:g} costs {2**phi:g} times the baseline", "cost must grow with the width"
             )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if cost(at(middle)) <= target else (low, middle)
-    best = min((low, high), key=lambda step: abs(math.log(cost(at(step)) / target)))
-    built = at(best)
+        low, high = (middle, high) if cost(middle) <= target else (low, middle)
+    best = min((low, high), key=lambda step: abs(math.log(cost(step) / target)))
     return Matched(
         rule=rule,
         phi=phi,
         scale=scaled(best),
         input_resolution=pixels,
-        layers=_ratio(built.layers, base.layers),
-        channels=_ratio(built.channels, base.channels),
-        pixels=resolution,
-        cost=cost(built) / cost(base),
+        cost=cost(best) / base,
         target=2.0**phi,
     )
-
-
-def _build(family: Family, scale: Scale, num_classes: int, side: int) -> _Built:
-    cost, _ = cost_of_scale(family, scale, num_classes, side)
-    if not isinstance(family, PlannedFamily):
-        return _Built(cost, None, None)
-    plan = family.plan(scale, num_classes)
-    return _Built(cost, plan.layers, plan.channels)
-
-
-def _ratio(one: int | None, other: int | None) -> float | None:
-    return None if one is None or other is None else one / other

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from scaling_search.config import RunConfig, to_dict
 from scaling_search.family import Family
-from scaling_search.rule import PUBLISHED, CompoundRule, Scale
-from scaling_search.search.candidates import network_at, specs_of, training_cost
+from scaling_search.rule import PUBLISHED, CompoundRule
+from scaling_search.search.candidates import specs_of, training_cost
+from scaling_search.search.growing import Grower, Grown
 from scaling_search.trial import Network, Spec
 from scaling_search.units import parse_count
 
@@ -22,11 +23,16 @@ class Model:
     coefficients: Literal["found", "published"]
     phi: float | None
     """The phi of equation 3; the published models have none."""
-    network: Network
+    grown: Grown
     training_cost: float
     """Multiply-adds of training it once."""
     trained: bool
     """Whether that fits the run's training budget. What does not is extrapolated."""
+
+    @property
+    def network(self) -> Network:
+        """What would be trained."""
+        return self.grown.network
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Step2:
                     "coefficients": model.coefficients,
                     "phi": model.phi,
                     **asdict(model.network.scale),
+                    **model.grown.document(),
                     "network": model.network.fingerprint,
                     "training_cost": model.training_cost,
                     "trained": model.trained,
@@ -58,8 +65,9 @@ class Step2:
 
 def published_models(family: Family, config: RunConfig, num_classes: int, training_images: int) -> tuple[Model, ...]:
     """B0..B7 by the published coefficients, with their costs. They do not wait for STEP 1."""
+    grower = Grower(family, config, num_classes)
     return tuple(
-        _model(f"B{index}", None, model.scale, family, config, num_classes, training_images)
+        _model(f"B{index}", None, grower.rounded(model.scale), config, training_images)
         for index, model in enumerate(PUBLISHED[: LARGEST + 1])
     )
 
@@ -71,26 +79,20 @@ def found_models(
     num_classes: int,
     training_images: int,
 ) -> tuple[Model, ...]:
-    """B0..B7 by equation 3 at phi = 0..7, with their costs."""
+    """B0..B7 by equation 3 at phi = 0..7, with their costs: where costs are matched, 2 ** phi times B0's.
+
+    Raises UserError where they cannot be: the rule's depth and pixels alone cost more.
+    """
+    grower = Grower(family, config, num_classes)
     return tuple(
-        _model(f"B{phi}", float(phi), rule.at(phi), family, config, num_classes, training_images)
-        for phi in range(LARGEST + 1)
+        _model(f"B{phi}", float(phi), grower.at(rule, phi), config, training_images) for phi in range(LARGEST + 1)
     )
 
 
-def _model(
-    name: str,
-    phi: float | None,
-    scale: Scale,
-    family: Family,
-    config: RunConfig,
-    num_classes: int,
-    training_images: int,
-) -> Model:
-    network = network_at(family, scale, num_classes, name=config.family, options=config.family_options)
-    spent = training_cost(network, training_images, config.recipe.epochs)
+def _model(name: str, phi: float | None, grown: Grown, config: RunConfig, training_images: int) -> Model:
+    spent = training_cost(grown.network, training_images, config.recipe.epochs)
     coefficients: Literal["found", "published"] = "published" if phi is None else "found"
-    return Model(name, coefficients, phi, network, spent, spent <= parse_count(config.training_budget))
+    return Model(name, coefficients, phi, grown, spent, spent <= parse_count(config.training_budget))
 
 
 def step2_specs(models: tuple[Model, ...], config: RunConfig, data: str) -> list[Spec]:

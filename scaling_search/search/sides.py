@@ -21,15 +21,27 @@ def side_for(last_map: Callable[[int], int], baseline: int, ratio: float) -> int
     of their logarithms is smallest.
     """
     exact = baseline * ratio
-
-    def deviation(side: int) -> tuple[float, float]:
-        input_off = abs(math.log(side / exact))
-        map_off = abs(math.log(max(last_map(side), 0.5) / (last_map(baseline) * ratio)))
-        return max(input_off, map_off), input_off
-
     nearest = max(1, math.floor(exact + 0.5))
-    near = range(math.ceil(exact * (1 - REACH)), math.floor(exact * (1 + REACH)) + 1)
-    return min((nearest, *near), key=deviation)
+    low = min(nearest, math.ceil(exact * (1 - REACH)))
+    high = max(nearest, math.floor(exact * (1 + REACH)))
+    maps, wanted = _maps(last_map, low, high), last_map(baseline) * ratio
+
+    def deviation(side: int) -> tuple[float, float, bool]:
+        input_off, map_off = abs(math.log(side / exact)), abs(math.log(max(maps[side], 0.5) / wanted))
+        return max(input_off, map_off), input_off, side != nearest
+
+    return min(maps, key=deviation)
+
+
+def _maps(last_map: Callable[[int], int], low: int, high: int) -> dict[int, int]:
+    """`last_map` of every side from `low` to `high`. It never falls, so that it need be asked for few of them."""
+    ends = {low: last_map(low), high: last_map(high)}
+    if ends[low] == ends[high]:
+        return dict.fromkeys(range(low, high + 1), ends[low])
+    if high - low == 1:
+        return ends
+    middle = (low + high) // 2
+    return _maps(last_map, low, middle) | _maps(last_map, middle, high)
 
 
 def small_map(resolution: int, last_map: int) -> str | None:

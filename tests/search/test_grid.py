@@ -1,16 +1,19 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
+from scaling_search.recorded import RecordedTable
 from scaling_search.rule import PAPER_RULE, PUBLISHED, Grid
 from scaling_search.search.candidates import training_cost
 from scaling_search.search.grid import lay_out, step1_specs
 from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 from scaling_search.units import parse_bytes, parse_count
 
+ROOT = Path(__file__).parents[2]
 CONFIG = RunConfig()
 QUARTER = load_family("efficientnet", ("depth=0.5", "width=0.25"))
 TINY = load_family("efficientnet_tiny")
@@ -88,6 +91,18 @@ def test_the_steps_as_documents_name_every_network(layout):
     assert {point["network"] for point in step1["points"]} | {step1["baseline"]} == set(step1["networks"])
     step2 = Step2(PAPER_RULE, published_models(TINY, CONFIG, 10, 630)).document()
     assert {model["network"] for model in step2["models"]} == set(step2["networks"])
+
+
+def test_the_grid_of_the_recorded_table_is_the_networks_that_it_was_trained_on():
+    table = RecordedTable(ROOT / "tables" / "fashion_mnist.parquet")
+    recorded = {record["spec"]["network"]["fingerprint"]: record["spec"]["network"] for record in table.records()}
+    config, classes = table.config(), table.manifest()["images"]["classes"]
+    assert config.match == "paper" and not config.rivals
+    networks = lay_out(TINY, config, classes).networks
+    assert len(networks) == 16
+    for network in networks:
+        kept = recorded[network.fingerprint]
+        assert all(kept[name] == getattr(network, name) for name in ("input_resolution", "parameters", "multiply_adds"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""From a rule to its network, rounded as in the paper or matched in cost, and what the network realises of the rule."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import log2
+from typing import Any
+
+from scaling_search.config import MatchBy, RunConfig
+from scaling_search.family import Family, PlannedFamily
+from scaling_search.input_side import last_map_side
+from scaling_search.rule import CompoundRule, Scale
+from scaling_search.search.candidates import network_at
+from scaling_search.search.matching import Measure, match_cost
+from scaling_search.search.sides import side_for
+from scaling_search.traced import InputSizeError
+from scaling_search.trial import Network
+
+MEASURES: dict[MatchBy, Measure] = {"flops": "multiply_adds", "params": "parameters", "activations": "activations"}
+"""What `--match-by` names, as the costs of a network are called."""
+SPREAD = 0.02
+"""Standard deviation of log2 of the cost up to which networks cost the same."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a network has relative to the baseline."""
+
+    layers: float | None
+    """Blocks; None where the family has no plan."""
+    channels: float | None
+    """Channels of all stages; None where the family has no plan."""
+    pixels: float
+    """Input side."""
+    realised_cost: float
+    """Cost, by the run's measure."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A network and what it realises of the rule or scale that it was made from."""
+
+    network: Network
+    growth: Growth | None
+    """None where the network does not exist: its input is too small, or no width gives it its cost."""
+    target_cost: float | None = None
+    """What `realised_cost` was solved to be; None where all dimensions are rounded."""
+
+    def document(self) -> dict[str, Any]:
+        """As step files keep it."""
+        growth = dict.fromkeys(Growth.__dataclass_fields__) if self.growth is None else asdict(self.growth)
+        return {**growth, "target_cost": self.target_cost}
+
+
+class Grower:
+    """Makes the networks of a run."""
+
+    def __init__(self, family: Family, config: RunConfig, num_classes: int) -> None:
+        self._family, self._num_classes = family, num_classes
+        self._named: dict[str, Any] = {"name": config.family, "options": config.family_options}
+        self._match, self._by = config.match, MEASURES[config.match_by]
+        self._solved: dict[tuple[float, float, float], Grown] = {}
+        self._last_map = cache(self._last_map_side)
+        self.baseline = self._network(Scale())
+
+    def at(self, rule: CompoundRule, phi: float) -> Grown:
+        """The network of a rule, as the run's `match` says; raises UserError as `rounded` and `matched` do."""
+        return self.rounded(rule.at(phi)) if self._match == "paper" else self.matched(rule, phi)
+
+    def rounded(self, scale: Scale) -> Grown:
+        """The network at `scale`, rounded as in the paper. Raises InputSizeError where its input is too small."""
+        network = self._network(scale)
+        return Grown(network, self._growth(network, scale))
+
+    def matched(self, rule: CompoundRule, phi: float) -> Grown:
+        """The network of a rule with its width solved for 2 ** phi times the baseline's cost.
+
+        Raises UnmatchedError where no width does, and InputSizeError where its input is too small.
+        """
+        if phi == 0:
+            return Grown(self.baseline, self._growth(self.baseline, Scale()), 1.0)
+        # Rules that differ in width alone are one network: its width follows from the other two.
+        solved = (rule.alpha, rule.gamma, phi)
+        if solved not in self._solved:
+            found = match_cost(self._family, rule, phi, self._num_classes, by=self._by, side=self._side)
+            network = self._network(found.scale)
+            self._solved[solved] = Grown(network, self._growth(network, found.scale), found.target)
+        return self._solved[solved]
+
+    def _network(self, scale: Scale) -> Network:
+        return network_at(self._family, scale, self._num_classes, **self._named)
+
+    def _growth(self, network: Network, scale: Scale) -> Growth:
+        layers, channels = self._size(scale)
+        base_layers, base_channels = self._size(Scale())
+        return Growth(
+            layers=None if layers is None or base_layers is None else layers / base_layers,
+            channels=None if channels is None or base_channels is None else channels / base_channels,
+            pixels=network.input_resolution / self.baseline.input_resolution,
+            realised_cost=getattr(network, self._by) / getattr(self.baseline, self._by),
+        )
+
+    def _size(self, scale: Scale) -> tuple[int, int] | tuple[None, None]:
+        """Layers and channels."""
+        if not isinstance(self._family, PlannedFamily):
+            return None, None
+        plan = self._family.plan(scale, self._num_classes)
+        return plan.layers, plan.channels
+
+    def _side(self, ratio: float) -> int:
+        return side_for(self._last_map, self._family.resolution, ratio)
+
+    def _last_map_side(self, side: int) -> int:
+        try:
+            return last_map_side(self._family, Scale(), self._num_classes, side)
+        except InputSizeError:
+            return 0
+
+
+def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:
+    """How far the costs of matched networks lie apart, and what to try where that is far; None where there are none."""
+    off = [
+        log2(one.growth.realised_cost / one.target_cost) for one in grown if one.growth is not None and one.target_cost
+    ]
+    if not off:
+        return None
+    spread = statistics.pstdev(off)
+    note = f"costs are matched with a standard deviation of {spread:.3f} in log2"
+    if spread <= SPREAD:
+        return note
+    finer = "--family-options divisor=1 or " if getattr(family, "divisor", 1) > 1 else ""
+    return f"{note}: channels come in steps too coarse for less; try {finer}--family efficientnet_small"

@@ -1,0 +1,149 @@
+import dataclasses
+import json
+import math
+import statistics
+
+import pytest
+
+from scaling_search.config import RunConfig, to_dict
+from scaling_search.family import load_family
+from scaling_search.rule import PAPER_RULE, CompoundRule, Scale
+from scaling_search.search.candidates import network_at
+from scaling_search.search.grid import lay_out, step1_specs
+from scaling_search.search.growing import MEASURES, SPREAD, Grower
+from scaling_search.search.rivals import RIVALS, fast_rule
+from scaling_search.search.scale_up import found_models, published_models
+from scaling_search.search.sides import side_for
+
+SMALL, TINY = (load_family(name) for name in ("efficientnet_small", "efficientnet_tiny"))
+MATCHED = RunConfig(family="efficientnet_small", match="cost", rivals=True)
+
+
+@pytest.fixture(scope="module")
+def layout():
+    return lay_out(SMALL, MATCHED, 10)
+
+
+def deviation(grown):
+    return math.log2(grown.growth.realised_cost / grown.target_cost)
+
+
+def test_every_network_of_the_grid_costs_twice_the_baseline_within_a_fiftieth_of_an_octave(layout):
+    deviations = [deviation(point.grown) for point in layout.points]
+    assert len(deviations) == 39
+    assert statistics.pstdev(deviations) < SPREAD and max(map(abs, deviations)) <= 0.02
+    rounded = lay_out(SMALL, RunConfig(family="efficientnet_small"), 10)
+    unmatched = [math.log2(point.grown.growth.realised_cost / 2) for point in rounded.points]
+    assert statistics.pstdev(unmatched) > 5 * SPREAD
+
+
+@pytest.mark.parametrize("by", MEASURES)
+@pytest.mark.parametrize("rule", [PAPER_RULE, CompoundRule(1.0, 1.2, 1.2), CompoundRule(1.4, 1.2, 1.0)])
+def test_b0_to_b7_cost_powers_of_two_by_any_measure(by, rule):
+    config = dataclasses.replace(MATCHED, match_by=by)
+    models = found_models(rule, SMALL, config, 10, 630)
+    base = getattr(models[0].network, MEASURES[by])
+    assert models[0].network == network_at(SMALL, Scale(), 10, name="efficientnet_small")
+    for phi, model in enumerate(models):
+        assert abs(math.log2(getattr(model.network, MEASURES[by]) / base) - phi) <= 0.02
+
+
+def test_published_models_stay_as_published():
+    assert [model.network for model in published_models(SMALL, MATCHED, 10, 630)] == [
+        model.network for model in published_models(SMALL, RunConfig(family="efficientnet_small"), 10, 630)
+    ]
+
+
+def test_growth_is_what_the_plans_have(layout):
+    base = SMALL.plan(Scale(), 10)
+    for point in layout.points:
+        plan, growth = SMALL.plan(point.network.scale, 10), point.grown.growth
+        assert (growth.layers, growth.channels) == (plan.layers / base.layers, plan.channels / base.channels)
+        assert growth.pixels == point.network.input_resolution / SMALL.resolution
+        assert growth.realised_cost == point.network.multiply_adds / layout.baseline.multiply_adds
+
+
+def test_sides_are_those_at_which_the_last_map_follows(layout):
+    last_map = SMALL.plan(Scale(), 10).last_map_side
+    for point in layout.points:
+        assert point.network.input_resolution == side_for(last_map, 24, point.rule.gamma)
+
+
+def test_rules_that_differ_in_width_alone_are_one_network_trained_once(layout):
+    by_others = {}
+    for point in layout.points:
+        assert by_others.setdefault((point.rule.alpha, point.rule.gamma), point.network) is point.network
+    specs = step1_specs(layout, MATCHED, "digits:0")
+    assert len({spec.key for spec in specs}) == len(specs) == 3 * len(layout.networks)
+
+
+def test_each_rival_doubles_the_cost_and_is_trained(layout):
+    assert list(layout.rivals) == list(RIVALS)
+    trained = {network.fingerprint for network in layout.networks}
+    for point in layout.rivals.values():
+        assert point.network.fingerprint in trained and abs(deviation(point.grown)) <= 0.02
+
+
+def test_rivals_are_matched_where_the_grid_is_not():
+    config = RunConfig(family="efficientnet_small", rivals=True)
+    rounded = lay_out(SMALL, config, 10)
+    assert {point.grown.target_cost for point in rounded.points} == {None}
+    assert all(abs(deviation(point.grown)) <= 0.02 for point in rounded.rivals.values())
+    without = lay_out(SMALL, dataclasses.replace(config, rivals=False), 10)
+    assert rounded.points == without.points and without.rivals == {}
+
+
+def test_rivals_are_those_of_the_papers():
+    assert all(rule.satisfies(2.0, 0.1) for rule in RIVALS.values())
+    # Table 4 of "Fast and Accurate Model Scaling" at s = 2: e_d = 0.1, e_w = 0.8, e_r = 0.1.
+    dwr = RIVALS["dWr"]
+    assert (math.log2(dwr.alpha), 2 * math.log2(dwr.beta), 2 * math.log2(dwr.gamma)) == pytest.approx((0.1, 0.8, 0.1))
+    equal = fast_rule(1 / 3)
+    assert equal.alpha == pytest.approx(equal.beta**2) == pytest.approx(equal.gamma**2)
+
+
+def test_equation_2_holds_for_rivals_too(layout):
+    limit = max(point.network.multiply_adds for point in layout.points)
+    strict = lay_out(SMALL, dataclasses.replace(MATCHED, max_flops=limit - 1), 10)
+    for point in (*strict.points, *strict.rivals.values()):
+        assert (point.rejected is not None) == (point.network.multiply_adds > limit - 1)
+
+
+def test_costs_that_no_width_gives_are_refused_points_not_the_end_of_the_run():
+    grid = dataclasses.replace(RunConfig().grid, alpha_max=1.9, beta_max=1.0, gamma_max=1.6, step=0.3, tolerance=0.9)
+    config = RunConfig(match="cost", phi=6, grid=grid)
+    refused = [point for point in lay_out(TINY, config, 10).points if point.rejected]
+    assert refused and all("at any width" in point.rejected for point in refused)
+    assert all(point.grown.growth is None for point in refused)
+
+
+def test_a_note_says_how_well_costs_are_matched(plain_family, layout):
+    assert layout.notes == ("costs are matched with a standard deviation of 0.009 in log2",)
+    coarse = RunConfig(family="efficientnet", family_options=("resolution=16",), match="cost")
+    family = dataclasses.replace(load_family("efficientnet"), resolution=16, divisor=64)
+    assert "try --family-options divisor=1 or --family efficientnet_small" in lay_out(family, coarse, 10).notes[-1]
+    quick = dataclasses.replace(RunConfig().grid, step=0.2)
+    plain = lay_out(plain_family, RunConfig(family="plain", match="cost", grid=quick), 10)
+    assert plain.notes[-1].endswith("too coarse for less; try --family efficientnet_small")
+    assert all(point.grown.growth.layers is None for point in plain.points)
+
+
+def test_networks_rounded_as_in_the_paper_have_no_note_on_cost():
+    assert not any("log2" in note for note in lay_out(TINY, RunConfig(), 10).notes)
+
+
+def test_the_document_keeps_what_each_network_realises(layout):
+    document = json.loads(json.dumps(layout.document()))
+    assert document["notes"] == list(layout.notes)
+    named = {*(point["network"] for point in [*document["points"], *document["rivals"]]), document["baseline"]}
+    assert named == set(document["networks"])
+    for kept, point in zip(document["points"], layout.points, strict=True):
+        assert to_dict(point.grown.growth) | {"target_cost": 2.0} == {
+            name: kept[name] for name in ("layers", "channels", "pixels", "realised_cost", "target_cost")
+        }
+
+
+def test_a_network_is_made_of_the_solved_width():
+    grown = Grower(SMALL, MATCHED, 10).matched(PAPER_RULE, 1)
+    assert grown.network == network_at(SMALL, grown.network.scale, 10, name="efficientnet_small")
+    assert grown.network.scale.depth == PAPER_RULE.alpha and grown.network.scale.width != PAPER_RULE.beta
