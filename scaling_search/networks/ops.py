@@ -427,7 +427,6 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
 
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
 
-# tests/device times the forms of convolutions on a GPU.
 POINTWISE = Kind(MATRIX_PRODUCT, MATRIX_PRODUCT)
 STRIDED_POINTWISE = Kind(MATRIX_PRODUCT)
 """A convolution on a GPU: XLA 0.11's fusion of a strided slice into a matrix product ends the process."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 
@@ -46,7 +45,7 @@ def utilisation(multiply_adds: int, images_per_second: float, kind: str, devices
     return FLOPS_PER_MULTIPLY_ADD * multiply_adds * images_per_second / (peak * devices) if peak else None
 
 
-def compiler_options(operations: float, platform: str) -> dict[str, Any]:
+def compiler_options(operations: float, platform: str) -> dict[str, str | bool]:
     """XLA's options for the program of a training of so many operations: kernels of long ones are chosen by timing.
 
     `training_environment` has flags against it, for the short ones of a search. The user's own flags come after these.
@@ -54,7 +53,7 @@ def compiler_options(operations: float, platform: str) -> dict[str, Any]:
     flags_of_user = os.environ.get("XLA_FLAGS", "").count("xla_gpu_autotune_level") > 1
     if platform != "gpu" or flags_of_user or operations < AUTOTUNED_FROM:
         return {}
-    return {"xla_gpu_autotune_level": 4, "xla_gpu_enable_triton_gemm": True}
+    return {"xla_gpu_autotune_level": "4", "xla_gpu_enable_triton_gemm": True}
 
 
 def memory_limit(device: jax.Device) -> int | None:

@@ -115,7 +115,7 @@ class _Compiler:
     mesh: Mesh
     seconds: dict[str, float]
     shape: tuple[int, ...]
-    options: dict[str, Any]
+    options: dict[str, str | bool]
 
     def everywhere(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))

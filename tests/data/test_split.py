@@ -181,5 +181,5 @@ def test_a_share_for_training_that_others_have_is_refused(own_test, left) -> Non
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
 def test_a_share_for_training_lies_between_0_and_1(share) -> None:
-    with pytest.raises(UserError, match="lies between 0 and 1"):
+    with pytest.raises(UserError, match="must lie between 0 and 1"):
         Split(train=share)

@@ -26,10 +26,7 @@ OF_CPU = 1.5
 """In bfloat16, how many times the CPU's own error in gradients a device's may be."""
 HEURISTIC = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 """No kernel is chosen by timing: the fastest to compile, and the same choice every time."""
-OURS = {
-    "efficientnet_b0": {"ours": "", "ours, pointwise conv": "pointwise=conv"},
-    "resnet50": {"ours": "", "ours, pointwise conv": "pointwise=conv"},
-}
+NETWORKS = ("efficientnet_b0", "resnet50")
 PEERS = ("timm compiled", "timm eager")
 FLOPS_PER_MULTIPLY_ADD = 6
 SECONDS = 355
@@ -126,25 +123,22 @@ def finish_agreement(session: Session, processes: dict[str, Process], wanted: fl
     session.keep()
 
 
-def _start_side(session: Session, network: str, side: str, form: str) -> Process:
+def _start_side(session: Session, network: str, side: str) -> Process:
     pixels, batch = (16, 8) if session.small else (224, 256)
-    flags = {"XLA_FLAGS": form} if form == HEURISTIC else {}
-    words = side if side in PEERS else f"ours {'' if flags else form}"
     return session.process(
         f"steps {network} {side}",
-        ["-m", "tests.device.steps", words, network, str(pixels), str(batch)],
-        session.environment(f"steps {network} {side}", **flags),
+        ["-m", "tests.device.steps", side, network, str(pixels), str(batch)],
+        session.environment(f"steps {network} {side}"),
     )
 
 
 def start_steps(session: Session) -> dict[tuple[str, str], Process]:
     """Has every side compile."""
-    if session.small:
-        return {("efficientnet_tiny", "ours"): _start_side(session, "efficientnet_tiny", "ours", "")}
     # The peers first, as they have the longest way to go on one core.
-    wanted = [(network, "timm compiled", "") for network in OURS]
-    wanted += [(network, side, form) for network, sides in OURS.items() for side, form in sides.items()]
-    return {(network, side): _start_side(session, network, side, form) for network, side, form in wanted}
+    wanted = [(network, side) for side in ("timm compiled", "ours") for network in NETWORKS]
+    if session.small:
+        wanted = [("efficientnet_tiny", "ours")]
+    return {key: _start_side(session, *key) for key in wanted}
 
 
 def finish_steps(session: Session, processes: dict[tuple[str, str], Process], wanted: float, seconds: float) -> None:
@@ -160,7 +154,7 @@ def finish_steps(session: Session, processes: dict[tuple[str, str], Process], wa
             process.end()
     for network, _ in [key for key in processes if key[1] == "timm compiled" and key not in rows]:
         with contextlib.suppress(TimeUpError, EndedError):
-            processes[network, "timm eager"] = _start_side(session, network, "timm eager", "")
+            processes[network, "timm eager"] = _start_side(session, network, "timm eager")
             rows[network, "timm eager"] = processes[network, "timm eager"].answer(session.left(30))
     for network in dict.fromkeys(network for network, _ in rows):
         for key in [key for key in rows if key[0] == network]:
@@ -218,18 +212,17 @@ def trainings(session: Session, wanted: float) -> None:
     """STEP 1's trainings a minute, each way in turn."""
     window = 4.0 if session.small else 8.0
     ways = {
-        "one seed at a time": ("single", 1, ""),
-        "seeds together": ("together", 1, ""),
-        "4 trials share the device": ("together", 4, ""),
-        "16 trials share the device": ("together", 16, ""),
+        "one seed at a time": ("single", 1),
+        "seeds together": ("together", 1),
+        "4 trials share the device": ("together", 4),
     }
     if session.cpu:
-        ways = {"a trial per core": ("together", len(os.sched_getaffinity(0)), "")}
+        ways = {"a trial per core": ("together", len(os.sched_getaffinity(0)))}
     end, rows = session.left(wanted), []
     print(f"\nSTEP 1 of the default run, trainings a minute\n  {'':<28}{'with compiling':>15}{'training alone':>16}")
-    for name, (how, count, form) in ways.items():
+    for name, (how, count) in ways.items():
         try:
-            row = _trainings(session, name, how, count, form, window, min(end, session.left(3 * window + 25)))
+            row = _trainings(session, name, how, count, window, min(end, session.left(3 * window + 25)))
         except Exception as error:
             session.problem(f"trainings, {name}", error)
             continue
@@ -239,9 +232,7 @@ def trainings(session: Session, wanted: float) -> None:
         session.keep()
 
 
-def _trainings(
-    session: Session, name: str, how: str, count: int, form: str, window: float, until: float
-) -> dict[str, Any]:
+def _trainings(session: Session, name: str, how: str, count: int, window: float, until: float) -> dict[str, Any]:
     environment = session.environment(f"trainings {name}", XLA_FLAGS="" if session.cpu else HEURISTIC)
     if count > 1 and not session.cpu:
         environment |= {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / count:.3f}", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"}
@@ -249,7 +240,7 @@ def _trainings(
     processes = []
     for share in range(count):
         epochs = 1 if session.small else 10
-        words = ["-m", "tests.device.trainings", how, str(window), str(share), str(count), str(epochs), form]
+        words = ["-m", "tests.device.trainings", how, str(window), str(share), str(count), str(epochs)]
         if session.cpu:
             words += [str(cores[share])]
         processes.append(session.process(f"trainings {name} {share}", words, environment))
@@ -357,7 +348,7 @@ def main() -> None:
     finally:
         for process in (*comparing.values(), *stepping.values()):
             process.end()
-    guarded("trainings", lambda: trainings(session, 95))
+    guarded("trainings", lambda: trainings(session, 60))
     guarded("run", lambda: whole_run(session, 120))
     session.results["took"] = time.time() - given.began
     session.keep()

@@ -1,9 +1,9 @@
 """A training step of one side: `steps.py SIDE NETWORK PIXELS BATCH`. Answers on stdout, told on stdin to go on.
 
-SIDE is "ours", with the forms of convolutions to use ("ours pointwise=conv"), "timm compiled" or
-"timm eager". The first answer is how long it took to be ready: compiled for ours, which takes no memory for activations
-until it is asked for steps; the first step done for PyTorch. Then every line on stdin, a number of steps, is answered
-with the seconds they took. Both sides compute in bfloat16, by autocast in PyTorch, on images that lie on the device.
+SIDE is "ours", "timm compiled" or "timm eager". The first answer is how long it took to be ready: compiled for ours,
+which takes no memory for activations until it is asked for steps; the first step done for PyTorch. Then every line on
+stdin, a number of steps, is answered with the seconds they took. Both sides compute in bfloat16, by autocast in
+PyTorch, on images that lie on the device.
 """
 
 import json
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 CLASSES = 1000
-TIMM = {"efficientnet_b0": "efficientnet_b0", "resnet50": "resnet50"}
 OPTIONS = {"efficientnet_b0": {"drop_rate": 0.2, "drop_path_rate": 0.2}, "resnet50": {}}
 LEARNING_RATE = 1e-3
 
@@ -21,18 +20,7 @@ Side = tuple[Callable[[int], None], Callable[[], dict[str, Any]]]
 """Makes so many steps and waits for their end; what is known of it then."""
 
 
-def choose_forms(words: list[str]) -> None:
-    """Has a GPU compute convolutions by other forms than the usual."""
-    from scaling_search.networks import ops
-
-    convolved = ops.Computed(lambda *a: ops._convolution(*a, 1), lambda *a: ops._convolution_gradient(*a, 1))
-    forms = {"pointwise": {"conv": convolved, "product": ops.MATRIX_PRODUCT}}
-    for word in words:
-        kind, _, form = word.partition("=")
-        setattr(ops, kind.upper(), getattr(ops, kind.upper())._replace(gpu=forms[kind][form]))
-
-
-def ours(network: str, pixels: int, batch: int, words: list[str]) -> Side:
+def ours(network: str, pixels: int, batch: int) -> Side:
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -45,7 +33,6 @@ def ours(network: str, pixels: int, batch: int, words: list[str]) -> Side:
     from scaling_search.training import devices
     from scaling_search.training.step import steps_of
 
-    choose_forms(words)
     family = load_family(network)
     built = family.build(Scale(), CLASSES, rngs=nnx.Rngs(0))
     steps = steps_of(
@@ -93,7 +80,7 @@ def theirs(network: str, pixels: int, batch: int, form: str) -> Side:
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
-    model: Any = timm.create_model(TIMM[network], num_classes=CLASSES, **OPTIONS[network])
+    model: Any = timm.create_model(network, num_classes=CLASSES, **OPTIONS[network])
     model = model.train().to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.RMSprop(
         model.parameters(), LEARNING_RATE, alpha=0.9, eps=1e-3, momentum=0.9, weight_decay=1e-5, foreach=True
@@ -122,10 +109,10 @@ def theirs(network: str, pixels: int, batch: int, form: str) -> Side:
 
 def main(side: str, network: str, pixels: int, batch: int) -> None:
     began = time.perf_counter()
-    whose, *words = side.split()
-    make = ours if whose == "ours" else theirs
-    step, known = make(network, pixels, batch, words if whose == "ours" else words[0])  # type: ignore[arg-type]
-    if whose != "ours":
+    if side == "ours":
+        step, known = ours(network, pixels, batch)
+    else:
+        step, known = theirs(network, pixels, batch, side.removeprefix("timm "))
         step(1)
     _answer({"ready": time.perf_counter() - began, **known()})
     for line in sys.stdin:

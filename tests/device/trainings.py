@@ -1,8 +1,8 @@
 """STEP 1's trainings of the default run, as many as come to their end in a given time.
 
-`trainings.py HOW SECONDS SHARE OF EPOCHS FORM [CORE]`: HOW is "single" (one seed after another) or "together" (a
-network's seeds in one program); this process takes every OF-th network from the SHARE-th on. FORM is of convolutions,
-as steps.py names it, or nothing. Where a CPU CORE is named, the process keeps to it. Prints one JSON object.
+`trainings.py HOW SECONDS SHARE OF EPOCHS [CORE]`: HOW is "single" (one seed after another) or "together" (a network's
+seeds in one program); this process takes every OF-th network from the SHARE-th on. Where a CPU CORE is named, the
+process keeps to it. Prints one JSON object.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 
-def main(how: str, seconds: float, share: int, of: int, epochs: int, form: str, *cores: int) -> None:
+def main(how: str, seconds: float, share: int, of: int, epochs: int, *cores: int) -> None:
     began = time.perf_counter()
     if cores:
         os.sched_setaffinity(0, cores)
@@ -25,9 +25,7 @@ def main(how: str, seconds: float, share: int, of: int, epochs: int, form: str, 
     from scaling_search.search.grid import lay_out
     from scaling_search.training.fit import train_group
     from scaling_search.trial import Spec
-    from tests.device.steps import choose_forms
 
-    choose_forms(form.split())
     config = RunConfig()
     recipe = replace(config.recipe, epochs=epochs)
     data = load(config.data)
@@ -62,4 +60,4 @@ def main(how: str, seconds: float, share: int, of: int, epochs: int, form: str, 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:6]), sys.argv[6], *map(int, sys.argv[7:]))
+    main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:]))
