@@ -125,7 +125,9 @@ program = compile_program(
     steps_per_epoch=10,
 )
 counted, _ = cost_of_scale(family, Scale(), 10, resolution)
-print(memory(counted, resolution, batch_size) / program.memory)
+of_step = program.train.memory_analysis()
+in_all = of_step.argument_size_in_bytes + of_step.output_size_in_bytes + of_step.temp_size_in_bytes
+print(memory(counted, resolution, batch_size) / (in_all - of_step.alias_size_in_bytes))
 """
 
 

@@ -186,7 +186,7 @@ def test_a_cut_record_is_passed_over_and_trained_again(here, pretended):
     content = cut.read_bytes()
     cut.write_bytes(content[: len(content) // 2])
     pretended.trained.clear()
-    with pytest.warns(UserWarning, match=f"passed over .*{cut.name}"):
+    with pytest.warns(UserWarning, match=f"skipped .*{cut.name}"):
         again = train(config, progress=None)
     assert [spec.key for spec in pretended.trained] == [cut.stem]
     assert cut.read_bytes() == content and again.sweep.equals(first.sweep)
