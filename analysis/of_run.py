@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.analysis.figures import figure_of
 from scaling_search.analysis.findings.facts import Facts, facts_of
 from scaling_search.analysis.report.html import report_page
-from scaling_search.errors import UserError
-from scaling_search.store import open_run, write_output
+from scaling_search.store import open_run, output_file, write_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,11 +50,7 @@ class Findings(Facts):
 
         """
         directory = open_run(self.run.path)
-        file = directory.path / "report.html" if output is None else Path(output).expanduser()
-        if file.suffix.lower() not in (".html", ".htm"):
-            raise UserError(f"report {str(output)!r} given", "its name must end in .html")
-        if not file.parent.is_dir():
-            raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
+        file = output_file(directory.path / "report.html" if output is None else output, "report", ("html", "htm"))
         return write_output(file, report_page(self, directory.command()))
 
 

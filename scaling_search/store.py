@@ -255,6 +255,19 @@ def _json_bytes(tree: dict[str, Any]) -> bytes:
 _RUNS_HINT = "free some space or give another --runs FOLDER, then run the same command again; finished trials are kept"
 
 
+def output_file(output: str | Path, what: str, endings: Sequence[str]) -> Path:
+    """The file that the user named for a `what`, whose name ends in one of `endings` ("png", say) in any case.
+
+    Raises UserError where it ends otherwise, or its folder is not there.
+    """
+    file = Path(output).expanduser()
+    if file.suffix.lower().removeprefix(".") not in endings:
+        raise UserError(f"{what} {str(output)!r} given", f"its name must end in .{', .'.join(endings)}")
+    if not file.parent.is_dir():
+        raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
+    return file
+
+
 def write_output(file: Path, content: bytes) -> Path:
     """Writes or replaces a file that the user named. Raises UserError where it cannot."""
     with _clear_os_errors(file, "give another --output"):

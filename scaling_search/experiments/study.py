@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -152,8 +152,6 @@ def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: 
 
 def materials_of(config: Any, family: Family | None, data: "ImageData | None") -> Materials:
     """The family and the images of a run, by its config or as given. Raises UserError if they cannot be loaded."""
-    from dataclasses import replace
-
     if family is not None:
         config = replace(config, family=family.name, family_options=())
     if data is not None:

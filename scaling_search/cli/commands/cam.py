@@ -8,8 +8,6 @@ import tyro
 from scaling_search.cli.command import Command, Format
 from scaling_search.errors import UserError
 
-TOP = 5
-
 
 @dataclass(frozen=True)
 class Cam(Command):
@@ -39,7 +37,6 @@ class Cam(Command):
 
     def execute(self) -> None:
         """Writes the map and prints the most likely classes."""
-        import jax
         import jax.numpy as jnp
         import numpy as np
 
@@ -47,6 +44,8 @@ class Cam(Command):
         from scaling_search.cli.commands.plot import picture_file
         from scaling_search.cli.tables import print_rows
         from scaling_search.data.pictures import normalised, read_picture
+        from scaling_search.evaluation.metrics import softmax, top_classes
+        from scaling_search.evaluation.predict import TOP
         from scaling_search.family import load_family
         from scaling_search.networks.cam import class_activation_maps
         from scaling_search.store import write_output
@@ -59,10 +58,10 @@ class Cam(Command):
         network, _ = load_network(family, read_arrays(self.weights))
         asked = None if self.class_index is None else jnp.asarray([self.class_index])
         logits, maps = class_activation_maps(network, jnp.asarray(normalised(picture[None], self.pixels)), asked)
-        share = np.asarray(jax.nn.softmax(logits[0]))
+        share = softmax(np.asarray(logits))[0]
         if self.class_index is not None and not 0 <= self.class_index < len(share):
             raise UserError(f"class {self.class_index} given", f"the network has classes 0 to {len(share) - 1}")
-        likeliest = np.argsort(-share, kind="stable")[:TOP]
+        likeliest = top_classes(np.asarray(logits), TOP)[0]
         shown = int(likeliest[0]) if self.class_index is None else self.class_index
         caption = f"{family.name}: class {shown}, {100 * share[shown]:.1f} %"
         figure = class_activation_figure(picture, np.asarray(maps[0]), caption)

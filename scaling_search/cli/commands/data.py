@@ -9,6 +9,7 @@ import tyro
 from scaling_search.cli.command import Command, Format
 from scaling_search.config import Augmentation, OnBadData, Split
 from scaling_search.errors import UserError
+from scaling_search.store import output_file, write_output
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,6 @@ class Data(Command):
         import io
 
         from scaling_search.data.describe import contact_sheet
-        from scaling_search.store import write_output
 
         sheet = contact_sheet(data, split, self.resolution, count=self.count, augmentation=self.augment)
         picture = io.BytesIO()
@@ -81,9 +81,4 @@ class Data(Command):
 def _sheet_file(output: str | None) -> Path:
     if output is None:
         raise UserError("no file to write to given", hint="try --output images.png")
-    file = Path(output).expanduser()
-    if file.suffix.lower() != ".png":
-        raise UserError(f"contact sheet {output!r} given", "its name must end in .png")
-    if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
-    return file
+    return output_file(output, "contact sheet", ("png",))

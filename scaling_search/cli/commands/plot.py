@@ -9,7 +9,7 @@ import tyro
 
 from scaling_search.cli.command import Command, Folder
 from scaling_search.errors import UserError
-from scaling_search.store import write_output
+from scaling_search.store import output_file, write_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,12 +64,7 @@ def _files(what: str, figure: FigureName) -> list[Path]:
 
 def picture_file(output: str) -> Path:
     """The file that a picture goes to. Raises UserError where its name ends otherwise, or its folder is not there."""
-    file = Path(output).expanduser()
-    if file.suffix.lower().removeprefix(".") not in FORMATS:
-        raise UserError(f"picture {output!r} given", f"its name must end in .{', .'.join(FORMATS)}")
-    if not file.parent.is_dir():
-        raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
-    return file
+    return output_file(output, "picture", FORMATS)
 
 
 def _figure(what: str, figure: FigureName) -> "Figure":
