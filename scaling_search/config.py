@@ -146,7 +146,7 @@ class Recipe:
 SHORT = Recipe(
     optimiser="adamw",
     schedule="one_cycle",
-    batch_size=32,
+    batch_size=16,
     learning_rate=0.01,
     rms_decay=0.99,
     epsilon=1e-8,
