@@ -11,6 +11,15 @@ from scaling_search.rule import Scale
 TRAINING_VERSION = 2
 """Increased when the same spec would give another result, so that old records are not reused."""
 
+_BEFORE = {
+    "precision": None,
+    "optimiser": "rmsprop",
+    "schedule": "stairs",
+    "warmup_share": 0.25,
+    "zero_init_residual": False,
+}
+"""Choices of a recipe that came later, at the values that leave keys as they were before."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -60,10 +69,7 @@ class Spec:
     @property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
-        recipe = to_dict(self.recipe)
-        if recipe["precision"] is None:
-            # Left out, as in the records of versions that had no choice.
-            del recipe["precision"]
+        recipe = {name: value for name, value in to_dict(self.recipe).items() if value != _BEFORE.get(name, ...)}
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
