@@ -123,6 +123,8 @@ class Outcome:
     """Largest resident size of the trial's process so far, bytes."""
     device: str = ""
     """Kind of device that trained it."""
+    machine: str | None = None
+    """Name of the machine that trained it, on a cluster."""
     precision: str | None = None
     """What it computed in."""
     images_per_second: float | None = None
