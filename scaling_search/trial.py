@@ -147,6 +147,20 @@ def outcome_from_dict(tree: dict[str, Any]) -> Outcome:
     return Outcome(**{**tree, "curve": curve})
 
 
+def spec_from_dict(tree: dict[str, Any]) -> Spec:
+    """The spec of a stored record. Raises TypeError, KeyError or UserError where it is not one."""
+    init = tree.get("init")
+    return Spec(
+        network=network_from_dict(tree["network"]),
+        recipe=Recipe(**tree["recipe"]),
+        data=tree["data"],
+        split=Split(**tree["split"]),
+        seed=tree["seed"],
+        evaluate=tree["evaluate"],
+        init=None if init is None else Init(**init),
+    )
+
+
 def network_from_dict(tree: dict[str, Any]) -> Network:
     """The network of a stored record or step file."""
     return Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
