@@ -114,6 +114,20 @@ class RunDirectory:
         _write(self.path / name, content)
         return self.path / name
 
+    def in_use(self) -> bool:
+        """Whether a process is working on the run now."""
+        try:
+            import fcntl
+
+            with open(self.path / ".lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (OSError, ImportError):
+            # A run that was copied has no lock.
+            return False
+        return False
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second process from working on the same run. The lock goes with the process, however it ends."""

@@ -12,7 +12,7 @@ import tyro
 
 from scaling_search.cli import main
 from scaling_search.cli.commands import Run
-from scaling_search.config import SHORT_RECIPE, NasConfig, RunConfig, Split
+from scaling_search.config import SHORT, NasConfig, RunConfig, Split
 from scaling_search.errors import UserError
 from scaling_search.experiments.baseline import next_command, with_baseline
 from scaling_search.family import load_family
@@ -54,7 +54,7 @@ def test_bad_input_is_one_line(words, complaint, capsys, tmp_path, monkeypatch):
 
 
 def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path):
-    config = NasConfig(data="idx:some where", split=Split(train=0.1), recipe=replace(SHORT_RECIPE, epochs=4))
+    config = NasConfig(data="idx:some where", split=Split(train=0.1), recipe=replace(SHORT, epochs=4))
     directory = start_run(replace(config, runs=str(tmp_path)), "images:0")
     program, name, *words = shlex.split(shlex.join(next_command(directory)))
     options = tyro.cli(Run, args=words, **Run.defaults(words), config=(tyro.conf.FlagCreatePairsOff,))
