@@ -268,7 +268,8 @@ def _trial_frames(
         try:
             if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
                 continue
-            network = _trial_row(record, is_fresh(manifest, record["spec"]["seed"]))
+            seed = record["spec"]["seed"]
+            network = _trial_row(record, isinstance(seed, int) and is_fresh(manifest, seed))
             row = _typed(network | {"step": step_of(network["fingerprint"])}, TRIALS)
             curve = [_typed(epoch, CURVES) for epoch in _curve_rows(record)]
             times = [_typed(time, TIMINGS) for time in _timing_rows(record)]
