@@ -42,7 +42,7 @@ class Facts:
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
     rivals: "pd.DataFrame | None"
-    """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
+    """What was trained to compare the winner with, as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
     """B0..B7 as `step2_table` gives them, once STEP 2 is planned."""
     sweep: "pd.DataFrame | None"
@@ -61,7 +61,7 @@ class Facts:
 
     @property
     def winner(self) -> "Standing | None":
-        """The rule that won STEP 1: `alpha`, `beta`, `gamma`, `val_accuracy`, `low`, `high` and more, or None."""
+        """STEP 1's rule, `Judgement.winner`: `alpha`, `beta`, `gamma`, `val_accuracy`, `low`, `high` and more, or None."""
         return None if self.judgement is None else self.judgement.winner
 
     @property
@@ -110,7 +110,7 @@ def facts_of(run: "Run") -> Facts:
         missing.append("Its networks are not planned yet.")
     if not run.points.empty:
         try:
-            judgement = judge(run.points, run.trials)
+            judgement = judge(run.points, run.trials, rivals=run.rivals)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -119,13 +119,14 @@ def facts_of(run: "Run") -> Facts:
         missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
+    region = judgement.surface if judgement is not None and judgement.by_region else None
     return Facts(
         run,
         judgement,
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, region=region),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
         frontier=None if measured.empty else measured,

@@ -34,6 +34,12 @@ def ratio(value: float) -> str:
     return "-" if value != value else f"{value:.2f}x"
 
 
+def shares(row: Mapping[Any, Any]) -> str:
+    """Shares of growth of depth, width and resolution in per cent, as 33/33/33."""
+    parts = [float(row[f"{name}_share"]) for name in ("depth", "width", "resolution")]
+    return "-" if any(part != part for part in parts) else "/".join(f"{100 * part:.0f}" for part in parts)
+
+
 def sentence(words: str) -> str:
     """A note as a sentence."""
     return f"{words[0].upper()}{words[1:]}."
