@@ -82,6 +82,9 @@ _GROWTH = {
     "channels": "float64",
     "pixels": "float64",
     "realised_cost": "float64",
+    "depth_share": "float64",
+    "width_share": "float64",
+    "resolution_share": "float64",
     "target_cost": "float64",
 }
 
@@ -101,6 +104,8 @@ POINTS = {
 `pixels` (a side) are what the network has relative to the baseline, missing in runs that did not record them and, but
 for pixels, where the family has no plan. `realised_cost` is its cost relative to the baseline's, in multiply-adds or in
 what `--match-by` names, and `target_cost` what its width was solved for, missing where all is rounded as in the paper.
+`depth_share`, `width_share` and `resolution_share`, which add up to 1, are what layers, channels and input side make of
+log2 of that cost; they are missing in runs that did not record them, and for the baseline.
 """
 
 RIVALS = {"rival": "str", **POINTS}
@@ -377,7 +382,8 @@ def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     ones = dict.fromkeys(
         ("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0
     )
-    yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **baseline}
+    none = dict.fromkeys(("depth_share", "width_share", "resolution_share", "target_cost", "rejected"))
+    yield {"phi": 0.0, **ones, **none, **baseline}
 
 
 def _rival_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:

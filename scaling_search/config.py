@@ -20,7 +20,7 @@ Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
 Precision = Literal["float32", "bfloat16"]
 Metric = Literal["flops", "params", "memory", "latency"]
-Match = Literal["paper", "cost"]
+Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -231,18 +231,18 @@ class RunConfig(Experiment):
 
     phi: float = 1.0
     """Compound coefficient at which STEP 1 compares the rules of the grid."""
-    family: str = "efficientnet_tiny"
+    family: str = "efficientnet_small"
     """Network family to scale: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
     """Fields of the family to set, as NAME=VALUE."""
     grid: Grid = field(default_factory=Grid)
     """The grid of STEP 1."""
-    match: Match = "paper"
-    """How a rule becomes a network: every dimension rounded as in the paper, or depth and resolution rounded and the
-    width solved for 2^phi times the baseline's cost."""
+    match: Match = "cost"
+    """How a rule becomes a network: depth and resolution rounded and the width solved for 2^phi times the baseline's
+    cost, or every dimension rounded as in the paper."""
     match_by: MatchBy = "flops"
     """The cost that is matched: multiply-adds, parameters or activations."""
-    rivals: bool = False
+    rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
@@ -276,7 +276,7 @@ class RunConfig(Experiment):
 
 QUICK = RunConfig(
     name="quick",
-    grid=Grid(step=0.2),
+    grid=Grid(divisions=2),
     seeds=2,
     recipe=Recipe(epochs=4, learning_rate=1.0),
     training_budget=8e9,

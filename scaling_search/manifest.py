@@ -17,11 +17,19 @@ from scaling_search.config import (
     to_dict,
 )
 from scaling_search.errors import UserError
-from scaling_search.rule import Grid
+from scaling_search.rule import Grid, GridKind
 
 C = TypeVar("C", bound=Experiment)
 
-_PARTS: dict[str, Any] = {"split": Split, "grid": Grid, "recipe": Recipe}
+_BEFORE: dict[type[Experiment], dict[str, Any]] = {RunConfig: {"match": "paper", "rivals": False}}
+"""What manifests mean that do not say so, because they are older than the option."""
+
+
+def _grid(kind: GridKind = "coefficients", **options: Any) -> Grid:
+    return Grid(kind, **options)
+
+
+_PARTS: dict[str, Any] = {"split": Split, "grid": _grid, "recipe": Recipe}
 _RENAMED = {"target_flops": "max_flops", "target_memory": "max_memory"}
 """What fields of `RunConfig` were called in version 0.1."""
 
@@ -30,6 +38,7 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     """The inverse of `config.to_dict`, for a manifest read back. Raises UserError where a field is not known."""
     if kind is RunConfig:
         tree = {_RENAMED.get(name, name): value for name, value in tree.items()}
+    tree = _BEFORE.get(kind, {}) | tree
     try:
         built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
         fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
@@ -119,7 +128,7 @@ def flags_of(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> 
         if isinstance(value, dict):
             flags += flags_of(value, usual[key], f"{name}.")
         elif isinstance(value, bool):
-            flags += [f"--{name}"] if value and not usual[key] else []
+            flags += [f"--{name}" if value else f"--{prefix}no-{key.replace('_', '-')}"] if value != usual[key] else []
         elif value != usual[key]:
             flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     return flags
@@ -153,9 +162,8 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
-    return dataclasses.replace(
-        new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=new.rivals or old.rivals
-    )
+    rivals = any(one.rivals for one in (new, old) if 1 in one.steps) if 1 in both else new.rivals
+    return dataclasses.replace(new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=rivals)
 
 
 def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:

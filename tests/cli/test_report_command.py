@@ -77,7 +77,11 @@ def options_of(command, kind):
         QUICK,
         replace(QUICK, runs="some where/else", seeds=4),
         RunConfig(name="other", family="my.nets:It's", family_options=("a=1", "b=2"), max_flops="2M", phi=1.5),
-        RunConfig(grid=Grid(step=0.1, alpha_max=1.6), recipe=Recipe(epochs=3, augment="none"), reuse=("a", "b c")),
+        RunConfig(
+            grid=Grid("coefficients", step=0.1, alpha_max=1.6),
+            recipe=Recipe(epochs=3, augment="none"),
+            reuse=("a", "b c"),
+        ),
     ],
 )
 def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):

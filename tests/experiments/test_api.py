@@ -10,6 +10,7 @@ import pytest
 
 import scaling_search
 from scaling_search import RunConfig, SweepConfig, UserError, findings_of, load_run, replay_config, resume, run, sweep
+from tests.tiny import TINY
 
 FUNCTIONS = [name for name in scaling_search.__all__ if inspect.isfunction(getattr(scaling_search, name))]
 EXPERIMENTS = ("run", "sweep", "train", "nas", "resume", "record", "costs", "fit")
@@ -104,8 +105,9 @@ def test_a_family_and_images_of_one_s_own_train_on_ray_s_workers_and_are_asked_f
     images = rng.integers(0, 255, (120, 8, 8)).astype(np.uint8)
     images[np.arange(120), labels] = 255
     mine, arrays = Mine(), from_arrays(images, labels, name="mine")
-    config = RunConfig(
-        grid=Grid(step=0.4, alpha_max=1.8, beta_max=1.4, gamma_max=1.4, tolerance=0.2),
+    config = dataclasses.replace(
+        TINY,
+        grid=Grid("coefficients", step=0.4, alpha_max=1.8, beta_max=1.4, gamma_max=1.4, tolerance=0.2),
         split=Split(validation=0.3, test=0.2),
         recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0),
         seeds=2,

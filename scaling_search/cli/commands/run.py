@@ -42,8 +42,9 @@ class Run(Running):
             config = QUICK if "--quick" in options else RunConfig()
         elif "--quick" in options:
             # A table only has trainings with its own recipe.
-            smaller = {name: getattr(QUICK, name) for name in ("grid", "seeds", "training_budget")}
-            config = replace(config, **smaller, name=f"{config.run_name}-quick")
+            grid = QUICK.grid if config.grid.kind == QUICK.grid.kind else replace(config.grid, step=0.2)
+            smaller = {name: getattr(QUICK, name) for name in ("seeds", "training_budget")}
+            config = replace(config, grid=grid, **smaller, name=f"{config.run_name}-quick")
         if any(option.partition("=")[0] == "--baseline" for option in options):
             # The baseline brings all options of its family itself.
             config = replace(config, family_options=())
