@@ -61,7 +61,7 @@ class Facts:
 
     @property
     def winner(self) -> "Standing | None":
-        """STEP 1's rule, `Judgement.winner`: `alpha`, `beta`, `gamma`, `val_accuracy`, `low`, `high` and more, or None."""
+        """STEP 1's rule, `Judgement.winner`: `alpha`, `beta`, `gamma`, `val_accuracy` and more, or None."""
         return None if self.judgement is None else self.judgement.winner
 
     @property

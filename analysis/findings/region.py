@@ -18,7 +18,7 @@ SHARES = ("depth_share", "width_share", "resolution_share")
 """Columns of a network's shares of growth, see `frames.POINTS`."""
 
 GROWING = {"layers": 1.0, "channels": 0.5, "pixels": 0.5}
-"""What each share makes grow, and with which power of the cost: multiply-adds rise with the square of width and side."""
+"""What each share makes grow, and with which power of the cost: that rises with the square of width and side."""
 
 
 def nominal_shares(rules: "pd.DataFrame") -> Floats:

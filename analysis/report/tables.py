@@ -109,7 +109,7 @@ def _rivals(findings: Facts) -> Table | None:
         *_SHARES,
         ("of baseline", True),
         ("top-1, %", True),
-        (f"less the {rule}'s", True),
+        ("less the rule's", True),
         ("seeds", True),
         ("note", False),
     )

@@ -34,7 +34,7 @@ class Surface:
     """Accuracy as a quadratic function of the shares of growth, at equal cost."""
 
     places: Floats
-    """Shares of depth, width and resolution in steps of 1 / DIVISIONS, as far as networks were measured, (places, 3)."""
+    """Shares of depth, width and resolution, as far as networks were measured, (places, 3)."""
     heights: Floats
     """Accuracy (0..1) at each of these, (places,)."""
     room: Floats

@@ -24,12 +24,13 @@ def region_text(judgement: "Judgement") -> str:
     surface = judgement.surface
     if surface is None:
         return (
-            f"There is no region of best shares of growth: that takes {FEWEST} finished networks whose shares differ in "
-            "two dimensions."
+            f"There is no region of best shares of growth: that takes {FEWEST} finished networks whose shares differ "
+            "in two dimensions."
         )
     if surface.region.all():
         matter = f"p = {surface.p_value:.2g} that they do not matter, F test"
-        text = f"Anything goes: {where_best(surface)}, by a quadratic surface through {surface.networks} networks ({matter})."
+        through = f"by a quadratic surface through {surface.networks} networks ({matter})"
+        text = f"Anything goes: {where_best(surface)}, {through}."
     else:
         text = (
             f"{sentence(where_best(surface))} A quadratic surface through {surface.networks} networks is highest at "
@@ -66,12 +67,16 @@ def claim_text(table: "pd.DataFrame") -> str:
         return ""
     own = (measured["difference_low"] == 0) & (measured["difference_high"] == 0)
     said = [
-        ("is less accurate", "are less accurate", measured["difference_high"] < 0),
-        ("is more accurate", "are more accurate", measured["difference_low"] > 0),
-        ("is the rule itself", "are the rule itself", own),
+        (
+            "is less accurate than the rule found",
+            "are less accurate than the rule found",
+            measured["difference_high"] < 0,
+        ),
+        ("is more accurate than it", "are more accurate than it", measured["difference_low"] > 0),
+        ("is that rule", "are that rule", own),
     ]
     open_still = ~np.logical_or.reduce([which for *_, which in said])
-    said.append(("cannot be told from it", "cannot be told from it", open_still))
+    said.append(("cannot be told from the rule found", "cannot be told from the rule found", open_still))
     clauses = []
     for one, many, which in said:
         names = measured["rival"][which].tolist()

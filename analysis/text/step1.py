@@ -74,7 +74,7 @@ def rivals_text(table: "pd.DataFrame", judgement: "Judgement") -> str:
         ]
         for row in table.to_dict("records")
     ]
-    text = aligned([*head, f"less the {named(judgement)}'s", ""], rows, [True] + [False] * 10 + [True])
+    text = aligned([*head, "less the rule's", ""], rows, [True] + [False] * 10 + [True])
     notes = [fill(line, 110, subsequent_indent="  ") for line in rivals_notes(table, judgement)]
     return "\n".join([f"Rivals of the {named(judgement)}", text, "", *notes])
 
