@@ -1,6 +1,6 @@
 """The triangle of shares as a picture: accuracy over how growth is shared, and where the best shares lie."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from scaling_search.analysis.statistics.surface import Surface
 
 _CORNERS = (
-    ("depth", (0.5, HEIGHT + 0.07), "center"),
-    ("width", (-0.05, -0.07), "right"),
-    ("resolution", (1.05, -0.07), "left"),
+    ("depth", (0.5, HEIGHT + 0.1), "center"),
+    ("width", (-0.04, -0.1), "right"),
+    ("resolution", (1.04, -0.1), "left"),
 )
 
 
@@ -47,18 +47,19 @@ def shares_triangle(findings: "Facts") -> "Figure":
             "train more of a grid of shares, or try --figure grid",
         )
     surface, marks = judgement.surface, networks(findings)
-    with drawing(6.2, 5.6) as figure:
+    with drawing(6.2, 5.2) as figure:
         axes = figure.add_subplot()
         axes.set_aspect("equal")
         axes.set_axis_off()
         axes.set_xlim(-0.2, 1.26)
-        axes.set_ylim(-0.11, HEIGHT + 0.1)
+        axes.set_ylim(-0.13, HEIGHT + 0.12)
         _draw_frame(axes)
         _draw_surface(axes, surface)
-        style = {"markeredgecolor": BLACK, "linestyle": "none"}
+        style: Any = {"markeredgecolor": BLACK, "linestyle": "none"}
         axes.plot(marks["x"], marks["y"], "o", color="white", markersize=6, zorder=5, label="network", **style)
-        best = marks[marks["fingerprint"] == judgement.best.fingerprint]
-        axes.plot(best["x"], best["y"], "D", color="white", markersize=8, zorder=6, label="best measured", **style)
+        if judgement.best.fingerprint != judgement.winner.fingerprint:
+            best = marks[marks["fingerprint"] == judgement.best.fingerprint]
+            axes.plot(best["x"], best["y"], "D", color="white", markersize=8, zorder=6, label="best measured", **style)
         rule = marks[marks["fingerprint"] == judgement.winner.fingerprint]
         axes.plot(
             rule["x"], rule["y"], "*", color=YELLOW, markersize=17, zorder=7, label="representative rule", **style

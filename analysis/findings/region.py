@@ -37,11 +37,13 @@ def region_of(networks: "pd.DataFrame", means: SeedMeans, confidence: float) -> 
         confidence: of the region.
 
     """
+    import pandas as pd
+
     known = networks[networks["fingerprint"].isin(means.table.index)]
     shares = known[list(SHARES)].to_numpy(np.float64)
     if np.isnan(shares).any():
         shares = nominal_shares(known)
-    rows = means.table.index.get_indexer(known["fingerprint"])
+    rows = means.table.index.get_indexer(pd.Index(known["fingerprint"]))
     variance, df = _variances(means)
     try:
         return fit_surface(

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _HEADS = (
     Label(0.5, HEIGHT + 0.1, "depth", heads=True),
-    Label(-0.03, -0.09, "width", "end", heads=True),
-    Label(1.03, -0.09, "resolution", "start", heads=True),
+    Label(-0.03, -0.1, "width", "end", heads=True),
+    Label(1.03, -0.1, "resolution", "start", heads=True),
 )
 
 
@@ -29,21 +29,21 @@ def triangle_plot(findings: Facts) -> Plot | None:
     surface, marks = judgement.surface, networks(findings)
     best, rule = (marks["fingerprint"] == one.fingerprint for one in (judgement.best, judgement.winner))
     level = f"{100 * surface.confidence:g} %"
+    series = (
+        _series(findings, marks[~best & ~rule], "measured", "networks", "circle"),
+        _series(findings, marks[best & ~rule], "best-measured", "best measured", "diamond"),
+        _series(findings, marks[rule], "winner", "representative rule", "star"),
+    )
     edge = tuple(Line(piece) for piece in outline(surface))
     return Plot(
         "triangle",
         "STEP 1, the triangle of shares",
         "Each network where its depth, width and resolution share its growth in cost, in per cent. Shades are a "
-        f"quadratic surface through them, which is highest at {shares_in_words(surface.optimum)}. The outlined region holds the "
-        f"best shares at {level}.",
+        f"quadratic surface through them, which is highest at {shares_in_words(surface.optimum)}. The outlined region "
+        f"holds the best shares at {level}.",
         "",
         "",
-        (
-            Series("region", f"region of the best, {level}", lines=edge),
-            _series(findings, marks[~best & ~rule], "measured", "networks", "circle"),
-            _series(findings, marks[best & ~rule], "best-measured", "best measured", "diamond"),
-            _series(findings, marks[rule], "winner", "representative rule", "star"),
-        ),
+        (Series("region", f"region of the best, {level}", lines=edge), *(one for one in series if one.points)),
         map=_map(surface),
     )
 
@@ -60,7 +60,7 @@ def _series(findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marke
         )
         for row in marks.to_dict("records")
     )
-    return Series(kind, label, marker, hollow=kind == "measured", points=points)
+    return Series(kind, label, marker, hollow=kind != "winner", points=points, names_above=kind == "winner")
 
 
 def _map(surface: "Surface") -> Map:

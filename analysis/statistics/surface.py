@@ -184,8 +184,8 @@ def _fit(design: Floats, accuracy: Floats, variance: Floats, df: float) -> _Fit:
     def weighed(missed: float) -> tuple[Floats, Floats, float]:
         # A floor keeps weights finite where nothing scatters.
         weights = 1 / np.maximum(variance + missed, 1e-12)
-        spread = np.linalg.inv((design.T * weights) @ design)
-        best = spread @ (design.T * weights) @ accuracy
+        spread: Floats = np.asarray(np.linalg.inv((design.T * weights) @ design), np.float64)
+        best: Floats = spread @ (design.T * weights) @ accuracy
         return best, spread, float(weights @ (accuracy - design @ best) ** 2)
 
     best, spread, left = weighed(0.0)

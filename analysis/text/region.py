@@ -36,7 +36,7 @@ def region_text(judgement: "Judgement") -> str:
             f"{sentence(where_best(surface))} A quadratic surface through {surface.networks} networks is highest at "
             f"{shares_in_words(surface.optimum)}; the centre of the region is {shares_in_words(surface.centre)}."
         )
-    return " ".join(part for part in (text, _corners(surface), _missed(surface)) if part)
+    return " ".join(part for part in (text, _corners(surface), _missed(surface), _coarse(judgement)) if part)
 
 
 def where_best(surface: "Surface") -> str:
@@ -117,6 +117,13 @@ def _corners(surface: "Surface") -> str:
     if inside:
         return f"{' and '.join(inside).capitalize()} may be as good."
     return "No dimension alone is in it." if all(corner in tried for corner in corners.values()) else ""
+
+
+def _coarse(judgement: "Judgement") -> str:
+    """That no rule of the grid is in the region, where that is so."""
+    if not judgement.by_region or judgement.table["in_region"].any():
+        return ""
+    return "No rule of the grid is in it, so the nearest stands for it; more --grid.divisions would bring one nearer."
 
 
 def _missed(surface: "Surface") -> str:
