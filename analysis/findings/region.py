@@ -84,10 +84,10 @@ def representative(rules: "pd.DataFrame", surface: Surface) -> Any:
 
 
 def in_region(shares: Floats, surface: Surface) -> NDArray[np.bool_]:
-    """Whether shares, (networks, 3), are within half a step of a place in the region."""
-    inside = surface.places[surface.region]
-    apart = np.abs(shares[:, None] - inside).max(-1)
-    return np.asarray(apart.min(1) <= 0.5 / DIVISIONS + 1e-9)
+    """Whether the place nearest to shares, (networks, 3), is in the region, and no further away than the next."""
+    apart = np.linalg.norm(shares[:, None] - surface.places, axis=-1)
+    near = apart.min(1) <= 1 / DIVISIONS
+    return np.asarray(surface.region[apart.argmin(1)] & near)
 
 
 def grown_over(surface: Surface, phi: float) -> dict[str, tuple[float, float]]:
