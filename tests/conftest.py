@@ -22,6 +22,12 @@ settings.register_profile("steady", deadline=None, derandomize=True, max_example
 settings.load_profile("steady")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first: workers take a file each, so that none begins a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def plain_family():
     """A user's own network: a plain CNN, from the examples."""
