@@ -193,6 +193,10 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
             parse(value)
 
 
+FRESH_SEEDS = 1000
+"""How far seeds that confirm a winner are from those that select it."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What every kind of run shares: images, how networks are trained and from how many seeds, where records go."""
@@ -246,6 +250,11 @@ class Experiment:
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds each network is trained from."""
         return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
+        return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
     _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
@@ -393,6 +402,8 @@ class NasConfig(Experiment):
     """A search for a baseline architecture by the reward ACC * [COST / T]^w of section 4 of the paper."""
 
     kind: ClassVar[Kind] = "nas"
+    # The first seed selects finalists, the others judge them.
+    least_seeds: ClassVar[int] = 2
 
     strategy: StrategyName = "evolution"
     """What proposes architectures; tpe and nsga2 are Optuna's (pip install 'scaling-search[nas]')."""
@@ -423,7 +434,8 @@ class NasConfig(Experiment):
     """Successive halving: train each batch for a few epochs, the best 1 in N for N times as many, and so on up to all
     epochs."""
     finalists: int = 3
-    """How many of the best by one seed are then trained from all seeds. The one with the best mean is the result."""
+    """How many of the best by the first seed are then trained from all others, which alone judge them. The one with
+    the best mean is the result."""
     space: str = "mnasnet_tiny"
     """Space to search: mnasnet, mnasnet_tiny, or an import path such as my_package.spaces:MySpace."""
     family_options: tuple[str, ...] = ()
