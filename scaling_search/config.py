@@ -24,6 +24,7 @@ Match = Literal["paper", "cost"]
 MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
+Kept = Literal["none", "best", "all"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
 
@@ -189,6 +190,9 @@ class Experiment:
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, so that nothing is trained. It also sets the defaults."""
+    keep: Kept = "best"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
+    the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -215,7 +219,7 @@ class Experiment:
         return tuple(range(self.seed, self.seed + self.seeds))
 
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay", "keep")
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot affect a result."""
@@ -330,6 +334,8 @@ class TrainConfig(Experiment):
 
     seeds: int = 1
     """Number of trainings, each from its own seed. With several, the mean gets a confidence interval."""
+    keep: Kept = "all"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, the best seed's by validation accuracy, or every seed's."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ class Running(Command):
 
     def carry_out(self, experiment: "Callable[..., Findings]") -> "Findings":
         """Calls one of `scaling_search.experiments`, prints what it found, and ends with status 1 if all failed."""
+        from scaling_search.analysis.text.words import use_of_weights
         from scaling_search.cli.clock import BEGAN
         from scaling_search.cli.tables import print_findings
         from scaling_search.cli.timings import Timings
@@ -53,6 +54,8 @@ class Running(Command):
         times = Timings(BEGAN)
         findings = experiment(workers=self.workers, watchers=(times,))
         print_findings(findings, self.format)
+        if weights := findings.weights:
+            print(use_of_weights(weights), file=sys.stderr)
         if self.timings:
             times.show()
         _report_failures(findings)

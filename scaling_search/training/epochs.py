@@ -48,6 +48,8 @@ class Epochs:
     """(states, number of the epoch) -> (states, losses (S, steps)). The states are donated."""
     judge: Callable[[TrainState], Sums]
     """Judges the averaged weights of every seed."""
+    averaged: Callable[[TrainState, int], nnx.State[Any, Any]]
+    """(states, index of a seed) -> the averaged weights and statistics of that seed, as its network holds them."""
     seconds: dict[str, float]
     """Wall time of trace and compile."""
 
@@ -105,7 +107,13 @@ def compile_epochs(
         states, losses = epoch(states, number)
         return states, np.atleast_2d(np.asarray(jax.device_get(losses)))
 
-    return Epochs(start, train, sums, compiler.seconds)
+    def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
+        ema, streams = states.ema, states.streams
+        if together:
+            ema, streams = jax.tree.map(lambda leaf: leaf[seed], (ema, streams))
+        return steps.averaged(states._replace(ema=jax.device_get(ema), streams=streams))
+
+    return Epochs(start, train, sums, averaged, compiler.seconds)
 
 
 @dataclass(frozen=True)
