@@ -62,15 +62,21 @@ class Running(Command):
         return findings
 
 
+def value_of(name: str, options: Sequence[str]) -> str | None:
+    """The value of an option such as `--replay` among options that are not parsed yet, or None."""
+    for option, value in pairwise([*options, ""]):
+        given, equals, text = option.partition("=")
+        if given == name and (equals or value):
+            return text if equals else value
+    return None
+
+
 def replayed(options: Sequence[str], kind: type[C]) -> C | None:
     """The config of the recorded table that `--replay` names among options that are not parsed yet, or None."""
     from scaling_search.recorded import replay_config
 
-    for option, value in pairwise([*options, ""]):
-        name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or value):
-            return replay_config(given if equals else value, kind)
-    return None
+    table = value_of("--replay", options)
+    return None if table is None else replay_config(table, kind)
 
 
 def _report_failures(findings: "Findings") -> None:
