@@ -129,10 +129,13 @@ class RunDirectory:
             self.weights_folder.mkdir(exist_ok=True)
 
     def weights(self) -> dict[str, Path]:
-        """The files of weights that the run has, by the keys of their trials: in the order of `weights.json`, then those
-        that have no other name yet.
+        """The files of weights that the run has, by the keys of their trials.
+
+        In the order of `weights.json`, then those that have no other name yet.
         """
-        named = {key: self.weights_folder / Path(str(file)).name for key, file in (self.document("weights") or {}).items()}
+        named = {
+            key: self.weights_folder / Path(str(file)).name for key, file in (self.document("weights") or {}).items()
+        }
         called_by_key = {file.stem: file for file in sorted(self.weights_folder.glob("*.safetensors"))}
         new = {key: file for key, file in called_by_key.items() if _KEY.fullmatch(key)}
         return {key: file for key, file in (named | new).items() if file.is_file()}

@@ -24,7 +24,6 @@ class Pretended:
 
     def run(self, plan, train, data, *, finished, on_outcome, watchers, **where):
         """As `run_on_ray`."""
-
         keep = train.keywords["keep"]
 
         def train_at_once(specs, data):

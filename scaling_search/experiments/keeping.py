@@ -68,7 +68,7 @@ def settle(directory: RunDirectory, config: Experiment, findings: "Findings") ->
         keys = dict(zip(mine["key"], mine["seed"], strict=True))
         there = [key for key in keys if key in held]
         if config.keep == "best":
-            names |= {key: f"{role}.safetensors" for key in there[:1]}
+            names |= dict.fromkeys(there[:1], f"{role}.safetensors")
             missing += [role] * (len(keys) > 0 and not there)
         else:
             names |= {key: f"{role}-seed{keys[key]}.safetensors" for key in there}

@@ -149,7 +149,8 @@ def train_together(
 ) -> list[Outcome]:
     """Trains specs that differ in their seeds alone in one program, on all devices of this process.
 
-    `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Raises jax.errors.JaxRuntimeError where memory is short.
+    `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Raises
+    jax.errors.JaxRuntimeError where memory is short.
     """
     spec, recipe = specs[0], specs[0].recipe
     platform = jax.default_backend()

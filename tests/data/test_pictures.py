@@ -336,7 +336,8 @@ def test_what_is_no_picture_is_said(name, complaint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pixels", "black", "white"), [("half", -1, 1), ("lite", -127 / 128, 1), ("imagenet", -0.485 / 0.229, 0.515 / 0.229)]
+    ("pixels", "black", "white"),
+    [("half", -1, 1), ("lite", -127 / 128, 1), ("imagenet", -0.485 / 0.229, 0.515 / 0.229)],
 )
 def test_normalisations(pixels, black, white):
     mean, std = np.array(pixel_moments(pixels))

@@ -20,7 +20,6 @@ from scaling_search import (
 SMALL = {"family": "efficientnet_tiny", "data": "digits", "recipe": Recipe(epochs=1)}
 
 
-
 def names(findings):
     """The files that are there, all of which the findings must have."""
     folder = findings.run.path / "weights"
@@ -76,9 +75,9 @@ def method(here, pretended):
 def test_a_run_keeps_its_winner_and_the_models_that_were_measured(method):
     kept = names(method)
     assert kept[0].startswith("winner") and set(seeds_in(method).values()) == {1}
-    measured = method.step2[method.step2["source"] == "measured"] if "source" in method.step2 else method.step2
+    measured = method.step2["model"][method.step2["source"] == "measured"]
     models = {name.removesuffix(".safetensors").split("-")[0] for name in kept[1:]}
-    assert "B0" in models and models <= set(measured["model"])
+    assert "B0" in models and models <= set(measured)
 
 
 def test_weights_come_along_with_the_trials_of_another_run(method, pretended):

@@ -30,7 +30,7 @@ class Train(Running):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--replay TABLE` brings its config to start from, and `--init FILE` the network that the file says it is of."""
+        """`--replay TABLE` brings its config to start from, and `--init FILE` the network that the file states."""
         config = replayed(options, TrainConfig) or TrainConfig()
         weights = value_of("--init", options)
         if weights is not None and value_of("--family", options) is None:
