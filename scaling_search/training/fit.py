@@ -104,7 +104,7 @@ def _one_after_another(
 
 
 def _within_memory(
-    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None
+    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None = None
 ) -> Iterator[Outcome]:
     """As many seeds at a time as memory takes; where that was too many, fewer, and at last one by parts of a batch."""
     left, parts, note = list(specs), 1, None
