@@ -25,6 +25,7 @@ MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Kept = Literal["none", "best", "all"]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
 
@@ -193,6 +194,9 @@ class Experiment:
     keep: Kept = "best"
     """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
     the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
+    log: tuple[Tracker, ...] = ()
+    """Trackers to write each training to as it ends, in RUNS/NAME: tensorboard, mlflow, wandb (Weights & Biases,
+    offline)."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -219,7 +223,10 @@ class Experiment:
         return tuple(range(self.seed, self.seed + self.seeds))
 
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay", "keep")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *("runs", "reuse", "name", "data", "on_bad_data"),
+        *("replay", "keep", "log"),
+    )
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot affect a result."""

@@ -15,6 +15,7 @@ from scaling_search.family import Family, load_family
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.runners.progress import Progress, Watcher
+from scaling_search.runners.tracking import check_trackers
 from scaling_search.search.plan import Plan
 from scaling_search.store import RunDirectory, continue_run, finished_records, start_run
 from scaling_search.trial import Outcome, Spec, to_record
@@ -78,6 +79,7 @@ def carry_out(
     from scaling_search.analysis.of_run import findings_of
 
     config, workers = study.config, workers or Workers()
+    check_trackers(config.log)
     reused = [open_trials(path) for path in config.reuse]
     if directory is None:
         images = study.images
@@ -124,6 +126,7 @@ def _train(
         return
 
     from scaling_search.runners.ray.driver import run_on_ray
+    from scaling_search.runners.tracking import Tracking
     from scaling_search.training.environment import training_environment, trim_cache
     from scaling_search.training.fit import train_group
     from scaling_search.training.kept import Keep
@@ -146,6 +149,7 @@ def _train(
         watchers=watchers,
         worker_env=environment,
         note=display.note,
+        tracking=Tracking(study.config.log, directory.path.resolve()) if study.config.log else None,
     )
 
 

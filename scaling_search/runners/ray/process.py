@@ -21,6 +21,7 @@ from scaling_search.runners.ray.capacity import resources_per_trial, slots_of
 from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.private import init_on_loopback
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome
 
 CONNECTING, REFUSED, FINISHED = "connecting", "refused", "finished"
@@ -44,6 +45,8 @@ class Job:
     """Pickled but for its buffers."""
     buffer_sizes: tuple[int, ...]
     """In bytes."""
+    tracking: Tracking | None = None
+    """What to tell of each training, if anything."""
 
 
 class RemoteTrials:
@@ -74,6 +77,10 @@ class RemoteTrials:
     def ended(self, trial_id: str, reason: str) -> None:
         """Gives back what a trial has not trained."""
         self._call("ended", trial_id, reason)
+
+    def note(self, line: str) -> None:
+        """Has a person be told something."""
+        self._call("note", line)
 
     def all_ended(self, reason: str) -> bool:
         """Gives back what no trial has trained. Says whether there was anything."""
@@ -148,6 +155,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     import ray
     from ray import tune
 
+    from scaling_search.runners.ray.trackers import LogTrainings
     from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
     from scaling_search.runners.ray.worker import Worker
 
@@ -166,6 +174,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
                 num_samples=-1,
                 search_alg=searcher,
                 scheduler=KeepWarm(trials, searcher),
+                callbacks=[LogTrainings(job.tracking, trials.note)] if job.tracking else [],
                 reuse_actors=True,
                 resources_per_trial=tune.PlacementGroupFactory([demand]),
                 storage_path=str(job.folder / "tune"),
