@@ -1,6 +1,7 @@
 """What a run found, judged once: the facts that figures, tables and the report are made from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.confirmed import Confirmed, confirm
@@ -13,6 +14,7 @@ from scaling_search.analysis.findings.sweep import sweep_table
 from scaling_search.analysis.findings.tested import tested_table
 from scaling_search.analysis.statistics.scales import DIMENSIONS
 from scaling_search.errors import UserError
+from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +73,11 @@ class Facts:
     def step1(self) -> "pd.DataFrame | None":
         """The grid of STEP 1, `Judgement.table`, or None."""
         return None if self.judgement is None else self.judgement.table
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """Files of the weights that the run has kept, the first the likeliest to be wanted."""
+        return tuple(RunDirectory(self.run.path).weights().values())
 
     @property
     def complete(self) -> bool:

@@ -1,6 +1,8 @@
 """Numbers and rules as they are written in tables, sentences and figures."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,3 +71,9 @@ def coefficient(value: float) -> str:
     """Two decimals, or as many more as it takes, up to four."""
     text = f"{value:.4f}"
     return text[:-2] + text[-2:].rstrip("0")
+
+
+def use_of_weights(files: Sequence[Path]) -> str:
+    """Where weights are that a run has kept, of which there is at least one, and what to type to use them."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"weights: {files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"
