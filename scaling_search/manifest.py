@@ -153,8 +153,13 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
+    rounds = old if new.certainty is None else new
     return dataclasses.replace(
-        new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=new.rivals or old.rivals
+        new,
+        steps=both,
+        coefficients=new.coefficients or old.coefficients,
+        rivals=new.rivals or old.rivals,
+        **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.findings.certainty import Certainty, certainty_of
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.findings.rivals import rivals_table
@@ -41,6 +42,8 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
+    certainty: "Certainty | None"
+    """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
     """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
@@ -110,7 +113,7 @@ def facts_of(run: "Run") -> Facts:
         missing.append("Its networks are not planned yet.")
     if not run.points.empty:
         try:
-            judgement = judge(run.points, run.trials)
+            judgement = judge(run.points, run.trials, planned=run.planned_seeds if run.rounds else None)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -122,6 +125,7 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
+        certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
@@ -143,9 +147,14 @@ def _progress(run: "Run") -> Progress:
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
     tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
-    finished = int((mine["status"] == "ok").sum())
     from_all_seeds = networks | run.finalists
-    planned = len(from_all_seeds) * int(run.manifest["config"]["seeds"]) + len(tried - from_all_seeds)
+    seeds, in_rounds = int(run.manifest["config"]["seeds"]), run.planned_seeds
+    planned = sum(max(seeds, in_rounds[name]) for name in from_all_seeds) + len(tried - from_all_seeds)
+    if in_rounds:
+        # There may be more, if the run was once asked to be surer.
+        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
+        mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
+    finished = int((mine["status"] == "ok").sum())
     return Progress(planned, finished, len(mine) - finished)
 
 
