@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.errors import UserError
 from scaling_search.recorded import RecordedTable
 from scaling_search.rule import CompoundRule
-from scaling_search.store import RunDirectory, open_run
+from scaling_search.store import RunDirectory, is_fresh, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,7 @@ TRIALS = {
     "failed_step": "Int64",
     "val_accuracy": "float64",
     "test_accuracy": "float64",
+    "fresh_accuracy": "float64",
     "loss": "float64",
     "seconds_build": "float64",
     "seconds_trace": "float64",
@@ -53,8 +54,9 @@ TRIALS = {
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
 `step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
-what neither did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where
-the validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
+what neither did. `evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that confirms
+STEP 1's winner. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and `fresh_accuracy` is missing where
+`evaluate` is another, so that none gets into the statistics of the others. `seconds_*` are missing where another seed's
 trial did that work, and `peak_memory` is in bytes.
 """
 
@@ -83,6 +85,9 @@ _GROWTH = {
     "channels": "float64",
     "pixels": "float64",
     "realised_cost": "float64",
+    "depth_share": "float64",
+    "width_share": "float64",
+    "resolution_share": "float64",
     "target_cost": "float64",
 }
 
@@ -102,6 +107,8 @@ POINTS = {
 `pixels` (a side) are what the network has relative to the baseline, missing in runs that did not record them and, but
 for pixels, where the family has no plan. `realised_cost` is its cost relative to the baseline's, in multiply-adds or in
 what `--match-by` names, and `target_cost` what its width was solved for, missing where all is rounded as in the paper.
+`depth_share`, `width_share` and `resolution_share`, which add up to 1, are what layers, channels and input side make of
+log2 of that cost; they are missing in runs that did not record them, and for the baseline.
 """
 
 RIVALS = {"rival": "str", **POINTS}
@@ -138,8 +145,8 @@ NAS = {
     **_NETWORK,
 }
 """Columns of `Run.nas`: the architectures that a search tried, in order. `cost` is by the search's metric, `accuracy`
-and `reward` are from one seed after `epochs`, and missing where training failed. Finalists were trained from all seeds
-in the end."""
+and `reward` are from the first seed after `epochs`, and missing where training failed. Finalists were trained from all
+others in the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +189,17 @@ class Run:
 
     @property
     def finalists(self) -> frozenset[str]:
-        """Fingerprints of the architectures that a search trained from all seeds in the end."""
+        """Fingerprints of the best architectures of a search, which it trained from further seeds in the end."""
         return frozenset(self.nas["fingerprint"][self.nas["finalist"]])
+
+    @property
+    def judging(self) -> "pd.DataFrame":
+        """`trials` without those that selected the finalists of a search: they came out best, so they flatter them."""
+        if not self.finalists:
+            return self.trials
+        first = self.trials["seed"] == self.manifest["config"].get("seed", 0)
+        again = self.trials["fingerprint"][~first & self.trials["val_accuracy"].notna()]
+        return self.trials[~(first & self.trials["fingerprint"].isin(self.finalists & set(again)))]
 
 
 def family_of(run: Run) -> str:
@@ -265,7 +281,7 @@ def _trial_frames(
         try:
             if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
                 continue
-            network = _trial_row(record)
+            network = _trial_row(record, is_fresh(manifest, record["spec"]["seed"]))
             row = _typed(network | {"step": step_of(network["fingerprint"])}, TRIALS)
             curve = [_typed(epoch, CURVES) for epoch in _curve_rows(record)]
             times = [_typed(time, TIMINGS) for time in _timing_rows(record)]
@@ -337,7 +353,7 @@ def _typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, A
             fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if fits and kind != "float64":
                 fits = value == int(value) and abs(value) < 2**63
-            if fits and name in ("val_accuracy", "test_accuracy", "accuracy"):
+            if fits and name in ("val_accuracy", "test_accuracy", "fresh_accuracy", "accuracy"):
                 fits = 0 <= value <= 1
         if not fits:
             raise ValueError(f"{name} is {value!r}")
@@ -350,20 +366,22 @@ def _network_row(network: dict[str, Any]) -> dict[str, Any]:
     return {"network": network["family"], "fingerprint": network["fingerprint"], **scale, **costs}
 
 
-def _trial_row(record: dict[str, Any]) -> dict[str, Any]:
+def _trial_row(record: dict[str, Any], fresh: bool) -> dict[str, Any]:
     spec, outcome = record["spec"], record["outcome"]
-    accuracy = outcome["accuracy"] if outcome["status"] == "ok" else None
+    evaluate = "confirmation" if fresh else spec["evaluate"]
+    accuracy = {evaluate: outcome["accuracy"] if outcome["status"] == "ok" else None}
     phases = ("build", "trace", "compile", "train", "evaluate")
     return {
         "key": record["key"],
         **_network_row(spec["network"]),
         "seed": spec["seed"],
-        "evaluate": spec["evaluate"],
+        "evaluate": evaluate,
         "status": outcome["status"],
         "reason": outcome["reason"],
         "failed_step": outcome["failed_step"],
-        "val_accuracy": accuracy if spec["evaluate"] == "validation" else None,
-        "test_accuracy": accuracy if spec["evaluate"] == "test" else None,
+        "val_accuracy": accuracy.get("validation"),
+        "test_accuracy": accuracy.get("test"),
+        "fresh_accuracy": accuracy.get("confirmation"),
         "loss": outcome["loss"],
         **{f"seconds_{phase}": outcome["seconds"].get(phase) for phase in phases},
         "peak_memory": outcome["peak_memory"],
@@ -390,7 +408,8 @@ def _point_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     ones = dict.fromkeys(
         ("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost"), 1.0
     )
-    yield {"phi": 0.0, **ones, "target_cost": None, "rejected": None, **baseline}
+    none = dict.fromkeys(("depth_share", "width_share", "resolution_share", "target_cost", "rejected"))
+    yield {"phi": 0.0, **ones, **none, **baseline}
 
 
 def _rival_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:

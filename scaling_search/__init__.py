@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from scaling_search.errors import UserError as UserError
     from scaling_search.experiments.baseline import nas as nas
+    from scaling_search.experiments.check import check as check
     from scaling_search.experiments.costs import (
         costs as costs,
     )
@@ -108,6 +109,7 @@ else:
         "from_arrays": "data",
         "UserError": "errors",
         "nas": "experiments.baseline",
+        "check": "experiments.check",
         "costs": "experiments.costs",
         "fit": "experiments.costs",
         "sweep": "experiments.given_networks",
@@ -155,6 +157,7 @@ __all__ = [
     "UserError",
     "Workers",
     "__version__",
+    "check",
     "costs",
     "efficientnet",
     "findings_of",

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import Experiment, Kind, Workers, to_dict
+from scaling_search.config import FRESH_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
 
@@ -113,6 +113,20 @@ class RunDirectory:
         """Writes or replaces a file of the run, a table or a figure, and returns its path."""
         _write(self.path / name, content)
         return self.path / name
+
+    def in_use(self) -> bool:
+        """Whether a process is working on the run now."""
+        try:
+            import fcntl
+
+            with open(self.path / ".lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (OSError, ImportError):
+            # A run that was copied has no lock.
+            return False
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -235,6 +249,11 @@ def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
     if outcome["status"] == "failed":
         return _NO_FAILURE.match(outcome.get("reason") or "") is not None
     return bool(outcome["status"] != "ok")
+
+
+def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
+    """Whether trainings from `seed` confirm a winner and select nothing, see `Experiment.fresh_seeds`."""
+    return bool(seed >= manifest["config"].get("seed", 0) + FRESH_SEEDS)
 
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.certainty import Certainty, certainty_of
+from scaling_search.analysis.findings.confirmed import Confirmed, confirm
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.findings.rivals import rivals_table
@@ -42,7 +43,9 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
-    certainty: "Certainty | None"
+    confirmed: Confirmed | None
+    """Its winner by seeds that did not select it, once one of these has finished."""
+    certainty: Certainty | None
     """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
     """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
@@ -106,6 +109,7 @@ def facts_of(run: "Run") -> Facts:
     check_manifest(run)
     missing = []
     judgement = None
+    confirmed = None
     measured = frontier_frame(run)
     if run.kind == "nas" and not run.finalists:
         missing.append("The search has not picked its finalists yet.")
@@ -114,6 +118,7 @@ def facts_of(run: "Run") -> Facts:
     if not run.points.empty:
         try:
             judgement = judge(run.points, run.trials, planned=run.planned_seeds if run.rounds else None)
+            confirmed = confirm(run.trials, judgement.winner.fingerprint)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -125,11 +130,12 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
+        confirmed,
         certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
         frontier=None if measured.empty else measured,

@@ -1,14 +1,14 @@
 """What commands are made of: options as a dataclass that tyro reads, and a call."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from scaling_search.config import Experiment, Workers
+from scaling_search.config import RECIPES, Experiment, RecipeName, Workers
 
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
@@ -59,15 +59,39 @@ class Running(Command):
         return findings
 
 
+@dataclass(frozen=True)
+class Training(Running):
+    """A command that trains networks by a recipe, which can be named."""
+
+    recipe: RecipeName = "short"
+    """The recipe to start from: short, for 200 to 2,000 steps, or paper, EfficientNet's own (350 epochs in batches of
+    4096 images). --recipe.NAME changes one of its numbers."""
+
+
 def replayed(options: Sequence[str], kind: type[C]) -> C | None:
     """The config of the recorded table that `--replay` names among options that are not parsed yet, or None."""
     from scaling_search.recorded import replay_config
 
-    for option, value in pairwise([*options, ""]):
-        name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or value):
-            return replay_config(given if equals else value, kind)
+    for value in _values(options, "--replay"):
+        return replay_config(value, kind)
     return None
+
+
+def with_named_recipe(options: Sequence[str], config: C) -> C:
+    """The config with the recipe that `--recipe` names among options that are not parsed yet, if it does."""
+    for value in _values(options, "--recipe"):
+        # tyro refuses what is no recipe's name.
+        if value in RECIPES:
+            config = replace(config, recipe=RECIPES[value])
+    return config
+
+
+def _values(options: Sequence[str], name: str) -> Iterator[str]:
+    """What is given for an option, as NAME VALUE or NAME=VALUE."""
+    for option, following in pairwise([*options, ""]):
+        given, equals, value = option.partition("=")
+        if given == name and (equals or following):
+            yield value if equals else following
 
 
 def _report_failures(findings: "Findings") -> None:

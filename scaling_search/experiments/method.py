@@ -1,4 +1,4 @@
-"""The whole method, from images to a frontier: STEP 1, STEP 2 and the winner's evaluation on the test split."""
+"""The whole method, from images to a frontier: STEP 1, STEP 2, and the winner, confirmed and tested."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -132,8 +132,8 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 def _method(
     materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
 ) -> "Plan[None]":
-    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's evaluation on the test split."""
-    from scaling_search.search.candidates import specs_of
+    """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
+    from scaling_search.search.candidates import confirming_specs, specs_of
     from scaling_search.search.grid import step1_specs
     from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 
@@ -141,7 +141,7 @@ def _method(
     sizes = (materials.family, config, images.num_classes, images.training)
     published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
     rule = config.rule
-    tested: list[Spec] = []
+    judged: list[Spec] = []
     if layout is not None:
         # The published models need no winner: trained in the same batch, they leave no worker idle.
         also = step2_specs(published, config, data)
@@ -153,7 +153,9 @@ def _method(
             yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
         winner = judgement_of(directory).winner
         network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
-        tested = list(specs_of(network, config, data, test=True))
+        # Tables that were recorded before winners were confirmed lack these trainings.
+        fresh = [spec for spec in confirming_specs(network, config, data) if images.can_do(spec)]
+        judged = [*fresh, *specs_of(network, config, data, test=True)]
     models: tuple[Model, ...] = ()
     if 2 in config.steps:
         if rule is None:
@@ -161,8 +163,8 @@ def _method(
             rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
         models = (*_trainable(found_models(rule, *sizes), images), *published)
         directory.write_document("step2", Step2(rule, models).document())
-    progress.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
-    yield [*step2_specs(models, config, data), *tested]
+    progress.phase("STEP 2 and the winner" if models and judged else "STEP 2" if models else "the winner")
+    yield [*step2_specs(models, config, data), *judged]
 
 
 def _trainable(models: "tuple[Model, ...]", images: Images) -> "tuple[Model, ...]":

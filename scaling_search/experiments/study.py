@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scaling_search.config import Experiment, Workers
 from scaling_search.experiments.images import Images, open_images
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
 
+E = TypeVar("E", bound=Experiment)
 Course: TypeAlias = Callable[[RunDirectory, str, Progress], Plan[None]]
 """(directory, images, progress) -> the plan of a run. It writes its documents to the directory, names the images in its
 specs as the run does, and speaks through the progress."""
@@ -154,9 +155,18 @@ def materials_of(config: Any, family: Family | None, data: "ImageData | None") -
     """The family and the images of a run, by its config or as given. Raises UserError if they cannot be loaded."""
     if family is not None:
         config = replace(config, family=family.name, family_options=())
-    if data is not None:
-        config = replace(config, data=data.name)
     given = tuple(name for name, thing in (("family", family), ("data", data)) if thing is not None)
     named = load_family(config.family, config.family_options) if family is None else family
+    config, images = with_images(config, data)
+    return Materials(config, named, images, family, given)
+
+
+def with_images(config: E, data: "ImageData | None") -> tuple[E, Images]:
+    """The config as it will be kept, with the split of its images, and these, by their name or as given.
+
+    Raises UserError where they cannot be loaded.
+    """
+    if data is not None:
+        config = replace(config, data=data.name)
     images = open_images(config, data)
-    return Materials(replace(config, split=images.split), named, images, family, given)
+    return replace(config, split=images.split), images

@@ -70,6 +70,11 @@ def specs_of(
     )
 
 
+def confirming_specs(network: Network, config: Experiment, data: str) -> tuple[Spec, ...]:
+    """The trainings that confirm a winner: evaluated on the validation split, from seeds that did not select it."""
+    return tuple(Spec(network, config.recipe, data, config.split, seed) for seed in config.fresh_seeds)
+
+
 def refusal(network: Network, config: RunConfig) -> str | None:
     """Why equation 2 rejects a network before training, or None if it fits."""
     if config.max_flops is not None and network.multiply_adds > parse_count(config.max_flops):

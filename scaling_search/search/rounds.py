@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from scaling_search.config import RunConfig
+from scaling_search.config import FRESH_SEEDS, RunConfig
 from scaling_search.errors import UserError
 from scaling_search.search.candidates import specs_of
 from scaling_search.search.plan import Plan
@@ -17,6 +17,9 @@ from scaling_search.trial import Network, Outcome, Spec
 
 ROUND = 8
 """Trainings of a round after the first. Results depend on it, but not on the number of workers."""
+
+MOST_SEEDS = FRESH_SEEDS - ROUND
+"""Seeds after which a network gets no more: those that confirm a winner must not be among them."""
 
 Accuracies: TypeAlias = Mapping[str, Mapping[int, float]]
 """Of each network, by fingerprint, those of its seeds."""
@@ -41,7 +44,7 @@ class Rounds:
     spent: int = 0
     """Trainings so far."""
     exhausted: frozenset[str] = frozenset()
-    """Networks that get no more: none of the last trainings they were given could be had."""
+    """Networks that get no more: none of the last trainings they were given could be had, or they have MOST_SEEDS."""
 
     @property
     def seeds(self) -> Counter[str]:
@@ -150,5 +153,5 @@ def _told(
     return Rounds(
         (*before, *done),
         rounds.spent + trained.total(),
-        rounds.exhausted | {name for name in last.trainings if not came[name]},
+        rounds.exhausted | {name for name in last.trainings if not came[name] or rounds.seeds[name] >= MOST_SEEDS},
     )

@@ -18,7 +18,7 @@ from scaling_search.family import Cost, Family, load_family
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.precision import precision_of
-from scaling_search.training.recipe import learning_rate
+from scaling_search.training.recipe import learning_rate, starting
 from scaling_search.training.step import Program, TrainState, compile_program, steps_of
 from scaling_search.trial import Epoch, Outcome, Spec
 from scaling_search.weights.files import read_arrays
@@ -40,6 +40,7 @@ def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = 
     """
     spec = specs[0]
     family = family or load_family(spec.network.family, spec.network.options)
+    family = starting(family, spec.recipe)
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
 

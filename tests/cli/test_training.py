@@ -59,6 +59,12 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(folder, 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_was_found_in_given_weights_is_told(folder, pretended):
+    done = in_this_process(folder, "train", *FAST, "--init", "w.safetensors", "--name", "told")
+    assert done.returncode == 0, done.stderr
+    assert "w.safetensors: the head is new and untrained: that of the weights, of 1000 classes," in done.stderr
+
+
 @pytest.mark.slow
 def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
     words = ("train", *FAST, "--init", "w.safetensors", "--trained", "head", "--name", "head")

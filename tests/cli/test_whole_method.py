@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from scaling_search.config import QUICK
+from scaling_search.runners.ray import driver
 from scaling_search.store import open_run
 from tests.cli.commands import command, in_this_process, killed_after, records_of
 
@@ -132,7 +133,8 @@ def test_every_configuration_field_reaches_the_manifest(quick, folder):
     assert {name for name, share in dataclasses.asdict(stored.split).items() if share is None} == {"train"}
 
 
-def test_ray_that_cannot_be_reached_is_said_in_one_line(folder):
+def test_ray_that_cannot_be_reached_is_said_in_one_line(folder, monkeypatch):
+    monkeypatch.setattr(driver, "CONNECT_SECONDS", 1)
     done = in_this_process(folder, "step1", "--quick", "--name", "far", "--address", "127.0.0.1:1")
     assert done.returncode == 2
     assert "127.0.0.1:1" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from scaling_search.cli.command import Running, replayed
+from scaling_search.cli.command import Training, replayed, with_named_recipe
 from scaling_search.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Train(Running):
+class Train(Training):
     """Trains one network, from one seed or several, from random weights or from given ones.
 
     Example: scaling-search train --family efficientnet_lite0 --init lite0.safetensors --data idx:fashion-mnist
@@ -28,6 +28,6 @@ class Train(Running):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--replay TABLE` brings its config to start from."""
-        config = replayed(options, TrainConfig)
-        return {} if config is None else {"default": cls(config=config)}
+        """`--replay TABLE` brings its config to start from, `--recipe NAME` a recipe."""
+        config = replayed(options, TrainConfig) or TrainConfig()
+        return {"default": cls(config=with_named_recipe(options, config))}

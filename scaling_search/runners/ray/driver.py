@@ -11,12 +11,12 @@ from scaling_search.data import ImageData
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train
 from scaling_search.runners.progress import Watcher
-from scaling_search.runners.ray.process import CONNECTING, FINISHED, REFUSED, Job, unreachable
+from scaling_search.runners.ray.process import CONNECTED, CONNECTING, FINISHED, REFUSED, Job, unreachable
 from scaling_search.runners.ray.session import RaySession, ray_session
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.search.plan import Plan, T
 
-CONNECT_SECONDS = 15
+CONNECT_SECONDS = 30
 
 
 class RayDiedError(Exception):
@@ -38,12 +38,13 @@ def run_on_ray(
     """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
 
     A group of specs is one trial of Ray Tune, on the cores and accelerators that `workers` gives it. A spec whose
-    process dies is tried once more and has crashed then. `train` is pickled for the workers, by value where it is
-    defined in a script or a notebook; `worker_env` is set for them before JAX starts. Nothing is started for a plan
-    whose specs are all in `finished`. Where Ray itself dies it is started again, which `note` is told.
+    process dies is tried once more and has crashed then; where its machine goes, up to four times more. `train` is
+    pickled for the workers, by value where it is defined in a script or a notebook; `worker_env` is set for them before
+    JAX starts. Nothing is started for a plan whose specs are all in `finished`. Where Ray itself dies it is started
+    again, which `note` is told.
 
     Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
-    an outcome in between.
+    an outcome in between, and where a machine of a cluster has other versions or cannot load `train`.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         trials = Trials(agenda)
@@ -74,6 +75,9 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
     if "XLA_FLAGS" in worker_env:
         # The last of two contrary flags counts: the user's.
         environment["XLA_FLAGS"] = f"{worker_env['XLA_FLAGS']} {os.environ.get('XLA_FLAGS', '')}".strip()
+    if workers.address is not None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        # Each machine has its own, by its kind of CPU and where its user may write.
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     share = workers.gpus_per_trial or 0
     if 0 < share < 1:
         environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share:.3f}"
@@ -112,6 +116,8 @@ def _serve(session: RaySession, trials: Trials, address: str | None) -> None:
             return
         if name == REFUSED:
             raise UserError(*arguments)
+        if name == CONNECTED:
+            continue
         if name != CONNECTING:
             session.channel.send((getattr(trials, name)(*arguments), trials.done))
         elif address and not session.channel.poll(CONNECT_SECONDS):
