@@ -297,6 +297,14 @@ class RunConfig(Experiment):
     """The cost that is matched: multiply-adds, parameters or activations."""
     rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
+    certainty: float | None = None
+    """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
+    sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
+    within: float = 0.5
+    """Points of top-1 accuracy that the best of STEP 1 may be missed by, with --certainty."""
+    max_trainings: int | None = None
+    """With --certainty: trainings of STEP 1 after which it ends, sure or not; by default 10 times those of the first
+    round. A larger number continues the same run."""
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
     coefficients: tuple[float, float, float] | None = None
@@ -309,7 +317,12 @@ class RunConfig(Experiment):
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
-    _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients", "rivals")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *Experiment._changes_no_number,
+        *("steps", "coefficients", "rivals"),
+        # More rounds continue the same run.
+        *("certainty", "within", "max_trainings"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -319,6 +332,18 @@ class RunConfig(Experiment):
             raise UserError(f"steps {self.steps} given", "they are 1, 2 or both")
         if self.coefficients is not None:
             CompoundRule(*self.coefficients)
+        if self.certainty is not None and not 0.5 < self.certainty < 1:
+            raise UserError(
+                f"certainty {self.certainty:g} given", "it must lie between 0.5 and 1", "try --certainty 0.9"
+            )
+        if not self.within > 0:
+            raise UserError(f"within {self.within:g} given", "it must be above 0 points", "try --within 0.5")
+        if self.max_trainings is not None and self.certainty is None:
+            raise UserError(
+                "--max-trainings given without --certainty",
+                "without it every network is trained from --seeds seeds",
+                "try --certainty 0.9",
+            )
         _check_amounts(self, max_flops=parse_count, max_memory=parse_bytes, training_budget=parse_count)
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.findings.certainty import Certainty, certainty_of
 from scaling_search.analysis.findings.confirmed import Confirmed, confirm
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
@@ -46,6 +47,8 @@ class Facts:
     """STEP 1, once a network of it has finished."""
     confirmed: Confirmed | None
     """Its winner by seeds that did not select it, once one of these has finished."""
+    certainty: Certainty | None
+    """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
     """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
@@ -121,7 +124,7 @@ def facts_of(run: "Run") -> Facts:
         missing.append("Its networks are not planned yet.")
     if not run.points.empty:
         try:
-            judgement = judge(run.points, run.trials)
+            judgement = judge(run.points, run.trials, planned=run.planned_seeds if run.rounds else None)
             confirmed = confirm(run.trials, judgement.winner.fingerprint)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
@@ -135,6 +138,7 @@ def facts_of(run: "Run") -> Facts:
         run,
         judgement,
         confirmed,
+        certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
@@ -156,9 +160,14 @@ def _progress(run: "Run") -> Progress:
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
     tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
-    finished = int((mine["status"] == "ok").sum())
     from_all_seeds = networks | run.finalists
-    planned = len(from_all_seeds) * int(run.manifest["config"]["seeds"]) + len(tried - from_all_seeds)
+    seeds, in_rounds = int(run.manifest["config"]["seeds"]), run.planned_seeds
+    planned = sum(max(seeds, in_rounds[name]) for name in from_all_seeds) + len(tried - from_all_seeds)
+    if in_rounds:
+        # There may be more, if the run was once asked to be surer.
+        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
+        mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
+    finished = int((mine["status"] == "ok").sum())
     return Progress(planned, finished, len(mine) - finished)
 
 

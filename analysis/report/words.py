@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
+from scaling_search.analysis.text.certainty import certainty_text
 from scaling_search.analysis.text.steps import edge_text, same_network_text, separation_text, surface_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, sentence, short
 
@@ -66,7 +67,8 @@ def certainty(findings: Facts) -> list[str]:
         return notes
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
-    return [*notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
+    sure = [] if findings.certainty is None else [certainty_text(findings.certainty, judgement)]
+    return [*sure, *notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
 
 
 def details_of(findings: Facts) -> dict[str, str]:

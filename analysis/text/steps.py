@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.text.certainty import certainty_text
 from scaling_search.analysis.text.tables import aligned, render
 from scaling_search.analysis.text.words import (
     coefficient,
@@ -144,6 +145,8 @@ def findings_text(findings: "Facts") -> str:
     parts = []
     if findings.judgement is not None:
         parts.append(step1_text(findings.judgement, findings.confirmed))
+        if findings.certainty is not None:
+            parts.append(fill(certainty_text(findings.certainty, findings.judgement), 110, subsequent_indent="  "))
         if findings.rivals is not None:
             parts.append(rivals_text(findings.rivals, findings.judgement.confidence))
     if findings.step2 is not None:
