@@ -1,5 +1,6 @@
 """What STEP 1 says of its networks and of its own intervals, in words."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def notes_of(table: "pd.DataFrame", trials: "pd.DataFrame") -> list[str]:
+def notes_of(table: "pd.DataFrame", trials: "pd.DataFrame", planned: Mapping[str, int] | None) -> list[str]:
     """What to say of each row of the grid: refusals, missing seeds, failures."""
-    wanted = int(trials.groupby("fingerprint")["seed"].nunique().max())
+    most = int(trials.groupby("fingerprint")["seed"].nunique().max())
     failures = trials[trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")
     notes = []
     for rejected, fingerprint, seeds in zip(table["rejected"], table["fingerprint"], table["seeds"], strict=True):
         parts = []
+        wanted = most if planned is None else planned.get(fingerprint, 0)
         if isinstance(rejected, str):
             parts = [f"refused by equation 2: {rejected}"]
         elif seeds < wanted:

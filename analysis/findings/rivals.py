@@ -27,7 +27,7 @@ def rivals_table(
     Depth, width and resolution alone test the paper's claim that compound scaling beats a single dimension (Figure 8).
 
     Columns: `rival` (its name), `alpha`, `beta`, `gamma`, `layers`, `channels`, `pixels`, `realised_cost` (relative to
-    the baseline's, see `frames.POINTS`), `depth_share`, `width_share`, `resolution_share` (of its growth), `network`
+    the baseline's, see `columns.POINTS`), `depth_share`, `width_share`, `resolution_share` (of its growth), `network`
     (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`,
     `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `difference` (its accuracy less the winner's),
     `difference_low`, `difference_high` (`step1.pair_interval`, for each rival by itself), `note`, `fingerprint`.

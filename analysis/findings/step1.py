@@ -1,6 +1,6 @@
 """STEP 1 judged: where the best shares of growth lie, the rule that stands for them, and which networks are best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ class Judgement:
     table: "pd.DataFrame"
     """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
     `gamma`, `cost_factor`, `layers`, `channels`, `pixels` and `realised_cost` (relative to the baseline's, see
-    `frames.POINTS`), `depth_share`, `width_share` and `resolution_share` (of the network's growth), `network` (the
+    `columns.POINTS`), `depth_share`, `width_share` and `resolution_share` (of the network's growth), `network` (the
     family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`,
     `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be told from the best), `in_region`
     (of the surface), `leads` (the winner's network), `note`, `fingerprint`."""
@@ -124,6 +124,7 @@ def judge(
     confidence: float = 0.95,
     *,
     rivals: "pd.DataFrame | None" = None,
+    planned: Mapping[str, int] | None = None,
 ) -> Judgement:
     """Compares the networks of STEP 1 on the validation split (section 3.3 of the paper, with its uncertainty).
 
@@ -132,6 +133,7 @@ def judge(
         trials: of the same Run.
         confidence: of the intervals, of the tie and of the region.
         rivals: of the same Run. They count in the surface, but cannot win.
+        planned: seeds of each network, by fingerprint, where they differ; by default as many as any has.
 
     `low` and `high` are for each network by itself, see `means.seed_means`: they cover seed-to-seed variation on this
     validation split, not the draw of its images.
@@ -178,7 +180,7 @@ def judge(
     table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["tie"] = measured & table["fingerprint"].isin(tied)
-    table["note"] = notes_of(table, trials)
+    table["note"] = notes_of(table, trials, planned)
     matched = bool(table["target_cost"].notna().any())
     surface = region_of(_networks_of(points, rivals), means, confidence)
     shares = table[list(SHARES)].to_numpy(np.float64)

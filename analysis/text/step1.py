@@ -8,6 +8,7 @@ from scaling_search.analysis.text.region import claim_text, region_text
 from scaling_search.analysis.text.tables import aligned, footnote, listed
 from scaling_search.analysis.text.words import (
     coefficient,
+    confirmation,
     difference,
     interval,
     ratio,
@@ -20,10 +21,11 @@ from scaling_search.analysis.text.words import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_search.analysis.findings.confirmed import Confirmed
     from scaling_search.analysis.findings.step1 import Judgement
 
 
-def step1_text(judgement: "Judgement") -> str:
+def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> str:
     """STEP 1 for a terminal: every point of the grid, points of one network together, then the answer in words."""
     growth = "d/w/r %" if judgement.by_region else "a*b^2*g^2"
     head = ["alpha", "beta", "gamma", growth, "input", "parameters", "multiply-adds", "of baseline", "top-1 %"]
@@ -42,7 +44,7 @@ def step1_text(judgement: "Judgement") -> str:
         accuracy = [interval(row), str(row["seeds"] or "-")]
         rows.append([*rule, str(row["input_resolution"]), *counts, *accuracy, verdict])
     text = aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
-    return "\n".join(["STEP 1", text, *listed(footnotes), "", *_answer_lines(judgement)])
+    return "\n".join(["STEP 1", text, *listed(footnotes), "", *_answer_lines(judgement, confirmed)])
 
 
 def verdicts(judgement: "Judgement", row: Mapping[Any, Any]) -> list[str]:
@@ -93,13 +95,14 @@ def rivals_notes(table: "pd.DataFrame", judgement: "Judgement") -> list[str]:
     return [line for line in (claim_text(table), how) if line]
 
 
-def _answer_lines(judgement: "Judgement") -> list[str]:
+def _answer_lines(judgement: "Judgement", confirmed: "Confirmed | None") -> list[str]:
     winner, baseline = judgement.winner, judgement.baseline
     lines = [region_text(judgement)] if judgement.by_region else []
-    lines.append(
-        f"{named(judgement).capitalize()}: {rule_in_words(vars(winner))}: {interval(vars(winner))} % top-1, "
-        f"{short(winner.multiply_adds)} multiply-adds"
-    )
+    called, rule = named(judgement), rule_in_words(vars(winner))
+    reached = f"{interval(vars(winner))} % top-1" if confirmed is None else confirmation(confirmed)
+    lines.append(f"{called.capitalize()}: {rule}: {reached}; {short(winner.multiply_adds)} multiply-adds")
+    if confirmed is None:
+        lines.append(f"No fresh seed has confirmed the {called}: the trainings that selected it flatter it.")
     if judgement.same_network:
         lines.append(same_network_text(judgement))
     lines.append(best_text(judgement))

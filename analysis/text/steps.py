@@ -1,8 +1,10 @@
 """STEP 2, sweeps and searches as tables and sentences for a terminal, and all that a run found."""
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.text.certainty import certainty_text
 from scaling_search.analysis.text.region import SPREAD_NOTE, spread_text
 from scaling_search.analysis.text.step1 import rivals_text, step1_text
 from scaling_search.analysis.text.tables import aligned, footnote, listed, render
@@ -82,7 +84,9 @@ def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
     if findings.judgement is not None:
-        parts.append(step1_text(findings.judgement))
+        parts.append(step1_text(findings.judgement, findings.confirmed))
+        if findings.certainty is not None:
+            parts.append(fill(certainty_text(findings.certainty, findings.judgement), 110, subsequent_indent="  "))
         if findings.rivals is not None:
             parts.append(rivals_text(findings.rivals, findings.judgement))
     if findings.step2 is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+import scaling_search
 from scaling_search.config import Recipe, Split
 from scaling_search.data import ImageData, from_arrays
 from scaling_search.errors import UserError
@@ -15,7 +16,7 @@ from scaling_search.rule import Scale
 from scaling_search.trial import Network, Outcome, Spec
 
 DATA = from_arrays(np.ones((40, 8, 8, 1), np.uint8), np.arange(40) % 2, name="ones")
-SHOWN = ("OMP_NUM_THREADS", "XLA_FLAGS", "MARK")
+SHOWN = ("OMP_NUM_THREADS", "XLA_FLAGS", "MARK", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR")
 
 
 def seeds_of(name: str, *seeds: int, multiply_adds: int = 100) -> list[Spec]:
@@ -58,6 +59,9 @@ def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
                     time.sleep(1000) if family == "hang_once" else os._exit(1)
             case "meet":
                 meet(spec)
+            case "hang_on_spot" if os.environ.get("SPOT"):
+                (Path(os.environ["MARK"]) / "hangs").touch()
+                time.sleep(1000)
             case "sleep":
                 time.sleep(1000)
         process = {
@@ -65,6 +69,7 @@ def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
             "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
             "folder": str(Path.cwd()),
             "environment": {name: os.environ.get(name) for name in SHOWN},
+            "code": scaling_search.__file__,
             "pixels": int(data.images.sum()),
         }
         yield Outcome("ok", accuracy=accuracy_of(spec), device=json.dumps(process))

@@ -1,35 +1,94 @@
 """What a trial takes of a cluster's machines, and how many trials they can run at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
 
 from scaling_search.config import Workers
 from scaling_search.errors import UserError
 
+TOPOLOGY = "ray.io/tpu-topology"
+"""Ray's label of a machine in a TPU slice: the chips of the whole slice, as "4x4"."""
+CHIPS = (0, 1, 2, 4, 8)
+"""TPU chips that Ray can give a process of its own."""
 
-def resources_per_trial(workers: Workers, nodes: list[dict[str, float]]) -> dict[str, float]:
-    """What a trial takes, by Ray's names. Raises UserError where no machine has as much."""
 
-    def demand(kind: str, asked: float | None) -> float:
-        largest = max((node.get(kind, 0) for node in nodes), default=0)
-        if asked is None:
-            return 1 if largest >= 1 else 0
-        if asked > largest:
+def resources_per_trial(workers: Workers, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What a trial takes, by Ray's names: a CPU, and one GPU or TPU chip where there are any, unless told otherwise.
+
+    Raises UserError where no machine has as much, or has it in such parts, and where there are GPUs and TPUs and
+    neither was chosen.
+    """
+    largest = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU", "TPU")}
+    asked = {"CPU": workers.cpus_per_trial, "GPU": workers.gpus_per_trial, "TPU": workers.tpus_per_trial}
+    _check_parts(workers)
+    for kind, amount in asked.items():
+        if amount is not None and amount > largest[kind]:
             flag = f"--{kind.lower()}s-per-trial"
-            whose = "any machine's" if len(nodes) > 1 else "this machine's"
-            raise UserError(f"{flag} {asked:g} exceeds {whose} {largest:g} {kind}s", hint=f"try {flag} {largest:g}")
-        return asked
+            several = len(nodes) > 1
+            raise UserError(
+                f"{flag} {amount:g} exceeds {'any' if several else 'this'} machine's {largest[kind]:g} {kind}s",
+                "a trial runs on one machine" if several else "",
+                f"try {flag} {largest[kind]:g}",
+            )
+    accelerators = [kind for kind in ("GPU", "TPU") if asked[kind] is None and largest[kind] >= 1]
+    if any(asked[kind] for kind in ("GPU", "TPU")):
+        accelerators = []
+    if len(accelerators) > 1:
+        raise UserError(
+            "the cluster has GPUs and TPUs",
+            "a run trains on one kind, as numbers depend on it",
+            "try --tpus-per-trial 0 or --gpus-per-trial 0",
+        )
+    return (
+        {"CPU": 0, "GPU": 0, "TPU": 0}
+        | {kind: amount for kind, amount in asked.items() if amount is not None}
+        | dict.fromkeys(accelerators, 1)
+    )
 
-    return {
-        "CPU": demand("CPU", workers.cpus_per_trial),
-        "GPU": demand("GPU", workers.gpus_per_trial),
-        "TPU": demand("TPU", workers.tpus_per_trial),
-    }
+
+def _check_parts(workers: Workers) -> None:
+    gpus, tpus = workers.gpus_per_trial or 0, workers.tpus_per_trial or 0
+    if gpus > 1 and gpus % 1:
+        raise UserError(f"--gpus-per-trial {gpus:g} given", "it must be whole, or below 1", f"try {round(gpus)}")
+    if tpus not in CHIPS:
+        raise UserError(f"--tpus-per-trial {tpus} given", f"it must be one of {', '.join(map(str, CHIPS))}")
 
 
-def slots_of(nodes: list[dict[str, float]], demand: Mapping[str, float]) -> int:
+def slots_of(nodes: Sequence[Mapping[str, float]], demand: Mapping[str, float]) -> int:
     """How many trials run at a time. Raises UserError where none can."""
-    slots = sum(min(int(node.get(kind, 0) / need + 1e-6) for kind, need in demand.items() if need) for node in nodes)
+    slots = sum(slots_on(node, demand) for node in nodes)
     if not slots:
         wanted = " and ".join(f"{need:g} {kind}s" for kind, need in demand.items() if need)
         raise UserError(f"no machine has the {wanted} that a trial takes", hint="ask for less, or --gpus-per-trial 0")
     return slots
+
+
+def slots_on(node: Mapping[str, float], demand: Mapping[str, float]) -> int:
+    """How many trials a machine runs at a time."""
+    if not (needs := {kind: need for kind, need in demand.items() if need}):
+        return 0
+    return min(_whole(node.get(kind, 0), need) for kind, need in needs.items())
+
+
+def _whole(amount: float, need: float) -> int:
+    if need >= 1:
+        return int(amount / need + 1e-6)
+    # A fraction is of one GPU, never of parts of two.
+    return int(amount) * int(1 / need + 1e-6)
+
+
+def refuse_part_of_slice(nodes: Sequence[Mapping[str, Any]], demand: Mapping[str, float]) -> None:
+    """Raises UserError where a trial would have every TPU chip of a machine whose slice has further machines.
+
+    Ray then leaves the process with the slice's settings, and JAX waits for the other machines, which never come.
+    `nodes` are as `ray.nodes` has them.
+    """
+    for node in nodes:
+        chips, topology = node["Resources"].get("TPU", 0), node.get("Labels", {}).get(TOPOLOGY)
+        if topology and demand["TPU"] == chips < prod(map(int, topology.split("x"))):
+            raise UserError(
+                f"--tpus-per-trial {chips:g} is all that a machine of a slice of {topology} chips has",
+                "a trial runs on one machine, and JAX would wait for the others of the slice",
+                f"try --tpus-per-trial {chips / 2:g}",
+            )

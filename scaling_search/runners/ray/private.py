@@ -3,6 +3,7 @@
 setup.cfg asks for the versions that this was tried with; tests/runners/ray/test_private.py checks each of them.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,20 @@ def creation_error(text: str) -> str | None:
     `text` is what Ray says of an actor that died.
     """
     return text.strip().splitlines()[-1] if "creation task" in text else None
+
+
+def node_died(text: str) -> bool:
+    """Whether an actor died because its machine did. `text` is what Ray says of an actor that died."""
+    return "its node has died" in text
+
+
+def version_mismatch(text: str) -> str | None:
+    """How the versions of a cluster and of this machine differ, if that is why Ray did not connect. `text` is why."""
+    found = re.findall(r"(Ray|Python): (\S+)", text) if text.startswith("Version mismatch") else []
+    if len(found) != 4:
+        return None
+    theirs, ours = (" and ".join(f"{name} {version}" for name, version in half) for half in (found[:2], found[2:]))
+    return f"has {theirs}, and this machine {ours}"
 
 
 def _unknown_version(what: str) -> UserError:

@@ -7,7 +7,6 @@ JAX. Started by `driver`, which it asks over a pipe what to train, as `tuning.Tr
 
 import os
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,13 +16,16 @@ from scaling_search.config import Workers
 from scaling_search.data import ImageData
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.agenda import Group
-from scaling_search.runners.ray.capacity import resources_per_trial, slots_of
+from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slots_of, slots_on
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.private import init_on_loopback
+from scaling_search.runners.ray.nodes import installed, refuse_unfit
+from scaling_search.runners.ray.own_code import runtime_environment
+from scaling_search.runners.ray.private import init_on_loopback, version_mismatch
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome
 
-CONNECTING, REFUSED, FINISHED = "connecting", "refused", "finished"
+CONNECTING, CONNECTED, REFUSED, FINISHED = "connecting", "connected", "refused", "finished"
 """What this process says of itself; all else it sends is a call of `trials.Trials`, as name and arguments."""
 SPARE_STORE_BYTES = 200 * 2**20
 
@@ -44,6 +46,8 @@ class Job:
     """Pickled but for its buffers."""
     buffer_sizes: tuple[int, ...]
     """In bytes."""
+    tracking: Tracking | None = None
+    """What to tell of each training, if anything."""
 
 
 class RemoteTrials:
@@ -75,6 +79,14 @@ class RemoteTrials:
         """Gives back what a trial has not trained."""
         self._call("ended", trial_id, reason)
 
+    def node_died(self, trial_id: str, reason: str) -> None:
+        """Gives back what a trial has not trained, as its machine has gone."""
+        self._call("node_died", trial_id, reason)
+
+    def note(self, line: str) -> None:
+        """Has a person be told something."""
+        self._call("note", line)
+
     def all_ended(self, reason: str) -> bool:
         """Gives back what no trial has trained. Says whether there was anything."""
         return bool(self._call("all_ended", reason))
@@ -88,21 +100,19 @@ def main(channel: Connection) -> None:
     # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
     data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]
     try:
-        _have_ray(job, lambda: channel.send((CONNECTING,)))
+        if job.workers.address is None:
+            _start(job)
+        else:
+            environment = runtime_environment(job.worker_env, job.folder / "code")
+            channel.send((CONNECTING,))
+            _connect(job.workers.address, environment)
+            channel.send((CONNECTED,))
         run_tune(RemoteTrials(channel), job, data.pop())
         ray.shutdown()
     except UserError as error:
         channel.send((REFUSED, str(error)))
     else:
         channel.send((FINISHED,))
-
-
-def _have_ray(job: Job, on_connecting: Callable[[], None]) -> None:
-    if job.workers.address is None:
-        _start(job)
-    else:
-        on_connecting()
-        _connect(job.workers.address, job.worker_env)
 
 
 def _start(job: Job) -> None:
@@ -120,14 +130,18 @@ def _start(job: Job) -> None:
         raise UserError(f"Ray cannot be started: {_last_line(error)}") from error
 
 
-def _connect(address: str, worker_env: dict[str, str]) -> None:
+def _connect(address: str, environment: dict[str, Any]) -> None:
     import ray
 
     try:
         if "://" in address:
             raise ValueError("an address is auto or HOST:PORT")
-        ray.init(address, runtime_env={"env_vars": worker_env}, **_QUIET)
+        ray.init(address, runtime_env=environment, **_QUIET)
     except Exception as error:
+        if (mismatch := version_mismatch(str(error))) is not None:
+            raise UserError(
+                f"the Ray cluster at {address!r} {mismatch}", hint="install the same versions on every machine"
+            ) from error
         raise unreachable(address, _last_line(error)) from error
 
 
@@ -148,24 +162,31 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     import ray
     from ray import tune
 
+    from scaling_search.runners.ray.trackers import LogTrainings
     from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
     from scaling_search.runners.ray.worker import Worker
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    demand = resources_per_trial(job.workers, nodes)
-    slots = slots_of(nodes, demand)
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    resources = [node["Resources"] for node in nodes]
+    demand = resources_per_trial(job.workers, resources)
+    slots = slots_of(resources, demand)
+    refuse_part_of_slice(nodes, demand)
+    if job.workers.address is not None:
+        refuse_unfit([node for node in nodes if slots_on(node["Resources"], demand)], job.train)
     trials.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    trainable = tune.with_parameters(Worker, train=job.train, data=data)
+    versions = None if job.workers.address is None else installed()
+    trainable = tune.with_parameters(Worker, train=job.train, data=data, versions=versions)
     del data
     while not trials.done:
-        searcher = PlanSearcher(trials, job.workers.cpus_per_trial)
+        searcher = PlanSearcher(trials, demand)
         try:
             tune.run(
                 trainable,
                 num_samples=-1,
                 search_alg=searcher,
-                scheduler=KeepWarm(trials, searcher),
+                scheduler=KeepWarm(searcher),
+                callbacks=[LogTrainings(job.tracking, trials.note)] if job.tracking else [],
                 reuse_actors=True,
                 resources_per_trial=tune.PlacementGroupFactory([demand]),
                 storage_path=str(job.folder / "tune"),
@@ -180,3 +201,5 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
             # Tune as a whole gives up where the memory monitor of a cluster kills a process.
             if not trials.all_ended(f"Ray Tune failed: {in_one_line(error)}"):
                 raise
+        if searcher.refusal is not None:
+            raise UserError(searcher.refusal, "finished trials are kept", "run the same command again to go on")

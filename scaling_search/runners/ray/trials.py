@@ -1,17 +1,23 @@
 """The trials of Ray Tune as an agenda sees them: which group of specs each is training."""
 
+from collections.abc import Callable
 from typing import Any
 
 from scaling_search.runners.agenda import Agenda, Group
 from scaling_search.trial import Outcome
 
+NODE_TRIES = 5
+"""How often a spec is trained whose machine goes: seldom its fault, as machines are taken back or fail."""
+
 
 class Trials:
     """Gives groups out to trials and takes their outcomes back. A trial's id is Tune's."""
 
-    def __init__(self, agenda: Agenda[Any]) -> None:
+    def __init__(self, agenda: Agenda[Any], note: Callable[[str], None] = lambda line: None) -> None:
         self.reported = 0
         """How many outcomes came from trainings."""
+        self.note = note
+        """Tells a person something."""
         self._agenda = agenda
         self._slots = 1
         self._untrained: dict[str, Group] = {}
@@ -43,6 +49,10 @@ class Trials:
     def ended(self, trial_id: str, reason: str) -> None:
         """Takes back what a trial has not trained: its process has died, for that reason, where there is any."""
         self._agenda.report_lost(self._untrained.pop(trial_id), reason)
+
+    def node_died(self, trial_id: str, reason: str) -> None:
+        """Takes back what a trial has not trained: its machine has gone."""
+        self._agenda.report_lost(self._untrained.pop(trial_id), reason, tries=NODE_TRIES)
 
     def all_ended(self, reason: str) -> bool:
         """Takes back what no trial has trained, as Tune has given up. Says whether there was anything."""

@@ -1,5 +1,6 @@
 """A plan as Ray Tune sees it: a searcher that suggests its groups, and a scheduler that keeps their processes warm."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,12 +9,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Group
-from scaling_search.runners.ray.private import creation_error
-from scaling_search.runners.ray.worker import CORES, GROUP, LAST, OUTCOME
+from scaling_search.runners.ray.private import creation_error, node_died
+from scaling_search.runners.ray.worker import ACCELERATED, CORES, GROUP, LAST, OUTCOME
 from scaling_search.trial import Outcome
 
 DIED = "its process died twice: it crashed or was killed, out of memory for example"
+NODE_DIED = "its machine left the cluster again and again"
+_REFUSAL = f"{UserError.__module__}.{UserError.__qualname__}: "
 
 
 class TrialsApart(Protocol):
@@ -32,22 +36,40 @@ class TrialsApart(Protocol):
     def ended(self, trial_id: str, reason: str) -> None:
         """Gives back what a trial has not trained."""
 
+    def node_died(self, trial_id: str, reason: str) -> None:
+        """Gives back what a trial has not trained, as its machine has gone."""
+
 
 class PlanSearcher(Searcher):
     """Suggests the groups of a plan, none while it waits for outcomes, and hands the outcomes back."""
 
-    def __init__(self, trials: TrialsApart, cores: int) -> None:
+    refusal: str | None = None
+    """Why a machine would not train, one that joined the cluster late: no more is suggested then."""
+
+    def __init__(self, trials: TrialsApart, demand: Mapping[str, float]) -> None:
         super().__init__()
         self._trials = trials
-        self._cores = cores
-        self.reasons: dict[str, str] = {}
+        self._setting = {CORES: int(demand["CPU"]), ACCELERATED: demand["GPU"] > 0 or demand["TPU"] > 0}
+        self._deaths: dict[str, str] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether there will be no more trials."""
+        return self._trials.done or self.refusal is not None
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial."""
-        if self._trials.done:
+        if self.done:
             return Searcher.FINISHED
         group = self._trials.suggest(trial_id)
-        return None if group is None else {GROUP: group, CORES: self._cores}
+        return None if group is None else {GROUP: group, **self._setting}
+
+    def died(self, trial_id: str, text: str) -> None:
+        """Takes what Ray says of the death of a trial's process, before the trial is complete."""
+        self._deaths[trial_id] = text
+        error = creation_error(text) or ""
+        if error.startswith(_REFUSAL):
+            self.refusal = error.removeprefix(_REFUSAL)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hands over the outcome of the trial's next spec."""
@@ -55,7 +77,12 @@ class PlanSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Where the trial's process died before its end, gives back what it did not train."""
-        self._trials.ended(trial_id, self.reasons.get(trial_id, DIED))
+        text = self._deaths.pop(trial_id, "")
+        if node_died(text):
+            self._trials.node_died(trial_id, NODE_DIED)
+            return
+        start = creation_error(text)
+        self._trials.ended(trial_id, DIED if start is None else f"its process could not start: {start}")
 
     def save(self, checkpoint_path: str) -> None:
         """Keeps nothing: a run is taken up again from its own records."""
@@ -71,9 +98,8 @@ class KeepWarm(FIFOScheduler):
     of every batch of a plan.
     """
 
-    def __init__(self, trials: TrialsApart, searcher: PlanSearcher) -> None:
+    def __init__(self, searcher: PlanSearcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._trials = trials
         self._searcher = searcher
         self._idle: list[Trial] = []
         self._served: set[str] = set()
@@ -87,7 +113,8 @@ class KeepWarm(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Finds out why a trial's process died, before the searcher is told that it did."""
-        self._searcher.reasons[trial.trial_id] = _reason(trial)
+        with suppress(OSError, TypeError):
+            self._searcher.died(trial.trial_id, Path(trial.error_file).read_text(encoding="utf-8"))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first trial that waits. Ends one that holds an idle process for it to take over."""
@@ -98,14 +125,6 @@ class KeepWarm(FIFOScheduler):
                 self._served.add(trial.trial_id)
                 tune_controller.stop_trial(self._idle.pop(0))
                 break
-        while self._trials.done and self._idle:
+        while self._searcher.done and self._idle:
             tune_controller.stop_trial(self._idle.pop())
         return chosen
-
-
-def _reason(trial: Trial) -> str:
-    with suppress(OSError, TypeError):
-        error = creation_error(Path(trial.error_file).read_text(encoding="utf-8"))
-        if error is not None:
-            return f"its process could not start: {error}"
-    return DIED

@@ -1,7 +1,10 @@
 """A trial as Ray Tune runs it: a process, with cores of its own, that trains one group of specs after the other."""
 
+import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Trainable
@@ -9,12 +12,15 @@ from ray.tune import Trainable
 from scaling_search.data import ImageData
 from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
+from scaling_search.runners.ray.nodes import installed, name_of_this_node, refuse_other_versions
+from scaling_search.training.environment import compilation_cache, trim_cache
 from scaling_search.trial import Outcome, Spec
 
-GROUP, CORES = "group", "cores"
-"""Keys of a trial's config: the specs to train, and the CPU cores it may keep to itself."""
-OUTCOME, LAST = "outcome", "last"
-"""Keys of a trial's result: the outcome of its next spec, and whether that was the last one."""
+GROUP, CORES, ACCELERATED = "group", "cores", "accelerated"
+"""Keys of a trial's config: the specs to train, the CPU cores it may keep to itself, whether it has a GPU or TPU."""
+OUTCOME, NUMBER, LAST = "outcome", "number", "last"
+"""Keys of a trial's result: the outcome of its next spec, that spec's number in the group, from 0, and whether it was
+the last one."""
 
 
 class Worker(Trainable):
@@ -23,28 +29,42 @@ class Worker(Trainable):
     def __init__(self, config: dict[str, Any], **options: Any) -> None:
         # First of all: JAX, which comes with the training, starts a thread for each core.
         self._cores = keep_to_own_cores(config[CORES])
+        if not config[ACCELERATED] and not os.environ.get("JAX_PLATFORMS"):
+            # The machine may have some all the same.
+            os.environ["JAX_PLATFORMS"] = "cpu"
         super().__init__(config, **options)
 
-    def setup(self, config: dict[str, Any], train: bytes, data: ImageData) -> None:  # type: ignore[override]
-        """Once a process. `train` is a pickled `agenda.Train`."""
-        self._train, self._data = train, data
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], train: bytes, data: ImageData, versions: Mapping[str, str] | None
+    ) -> None:
+        """Once a process. `train` is a pickled `agenda.Train`.
+
+        On a cluster, `versions` are what its machines must have. Raises UserError where this one, which may have joined
+        late, has others.
+        """
+        self._train, self._data, self._machine = train, data, None
+        if versions is not None:
+            self._machine = name_of_this_node()
+            refuse_other_versions(self._machine, installed(), versions)
+            cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache()))
+            trim_cache(Path(cache))
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Once a trial."""
         group = new_config[GROUP]
-        self._left = len(group)
+        self._count = self._left = len(group)
         self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
         return True
 
     def step(self) -> dict[str, Any]:
         """Once a spec."""
-        outcome = next(self._outcomes)
+        outcome = replace(next(self._outcomes), machine=self._machine)
         self._left -= 1
         if not self._left:
             # The network and its program, which the training holds until then, take memory.
             self._outcomes.close()
-        return {OUTCOME: outcome, LAST: not self._left}
+        return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
     def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
         # Unpickled here, where what is raised becomes the outcome's reason.
