@@ -50,7 +50,7 @@ def where_best(surface: "Surface") -> str:
         f"{low[index]:.0f}-{high[index]:.0f} % {name}" if low[index] < high[index] else f"{low[index]:.0f} % {name}"
         for index, name in enumerate(DIMENSIONS)
     ]
-    covered = f"{100 * surface.covered:.0f} % of the triangle of shares{tried}"
+    covered = f"{max(round(100 * surface.covered), 1)} % of the triangle of shares{tried}"
     return f"the best shares of growth lie, at {level}, among {', '.join(parts[:-1])} and {parts[-1]}, {covered}"
 
 

@@ -170,12 +170,13 @@ def separation_text(judgement: "Judgement") -> str:
     from scaling_search.analysis.statistics.power import MOST_SEEDS
 
     apart, level = judgement.separation, f"{100 * judgement.confidence:g} %"
+    leader = "best network measured" if judgement.by_region else "winner"
     if apart is None and judgement.winner.low != judgement.winner.low:
         return "With one seed a network, the seeds needed to separate the leaders cannot be estimated."
     if apart is None and judgement.table["fingerprint"][judgement.table["seeds"] > 0].nunique() < 2:
-        return "The winner has no rival to be compared with yet."
+        return f"The {leader} has no rival to be compared with yet."
     if apart is None:
-        return f"The winner differs from every other network of the grid at {level}; no more seeds are needed."
+        return f"The {leader} differs from every other network of the grid at {level}; no more seeds are needed."
     first, second = (rule_in_brackets(rule) for rule in judgement.rules(apart.fingerprints))
     gap, low, high = (100 * value for value in (apart.gap, apart.low, apart.high))
     text = (
