@@ -68,7 +68,7 @@ class Judgement:
     table: "pd.DataFrame"
     """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
     `gamma`, `cost_factor`, `layers`, `channels`, `pixels` and `realised_cost` (relative to the baseline's, see
-    `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
+    `columns.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
     `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be
     told from the best), `leads` (the winner), `note`, `fingerprint`."""
     winner: Standing

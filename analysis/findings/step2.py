@@ -38,7 +38,7 @@ def step2_table(
     """One row a model and set of coefficients, in the order of `models`, which like `trials` is that of a Run.
 
     Columns: `model`, `coefficients` ("found" or "published"), `phi`, `layers`, `channels`, `pixels`, `realised_cost`
-    (relative to the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
+    (relative to the baseline's, see `columns.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
     `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the validation split,
     0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
 
