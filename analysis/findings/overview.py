@@ -92,20 +92,21 @@ def _state(directory: RunDirectory, facts: Facts) -> State:
 
 def _result(facts: Facts) -> dict[str, Any]:
     nothing = {"result": None, "val_accuracy": None, "low": None, "high": None}
+    accuracy = ("val_accuracy", "low", "high")
     if facts.winner is not None:
-        row = {name: getattr(facts.winner, name) for name in ("val_accuracy", "low", "high")}
-        return {"result": rule_in_brackets(vars(facts.winner)), **row}
+        own = {name: getattr(facts.winner, name) for name in accuracy}
+        return {"result": rule_in_brackets(vars(facts.winner)), **own}
     if facts.frontier is None:
         return nothing
     if facts.nas is not None and facts.nas["reward"].notna().any():
-        best = facts.nas.loc[facts.nas["reward"].idxmax(), "fingerprint"]
-        of_best = facts.frontier[facts.frontier["fingerprint"] == best]
+        best = facts.nas.nlargest(1, "reward")["fingerprint"]
+        of_best = facts.frontier[facts.frontier["fingerprint"].isin(best)]
     else:
         of_best = facts.frontier.nlargest(1, "val_accuracy")
     if of_best.empty:
         return nothing
     row = of_best.iloc[0]
-    return {"result": facts.names[row["fingerprint"]], **{name: row[name] for name in ("val_accuracy", "low", "high")}}
+    return {"result": facts.names[row["fingerprint"]], **{name: row[name] for name in accuracy}}
 
 
 def age(changed: float) -> str:

@@ -84,9 +84,7 @@ class Law:
         )
 
 
-def fit_law(
-    x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, draws: int = 200
-) -> Law:
+def fit_law(x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, draws: int = 200) -> Law:
     """Fits the law of scaling to networks of size `x` and top-1 accuracy `y`.
 
     Least squares on the logit of the error, so that errors of 20 % and 2 % weigh alike and predictions stay in 0..1,

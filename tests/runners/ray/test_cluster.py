@@ -13,7 +13,6 @@ from scaling_search.errors import UserError
 from scaling_search.runners.local import run_here
 from scaling_search.runners.ray import driver
 from scaling_search.runners.ray.driver import run_on_ray
-from scaling_search.trial import to_record
 from tests.runners.cluster import TOKEN, Nodes
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
 from tests.runners.observing import screen, wait_until

@@ -122,6 +122,16 @@ def test_a_killed_search_goes_on_where_it_was_and_trains_nothing_twice(found):
     assert not replayed.recorded
 
 
+def test_in_which_order_the_trainings_of_a_batch_end_changes_nothing(found):
+    lab = set_up(MNASNET_TINY_SPACE, CONFIG, 10, "made-up:0")
+    with Agenda(search_plan(lab, no_latency, lambda search: None), finished={}, on_outcome=lambda *_: None) as agenda:
+        while not agenda.done:
+            side_by_side = list(iter(lambda: agenda.next_group(4), None))
+            for spec in (spec for group in reversed(side_by_side) for spec in group):
+                agenda.report(spec, next(_all(train, spec)))
+        assert agenda.result == found
+
+
 def _all(train, spec):
     try:
         yield from train([spec], DATA)
