@@ -76,6 +76,8 @@ def calibrated_law(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Law:
     1: as in conformal prediction, for as few scores. Where fewer than five sizes are left, there is no calibration.
     """
     law = fit_law(x, y)
+    if law.doubt:
+        return law
     sizes, accuracy = np.asarray(x, np.float64), np.asarray(y, np.float64)
     known = ~np.isnan(sizes) & ~np.isnan(accuracy)
     sizes, accuracy = sizes[known], accuracy[known]
