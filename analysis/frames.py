@@ -1,6 +1,7 @@
 """Run directories as data frames, whether a run is finished, interrupted or still going."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from glob import glob
@@ -65,6 +66,15 @@ class Run:
     """Steps of the method that the run does: (1, 2), (1,) or (2,); empty in runs of another kind."""
     notes: tuple[str, ...] = ()
     """What STEP 1 was laid out with: sides whose last map has a single pixel, how well costs are matched."""
+    rounds: tuple[Mapping[str, int], ...] = ()
+    """With `--certainty`, how many further trainings each round of STEP 1 gives to networks, by fingerprint."""
+    exhausted: frozenset[str] = frozenset()
+    """Fingerprints of networks that get no more: the last ones failed, or the table that is replayed has none."""
+
+    @property
+    def planned_seeds(self) -> Counter[str]:
+        """By fingerprint, how many trainings of a network the rounds of STEP 1 plan; 0 where there are no rounds."""
+        return sum((Counter(dict(one)) for one in self.rounds), Counter())
 
     @property
     def finalists(self) -> frozenset[str]:
@@ -123,8 +133,11 @@ def load_run(path: str | Path) -> Run:
     frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
     kind = directory.kind()
     steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
-    notes = tuple(map(str, (directory.document("step1") or {}).get("notes", ())))
-    return Run(directory.path, manifest, *frames, points, rivals, models, sweep, nas, kind, steps, notes)
+    step1 = directory.document("step1") or {}
+    notes = tuple(map(str, step1.get("notes", ())))
+    rounds = tuple(dict(one["trainings"]) for one in step1.get("rounds", ()))
+    tables = (*frames, points, rivals, models, sweep, nas)
+    return Run(directory.path, manifest, *tables, kind, steps, notes, rounds, frozenset(step1.get("exhausted", ())))
 
 
 def _steps_of(
