@@ -147,7 +147,7 @@ class Recipe:
 
 
 SHORT = Recipe(
-    optimiser="adamw",
+    optimiser="muon",
     schedule="one_cycle",
     batch_size=16,
     learning_rate=0.02,
