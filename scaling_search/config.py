@@ -27,6 +27,8 @@ Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
+Kept = Literal["none", "best", "all"]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
 
@@ -147,7 +149,7 @@ SHORT = Recipe(
     optimiser="adamw",
     schedule="one_cycle",
     batch_size=16,
-    learning_rate=0.01,
+    learning_rate=0.02,
     rms_decay=0.99,
     epsilon=1e-8,
     weight_decay=0.02,
@@ -226,6 +228,12 @@ class Experiment:
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, so that nothing is trained. It also sets the defaults."""
+    keep: Kept = "best"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
+    the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
+    log: tuple[Tracker, ...] = ()
+    """Trackers to write each training to as it ends, in RUNS/NAME: tensorboard, mlflow, wandb (Weights & Biases,
+    offline)."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -257,7 +265,10 @@ class Experiment:
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *("runs", "reuse", "name", "data", "on_bad_data"),
+        *("replay", "keep", "log"),
+    )
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot affect a result."""
@@ -397,6 +408,8 @@ class TrainConfig(Experiment):
 
     seeds: int = 1
     """Number of trainings, each from its own seed. With several, the mean gets a confidence interval."""
+    keep: Kept = "all"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, the best seed's by validation accuracy, or every seed's."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()

@@ -180,5 +180,7 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
 
 def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:
     """A config of another kind with what every kind of run shares, such as the recipe and the images."""
-    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Experiment)}
+    names = [field.name for field in dataclasses.fields(Experiment)]
+    # Which weights to keep is asked of each kind anew: their defaults differ.
+    shared = {name: getattr(config, name) for name in names if name != "keep"}
     return kind(**{**shared, **changes})

@@ -96,7 +96,7 @@ def judgement_of(directory: RunDirectory) -> "Judgement":
         raise UserError(
             f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
         )
-    return judge(run.points, run.trials)
+    return judge(run.points, run.trials, rivals=run.rivals)
 
 
 def _announce(
