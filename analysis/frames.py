@@ -47,6 +47,7 @@ TRIALS = {
     "seconds_evaluate": "float64",
     "peak_memory": "Int64",
     "device": "str",
+    "machine": "str",
 }
 """Columns of `Run.trials` with their types.
 
@@ -54,7 +55,7 @@ TRIALS = {
 `step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
 what neither did. Accuracies are 0..1; `val_accuracy` is missing where the test split judged and `test_accuracy` where
 the validation split did, so that neither gets into the other's statistics. `seconds_*` are missing where another seed's
-trial did that work, and `peak_memory` is in bytes.
+trial did that work, and `peak_memory` is in bytes. `machine` is missing but for trials of a cluster.
 """
 
 CURVES = {
@@ -355,6 +356,8 @@ def _trial_row(record: dict[str, Any]) -> dict[str, Any]:
         **{f"seconds_{phase}": outcome["seconds"].get(phase) for phase in phases},
         "peak_memory": outcome["peak_memory"],
         "device": outcome["device"],
+        # Records of older versions have none.
+        "machine": outcome.get("machine"),
     }
 
 
