@@ -21,6 +21,9 @@ ENVIRONMENT = {
     # So that a node that was killed is found dead within seconds.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
+    # Processes that nobody waits for take most of the time.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
 }
 """Of the nodes, and of what connects to them."""
 PYTHONPATH = str(Path(__file__).parents[2])

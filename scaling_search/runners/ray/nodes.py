@@ -12,7 +12,7 @@ from scaling_search.errors import UserError, first_line, in_one_line
 
 COMPARED = ("ray", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages that numbers depend on, and that are not sent along."""
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 300
 """How long a machine may take to start a process and say what it has."""
 
 
@@ -37,7 +37,7 @@ class Origin:
 
 
 def origin() -> Origin:
-    """This process, as that."""
+    """That of a run that is started in this process."""
     return Origin(installed(), str(Path.cwd()))
 
 

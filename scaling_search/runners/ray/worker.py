@@ -39,8 +39,8 @@ class Worker(Trainable):
     ) -> None:
         """Once a process. `train` is a pickled `agenda.Train`.
 
-        `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has other
-        versions.
+        `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has
+        other versions.
         """
         self._train, self._data, self._machine = train, data, None
         if origin is not None:

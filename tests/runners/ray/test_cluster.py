@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,13 +14,14 @@ import pytest
 
 from scaling_search.config import Workers
 from scaling_search.errors import UserError
-from scaling_search.runners.local import run_here
+from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.ray import driver, nodes, own_code, private
 from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slots_of
 from scaling_search.runners.ray.driver import run_on_ray
+from scaling_search.runners.ray.trials import Trials
 from scaling_search.trial import Outcome, outcome_from_dict, to_record
 from tests.runners.cluster import ENVIRONMENT, Nodes
-from tests.runners.fake_training import DATA, Notes, seeds_of, train
+from tests.runners.fake_training import DATA, Notes, accuracy_of, seeds_of, train
 from tests.runners.observing import screen, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -27,21 +29,18 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A head with a CPU, `gpus` with two GPUs, and `old` without GPUs but with another JAX."""
+    """A head with a CPU and `gpus` with two GPUs. In the folder `others` is a package of which the head has another."""
     if sys.platform != "linux":
         pytest.skip("Ray's nodes share a machine on Linux alone")
-    other = tmp_path_factory.mktemp("other")
-    (other / "jax-0.1.0.dist-info").mkdir()
-    (other / "jax-0.1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: jax\nVersion: 0.1.0\n")
     with Nodes() as cluster, pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         patch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         # Machines that run tests are busy.
         patch.setattr(driver, "CONNECT_SECONDS", 120)
-        cluster.add("head", num_cpus=1)
-        cluster.add("gpus", num_cpus=3, num_gpus=2)
-        cluster.address = cluster.add("old", num_cpus=1, env_vars={"PYTHONPATH": str(other)})
+        cluster.others = tmp_path_factory.mktemp("others")
+        cluster.add("head", num_cpus=1, env_vars={"PYTHONPATH": str(cluster.others)})
+        cluster.address = cluster.add("gpus", num_cpus=3, num_gpus=2)
         yield cluster
 
 
@@ -71,14 +70,6 @@ def run(cluster, plan, marks, **workers):
 def meeting(name, count):
     """Specs that are trained at the same time or not at all."""
     return [spec for index in range(count) for spec in seeds_of(f"meet:{name}:{index}:{count}", 0)]
-
-
-def accuracies_here(specs):
-    def plan():
-        return (yield specs)
-
-    outcomes = run_here(plan(), lambda group, data: train(group, data), DATA, finished={}, on_outcome=lambda *_: None)
-    return {key: outcome.accuracy for key, outcome in outcomes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +113,18 @@ def test_a_machine_with_other_versions_is_refused_before_anything_is_trained(clu
     def plan():
         yield seeds_of("plain", 0)
 
-    with pytest.raises(UserError, match=r"^old has jax 0\.1\.0; the machine that the run was started on has jax"):
-        run(cluster, plan(), tmp_path, gpus_per_trial=0)
+    other = cluster.others / "jax-0.1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: jax\nVersion: 0.1.0\n")
+    try:
+        with pytest.raises(UserError, match=r"^head has jax 0\.1\.0; the machine that the run was started on has jax"):
+            run(cluster, plan(), tmp_path, gpus_per_trial=0)
+    finally:
+        shutil.rmtree(other)
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_where_machines_join_and_die(cluster, tmp_path):
-    cluster.kill("old")
     first, second = meeting("first", 4), meeting("second", 5)
     third = [spec for index in range(5) for spec in seeds_of(f"hang_on_spot:{index}", 0)]
 
@@ -153,7 +149,7 @@ def test_a_run_goes_on_where_machines_join_and_die(cluster, tmp_path):
     assert {machines[spec.network.fingerprint] for spec in second} == {"head", "gpus", "spot"}
     assert {machines[spec.network.fingerprint] for spec in third} <= {"head", "gpus"}
     recorded = {key: outcome.accuracy for key, outcome in seen.notes.recorded.items()}
-    assert recorded == accuracies_here([*first, *second, *third])
+    assert recorded == {spec.key: accuracy_of(spec) for spec in (*first, *second, *third)}
     assert {process["environment"]["CUDA_VISIBLE_DEVICES"] for process in seen.processes} <= {"", None}
     assert {process["environment"]["JAX_PLATFORMS"] for process in seen.processes} == {"cpu"}
 
@@ -258,6 +254,44 @@ def test_a_machine_says_why_it_cannot_load_a_training(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "of_the_user")
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
     assert nodes.examine(pickled) == (nodes.installed(), "ModuleNotFoundError: No module named 'of_the_user'")
+
+
+def test_a_machine_that_joins_late_with_other_versions_is_given_nothing_more():
+    from ray.exceptions import ActorDiedError, RayTaskError
+
+    from scaling_search.runners.ray.tuning import PlanSearcher
+
+    lost = []
+    trials = SimpleNamespace(done=False, ended=lambda trial_id, reason: lost.append((trial_id, reason)))
+    searcher = PlanSearcher(trials, {"CPU": 1, "GPU": 0, "TPU": 0})
+    try:
+        nodes.refuse_other_versions("late", {"jax": "0.1.0"}, {"jax": "0.2.0"})
+    except UserError as error:
+        trace = f"Traceback (most recent call last):\n{type(error).__module__}.{type(error).__qualname__}: {error}"
+        searcher.died("a", str(ActorDiedError(RayTaskError("Worker.__init__", trace, error))))
+    searcher.on_trial_complete("a", error=True)
+    assert [trial_id for trial_id, _ in lost] == ["a"]
+    assert searcher.refusal.startswith("late has jax 0.1.0; ")
+    assert searcher.suggest("b") == PlanSearcher.FINISHED
+
+
+def test_a_spec_whose_machine_dies_is_tried_more_often_than_one_whose_process_does():
+    (spec,) = seeds_of("plain", 0)
+
+    def plan():
+        return (yield [spec])
+
+    def tries(lose):
+        with Agenda(plan(), finished={}, on_outcome=lambda *_: None) as agenda:
+            trials, count = Trials(agenda), 0
+            while not agenda.done:
+                trials.suggest("a trial")
+                getattr(trials, lose)("a trial", "gone")
+                count += 1
+            assert {outcome.reason for outcome in agenda.result.values()} == {"gone"}
+        return count
+
+    assert (tries("ended"), tries("node_died")) == (2, 5)
 
 
 def test_a_machine_is_called_by_the_name_it_was_given_else_by_its_host_name():
