@@ -21,7 +21,7 @@ run: .venv/installed
 	.venv/bin/scaling-search run --phi 1
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

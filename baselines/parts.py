@@ -21,6 +21,11 @@ def torch_norm(channels: int, activation: Activation = "none") -> BatchNorm:
     return BatchNorm(channels, activation=activation, epsilon=1e-5)
 
 
+def branch_norm(channels: int, *, zero_init: bool) -> BatchNorm:
+    """The batch norm that ends a residual branch, which with `zero_init` starts as zeros (Goyal et al., 2017)."""
+    return BatchNorm(channels, epsilon=1e-5, initial_scale=0.0 if zero_init else 1.0)
+
+
 class PooledStem(ConvNet):
     """A network that begins as ResNet does: a 7x7 convolution and a max pool over 3x3 pixels, each of stride 2."""
 

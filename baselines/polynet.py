@@ -15,7 +15,7 @@ from flax import nnx
 from jax import Array
 
 from scaling_search.baselines.inception import MAX, Branches, Convolution, Fork, Tower, chain, forked_stem, halve
-from scaling_search.baselines.parts import torch_norm
+from scaling_search.baselines.parts import branch_norm, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import Conv, drop_connect
@@ -88,7 +88,16 @@ class InceptionBlocks(nnx.Module):
     They share the convolutions of their paths, but not the 1x1 convolution behind them.
     """
 
-    def __init__(self, channels: int, paths: tuple[Path, ...], width: float, orders: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        paths: tuple[Path, ...],
+        width: float,
+        orders: int,
+        *,
+        zero_init: bool = False,
+        rngs: nnx.Rngs,
+    ):
         self.paths: nnx.List[nnx.List[SharedConv]] = nnx.List()
         joined = 0
         for path in paths:
@@ -99,7 +108,7 @@ class InceptionBlocks(nnx.Module):
             self.paths.append(nnx.List(shared))
             joined += widths[-1]
         self.expands = nnx.List([Conv(joined, channels, 1, rngs=rngs) for _ in range(orders)])
-        self.expand_norms = nnx.List([torch_norm(channels) for _ in range(orders)])
+        self.expand_norms = nnx.List([branch_norm(channels, zero_init=zero_init) for _ in range(orders)])
 
     def __call__(self, x: Array, order: int) -> Array:
         """Applies the block of this order."""
@@ -119,10 +128,20 @@ class Unit(nnx.Module):
     """
 
     def __init__(
-        self, channels: int, paths: tuple[Path, ...], width: float, drop: float, *, poly: bool, rngs: nnx.Rngs
+        self,
+        channels: int,
+        paths: tuple[Path, ...],
+        width: float,
+        drop: float,
+        *,
+        poly: bool,
+        zero_init: bool = False,
+        rngs: nnx.Rngs,
     ):
         ways, self.orders = (1, ORDER) if poly else (WAYS, 1)
-        self.blocks = nnx.List([InceptionBlocks(channels, paths, width, self.orders, rngs=rngs) for _ in range(ways)])
+        self.blocks = nnx.List(
+            [InceptionBlocks(channels, paths, width, self.orders, zero_init=zero_init, rngs=rngs) for _ in range(ways)]
+        )
         self.keep = 1 - drop
         self.drop = drop_connect(drop, rngs)
 
@@ -141,7 +160,13 @@ class Unit(nnx.Module):
 class PolyNet(ConvNet):
     """Images (N, H, W, 3) of at least 75 pixels a side -> logits (N, num_classes)."""
 
-    def __init__(self, scale: Scale, num_classes: int, dropout: float, *, rngs: nnx.Rngs):
+    def __init__(
+        self, scale: Scale, num_classes: int, dropout: float, *, zero_init_residual: bool = False, rngs: nnx.Rngs
+    ):
+        def unit(channels: int, paths: tuple[Path, ...], poly: bool) -> Unit:
+            drop = next(drops)
+            return Unit(channels, paths, scale.width, drop, poly=poly, zero_init=zero_init_residual, rngs=rngs)
+
         self.stem, channels = chain(3, STEM, scale.width, epsilon=EPSILON, rngs=rngs)
         layers = [round_layers(stage.units, scale.depth) for stage in STAGES]
         drops = iter(LAST_DROP * unit / (sum(layers) - 1) for unit in range(sum(layers)))
@@ -149,11 +174,7 @@ class PolyNet(ConvNet):
         self.reductions: nnx.List[Branches] = nnx.List()
         for stage, units, reduction in zip(STAGES, layers, (REDUCTION_A, REDUCTION_B, None), strict=True):
             polys = [stage.poly and unit % 2 == 0 for unit in range(units)]
-            self.stages.append(
-                nnx.List(
-                    [Unit(channels, stage.paths, scale.width, next(drops), poly=poly, rngs=rngs) for poly in polys]
-                )
-            )
+            self.stages.append(nnx.List([unit(channels, stage.paths, poly) for poly in polys]))
             if reduction is not None:
                 self.reductions.append(Branches(channels, reduction, scale.width, epsilon=EPSILON, rngs=rngs))
                 channels = self.reductions[-1].out_channels
@@ -181,10 +202,12 @@ class PolyNetFamily:
     resolution: int = 331
     dropout: float = 0.2
     """Dropout before the classifier."""
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> PolyNet:
         """The network at `scale`."""
-        return PolyNet(scale, num_classes, self.dropout, rngs=rngs)
+        return PolyNet(scale, num_classes, self.dropout, zero_init_residual=self.zero_init_residual, rngs=rngs)
 
     @property
     def namings(self) -> dict[str, Naming]:

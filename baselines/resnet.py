@@ -12,10 +12,10 @@ import jax
 from flax import nnx
 from jax import Array
 
-from scaling_search.baselines.parts import PooledStem, Shortcut, halving_stages, torch_norm
+from scaling_search.baselines.parts import PooledStem, Shortcut, branch_norm, halving_stages, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
-from scaling_search.networks.blocks import BatchNorm, Conv
+from scaling_search.networks.blocks import Conv
 from scaling_search.networks.convnet import run_stages
 from scaling_search.rule import Scale, round_channels, round_layers
 
@@ -51,7 +51,7 @@ class Bottleneck(Shortcut):
         self.conv2 = Conv(reduced, channels, 3, stride=stride, groups=groups, padding="SYMMETRIC", rngs=rngs)
         self.norm2 = torch_norm(channels, "relu")
         self.conv3 = Conv(channels, out_channels, 1, rngs=rngs)
-        self.norm3 = BatchNorm(out_channels, epsilon=1e-5, initial_scale=0.0 if zero_init else 1.0)
+        self.norm3 = branch_norm(out_channels, zero_init=zero_init)
         self._add_shortcut(in_channels, out_channels, stride, window if stride > 1 else 1, rngs=rngs)
 
     def branch(self, x: Array) -> Array:

@@ -35,10 +35,26 @@ class SEBottleneck(Bottleneck):
     """
 
     def __init__(
-        self, in_channels: int, reduced: int, channels: int, out_channels: int, stride: int, *, rngs: nnx.Rngs
+        self,
+        in_channels: int,
+        reduced: int,
+        channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        zero_init: bool = False,
+        rngs: nnx.Rngs,
     ):
         super().__init__(
-            in_channels, channels, out_channels, stride, reduced=reduced, groups=GROUPS, window=3, rngs=rngs
+            in_channels,
+            channels,
+            out_channels,
+            stride,
+            reduced=reduced,
+            groups=GROUPS,
+            window=3,
+            zero_init=zero_init,
+            rngs=rngs,
         )
         self.squeeze_excite = SqueezeExcite(out_channels, out_channels // REDUCTION, activation="relu", rngs=rngs)
 
@@ -50,7 +66,15 @@ class SEBottleneck(Bottleneck):
 class SENet(ConvNet):
     """Images (N, H, W, 3) of any side -> logits (N, num_classes)."""
 
-    def __init__(self, layers: tuple[int, ...], scale: Scale, num_classes: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        layers: tuple[int, ...],
+        scale: Scale,
+        num_classes: int,
+        *,
+        zero_init_residual: bool = False,
+        rngs: nnx.Rngs,
+    ):
         inputs = 3
         self.stem: nnx.List[Conv] = nnx.List()
         self.stem_norms: nnx.List[BatchNorm] = nnx.List()
@@ -65,7 +89,8 @@ class SENet(ConvNet):
         outputs = [round_channels(baseline, scale.width, 2 * REDUCTION) for baseline in STAGE_CHANNELS]
 
         def block(stage: int, inputs: int, stride: int) -> SEBottleneck:
-            return SEBottleneck(inputs, reduced[stage], grouped[stage], outputs[stage], stride, rngs=rngs)
+            sizes = inputs, reduced[stage], grouped[stage], outputs[stage], stride
+            return SEBottleneck(*sizes, zero_init=zero_init_residual, rngs=rngs)
 
         depths = [round_layers(blocks, scale.depth) for blocks in layers]
         self.stages = halving_stages(inputs, outputs, depths, block)
@@ -92,10 +117,12 @@ class SENetFamily:
     layers: tuple[int, ...]
     published: Published
     resolution: int
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> SENet:
         """The network at `scale`."""
-        return SENet(self.layers, scale, num_classes, rngs=rngs)
+        return SENet(self.layers, scale, num_classes, zero_init_residual=self.zero_init_residual, rngs=rngs)
 
     @property
     def namings(self) -> dict[str, Naming]:

@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from scaling_search.baselines.parts import Shortcut, torch_norm
+from scaling_search.baselines.parts import Shortcut, branch_norm, torch_norm
 from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import Conv
@@ -27,12 +27,15 @@ TOP = (1536, 2048)
 
 
 class SeparableConv(nnx.Module):
-    """A depthwise 3x3 and a 1x1 convolution with nothing between, and batch norm behind."""
+    """A depthwise 3x3 and a 1x1 convolution with nothing between, and batch norm behind.
 
-    def __init__(self, in_channels: int, out_channels: int, *, relu: bool, rngs: nnx.Rngs):
+    With `zero_init` the batch norm of one without ReLU starts as zeros.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, relu: bool, zero_init: bool = False, rngs: nnx.Rngs):
         self.filter = Conv(in_channels, in_channels, 3, groups=in_channels, padding="SYMMETRIC", rngs=rngs)
         self.project = Conv(in_channels, out_channels, 1, rngs=rngs)
-        self.norm = torch_norm(out_channels, "relu" if relu else "none")
+        self.norm = torch_norm(out_channels, "relu") if relu else branch_norm(out_channels, zero_init=zero_init)
 
     def __call__(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, H, W, out_channels)."""
@@ -45,12 +48,20 @@ class XceptionBlock(Shortcut):
     `channels` are those of the input and of each convolution's output. A stride of 2 is a max pool at the end.
     """
 
-    def __init__(self, channels: list[int], stride: int, *, first_relu: bool = True, rngs: nnx.Rngs):
+    def __init__(
+        self, channels: list[int], stride: int, *, first_relu: bool = True, zero_init: bool = False, rngs: nnx.Rngs
+    ):
         inputs, outputs, convolutions = channels[0], channels[-1], len(channels) - 1
         # The ReLU before a convolution is part of the batch norm of the one before it.
         self.layers = nnx.List(
             [
-                SeparableConv(channels[layer], channels[layer + 1], relu=layer + 1 < convolutions, rngs=rngs)
+                SeparableConv(
+                    channels[layer],
+                    channels[layer + 1],
+                    relu=layer + 1 < convolutions,
+                    zero_init=zero_init,
+                    rngs=rngs,
+                )
                 for layer in range(convolutions)
             ]
         )
@@ -71,7 +82,12 @@ class XceptionBlock(Shortcut):
 class Xception(ConvNet):
     """Images (N, H, W, 3) of at least 7 pixels a side -> logits (N, num_classes)."""
 
-    def __init__(self, scale: Scale, num_classes: int, dropout: float, *, rngs: nnx.Rngs):
+    def __init__(
+        self, scale: Scale, num_classes: int, dropout: float, *, zero_init_residual: bool = False, rngs: nnx.Rngs
+    ):
+        def block(channels: list[int], stride: int, *, first_relu: bool = True) -> XceptionBlock:
+            return XceptionBlock(channels, stride, first_relu=first_relu, zero_init=zero_init_residual, rngs=rngs)
+
         def scaled(channels: int) -> int:
             return round_channels(channels, scale.width)
 
@@ -84,15 +100,14 @@ class Xception(ConvNet):
         # The stem ends with a ReLU already.
         convolutions = round_layers(2, scale.depth)
         self.blocks: nnx.List[XceptionBlock] = nnx.List()
-        for block, channels in enumerate(map(scaled, ENTRY)):
-            layers = [inputs, *[channels] * convolutions]
-            self.blocks.append(XceptionBlock(layers, 2, first_relu=block > 0, rngs=rngs))
+        for index, channels in enumerate(map(scaled, ENTRY)):
+            self.blocks.append(block([inputs, *[channels] * convolutions], 2, first_relu=index > 0))
             inputs = channels
         for _ in range(round_layers(MIDDLE, scale.depth)):
-            self.blocks.append(XceptionBlock([inputs] * 4, 1, rngs=rngs))
+            self.blocks.append(block([inputs] * 4, 1))
         # Unlike the entry flow's, this block widens in its last convolution rather than the first.
         channels = scaled(EXIT)
-        self.blocks.append(XceptionBlock([*[inputs] * convolutions, channels], 2, rngs=rngs))
+        self.blocks.append(block([*[inputs] * convolutions, channels], 2))
 
         wider, widest = map(scaled, TOP)
         self.top1 = SeparableConv(channels, wider, relu=True, rngs=rngs)
@@ -122,10 +137,12 @@ class XceptionFamily:
     resolution: int = 299
     dropout: float = 0.5
     """Dropout before the classifier, the paper's for ImageNet."""
+    zero_init_residual: bool = False
+    """Whether each residual branch starts as zeros (Goyal et al., 2017), which helps deep networks start to train."""
 
     def build(self, scale: Scale, num_classes: int, *, rngs: nnx.Rngs) -> Xception:
         """The network at `scale`."""
-        return Xception(scale, num_classes, self.dropout, rngs=rngs)
+        return Xception(scale, num_classes, self.dropout, zero_init_residual=self.zero_init_residual, rngs=rngs)
 
     @property
     def namings(self) -> dict[str, Naming]:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
         findings_of as findings_of,
     )
     from scaling_search.config import (
+        PAPER as PAPER,
+    )
+    from scaling_search.config import (
         QUICK as QUICK,
+    )
+    from scaling_search.config import (
+        SHORT as SHORT,
     )
     from scaling_search.config import (
         Experiment as Experiment,
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     )
     from scaling_search.errors import UserError as UserError
     from scaling_search.experiments.baseline import nas as nas
+    from scaling_search.experiments.check import check as check
     from scaling_search.experiments.costs import (
         costs as costs,
     )
@@ -97,9 +104,11 @@ else:
         "load_run": "analysis.frames",
         "Experiment": "config",
         "NasConfig": "config",
+        "PAPER": "config",
         "QUICK": "config",
         "Recipe": "config",
         "RunConfig": "config",
+        "SHORT": "config",
         "Split": "config",
         "SweepConfig": "config",
         "TrainConfig": "config",
@@ -108,6 +117,7 @@ else:
         "from_arrays": "data",
         "UserError": "errors",
         "nas": "experiments.baseline",
+        "check": "experiments.check",
         "costs": "experiments.costs",
         "fit": "experiments.costs",
         "sweep": "experiments.given_networks",
@@ -136,9 +146,11 @@ else:
 
 
 __all__ = [
+    "PAPER",
     "PAPER_RULE",
     "PUBLISHED",
     "QUICK",
+    "SHORT",
     "CompoundRule",
     "Experiment",
     "Family",
@@ -155,6 +167,7 @@ __all__ = [
     "UserError",
     "Workers",
     "__version__",
+    "check",
     "costs",
     "efficientnet",
     "findings_of",

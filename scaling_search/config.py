@@ -19,11 +19,16 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
 Precision = Literal["float32", "bfloat16"]
+Optimiser = Literal["rmsprop", "adamw", "sgd"]
+Schedule = Literal["stairs", "one_cycle"]
+RecipeName = Literal["short", "paper"]
 Metric = Literal["flops", "params", "memory", "latency"]
-Match = Literal["paper", "cost"]
+Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
+Kept = Literal["none", "best", "all"]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
 
@@ -67,30 +72,34 @@ class Split:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: the paper's recipe (section 5.2), adapted to short runs."""
+    """How a network is trained. `SHORT` and `PAPER` are the recipes by name; docs/recipe.md compares them.
+
+    Defaults are the paper's (section 5.2), for 10 epochs of batches of 32 images.
+    """
 
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 32
     """Images per step."""
     learning_rate: float = 0.256
-    """Peak learning rate at 4096 images per step; it scales linearly with the batch size."""
+    """Peak learning rate. With rmsprop at 4096 images per step, and in proportion to the batch size; otherwise as it
+    is used, whatever the batch size."""
     decay_rate: float = 0.97
-    """Factor applied to the learning rate every `decay_epochs`."""
+    """With stairs: factor applied to the learning rate every `decay_epochs`."""
     decay_epochs: float = 2.4
-    """Epochs between decays of the learning rate, in a run of `paper_epochs`."""
+    """With stairs: epochs between decays of the learning rate, in a run of `paper_epochs`."""
     paper_epochs: float = 350.0
-    """Length of the schedule that warm-up and decay refer to; both are rescaled to `epochs`."""
+    """With stairs: length of the schedule that warm-up and decay refer to; both are rescaled to `epochs`."""
     warmup_epochs: float = 5.0
-    """Epochs of linear warm-up, in a run of `paper_epochs`."""
+    """With stairs: epochs of linear warm-up, in a run of `paper_epochs`."""
     rms_decay: float = 0.9
-    """RMSProp's decay of squared gradients."""
+    """Decay of averaged squared gradients: RMSProp's, and beta_2 of AdamW."""
     momentum: float = 0.9
-    """RMSProp's momentum."""
+    """Momentum of RMSProp, Nesterov momentum of SGD, and beta_1 of AdamW."""
     epsilon: float = 1e-3
-    """RMSProp's epsilon, added to the mean square before the root."""
+    """RMSProp's epsilon, added to the mean square before the root; AdamW's, added after it."""
     weight_decay: float = 1e-5
-    """L2 penalty on convolution and dense kernels."""
+    """Decay of convolution and dense kernels: an L2 penalty, with adamw decoupled (times the learning rate alone)."""
     batch_norm_momentum: float = 0.99
     """Momentum of batch norm's running averages; reduced in runs of few steps."""
     ema_decay: float = 0.9999
@@ -104,6 +113,15 @@ class Recipe:
     precision: Precision | None = None
     """Precision that networks compute in; parameters, statistics, optimiser and averages are always float32. By default
     float32 on a CPU and bfloat16 on a GPU or TPU."""
+    optimiser: Optimiser = "rmsprop"
+    """What makes a step of a gradient: the paper's RMSProp, AdamW, or SGD with Nesterov momentum."""
+    schedule: Schedule = "stairs"
+    """Learning rate over a run: the paper's warm-up and stairs, or one cycle, up to the peak and down to zero."""
+    warmup_share: float = 0.25
+    """With one_cycle: share of the run before the peak."""
+    zero_init_residual: bool = False
+    """Whether residual branches start as zeros (Goyal et al., 2017). Families without such an option are trained as
+    they are."""
 
     def __post_init__(self) -> None:
         _check_finite(self)
@@ -114,7 +132,7 @@ class Recipe:
         for name in ("learning_rate", "decay_epochs", "paper_epochs", "epsilon"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} {getattr(self, name)!r} given", "it must be above 0")
-        for name in ("rms_decay", "momentum", "batch_norm_momentum", "ema_decay", "label_smoothing"):
+        for name in ("rms_decay", "momentum", "batch_norm_momentum", "ema_decay", "label_smoothing", "warmup_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
         for name in ("warmup_epochs", "weight_decay"):
@@ -122,10 +140,27 @@ class Recipe:
                 raise UserError(f"{name} {getattr(self, name)!r} given", "it must be 0 or more")
         if not 0 < self.decay_rate <= 1:
             raise UserError(f"decay_rate {self.decay_rate!r} given", "it must be above 0 and at most 1")
+        for name, known in (("optimiser", get_args(Optimiser)), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in known:
+                raise UserError(f"{name} {getattr(self, name)!r} given", f"it is one of {', '.join(known)}")
 
 
-SHORT_RECIPE = Recipe(learning_rate=1.0)
-"""The paper's recipe for runs of a few hundred steps, which barely train at 0.256: four times the learning rate."""
+SHORT = Recipe(
+    optimiser="adamw",
+    schedule="one_cycle",
+    batch_size=16,
+    learning_rate=0.02,
+    rms_decay=0.99,
+    epsilon=1e-8,
+    weight_decay=0.02,
+    zero_init_residual=True,
+)
+"""For 200 to 2,000 steps, and the default: chosen by the measurements in docs/recipe.md."""
+
+PAPER = Recipe(epochs=350, batch_size=4096)
+"""The recipe of section 5.2 to the letter."""
+
+RECIPES: dict[RecipeName, Recipe] = {"short": SHORT, "paper": PAPER}
 
 
 @dataclass(frozen=True)
@@ -160,6 +195,10 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
             parse(value)
 
 
+FRESH_SEEDS = 1000
+"""How far seeds that confirm a winner are from those that select it."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What every kind of run shares: images, how networks are trained and from how many seeds, where records go."""
@@ -181,7 +220,7 @@ class Experiment:
     """Number of trainings per network, each from its own seed."""
     seed: int = 0
     """The first seed."""
-    recipe: Recipe = SHORT_RECIPE
+    recipe: Recipe = SHORT
     """How a network is trained."""
     runs: str = "runs"
     """Folder that holds the runs."""
@@ -189,6 +228,12 @@ class Experiment:
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, so that nothing is trained. It also sets the defaults."""
+    keep: Kept = "best"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
+    the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
+    log: tuple[Tracker, ...] = ()
+    """Trackers to write each training to as it ends, in RUNS/NAME: tensorboard, mlflow, wandb (Weights & Biases,
+    offline)."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -214,8 +259,16 @@ class Experiment:
         """The seeds each network is trained from."""
         return tuple(range(self.seed, self.seed + self.seeds))
 
+    @property
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
+        return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
+
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *("runs", "reuse", "name", "data", "on_bad_data"),
+        *("replay", "keep", "log"),
+    )
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot affect a result."""
@@ -231,19 +284,27 @@ class RunConfig(Experiment):
 
     phi: float = 1.0
     """Compound coefficient at which STEP 1 compares the rules of the grid."""
-    family: str = "efficientnet_tiny"
+    family: str = "efficientnet_small"
     """Network family to scale: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
     """Fields of the family to set, as NAME=VALUE."""
     grid: Grid = field(default_factory=Grid)
     """The grid of STEP 1."""
-    match: Match = "paper"
-    """How a rule becomes a network: every dimension rounded as in the paper, or depth and resolution rounded and the
-    width solved for 2^phi times the baseline's cost."""
+    match: Match = "cost"
+    """How a rule becomes a network: depth and resolution rounded and the width solved for 2^phi times the baseline's
+    cost, or every dimension rounded as in the paper."""
     match_by: MatchBy = "flops"
     """The cost that is matched: multiply-adds, parameters or activations."""
-    rivals: bool = False
+    rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
+    certainty: float | None = None
+    """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
+    sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
+    within: float = 0.5
+    """Points of top-1 accuracy that the best of STEP 1 may be missed by, with --certainty."""
+    max_trainings: int | None = None
+    """With --certainty: trainings of STEP 1 after which it ends, sure or not; by default 10 times those of the first
+    round. A larger number continues the same run."""
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
     coefficients: tuple[float, float, float] | None = None
@@ -256,7 +317,12 @@ class RunConfig(Experiment):
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
-    _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients", "rivals")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *Experiment._changes_no_number,
+        *("steps", "coefficients", "rivals"),
+        # More rounds continue the same run.
+        *("certainty", "within", "max_trainings"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -266,6 +332,18 @@ class RunConfig(Experiment):
             raise UserError(f"steps {self.steps} given", "they are 1, 2 or both")
         if self.coefficients is not None:
             CompoundRule(*self.coefficients)
+        if self.certainty is not None and not 0.5 < self.certainty < 1:
+            raise UserError(
+                f"certainty {self.certainty:g} given", "it must lie between 0.5 and 1", "try --certainty 0.9"
+            )
+        if not self.within > 0:
+            raise UserError(f"within {self.within:g} given", "it must be above 0 points", "try --within 0.5")
+        if self.max_trainings is not None and self.certainty is None:
+            raise UserError(
+                "--max-trainings given without --certainty",
+                "without it every network is trained from --seeds seeds",
+                "try --certainty 0.9",
+            )
         _check_amounts(self, max_flops=parse_count, max_memory=parse_bytes, training_budget=parse_count)
 
     @property
@@ -276,9 +354,9 @@ class RunConfig(Experiment):
 
 QUICK = RunConfig(
     name="quick",
-    grid=Grid(step=0.2),
+    grid=Grid(divisions=2),
     seeds=2,
-    recipe=Recipe(epochs=4, learning_rate=1.0),
+    recipe=dataclasses.replace(SHORT, epochs=4),
     training_budget=8e9,
 )
 """The same method, small enough for CI and for trying things out (`--quick`)."""
@@ -330,6 +408,8 @@ class TrainConfig(Experiment):
 
     seeds: int = 1
     """Number of trainings, each from its own seed. With several, the mean gets a confidence interval."""
+    keep: Kept = "all"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, the best seed's by validation accuracy, or every seed's."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()
@@ -360,6 +440,8 @@ class NasConfig(Experiment):
     """A search for a baseline architecture by the reward ACC * [COST / T]^w of section 4 of the paper."""
 
     kind: ClassVar[Kind] = "nas"
+    # The first seed selects finalists, the others judge them.
+    least_seeds: ClassVar[int] = 2
 
     strategy: StrategyName = "evolution"
     """What proposes architectures; tpe and nsga2 are Optuna's (pip install 'scaling-search[nas]')."""
@@ -390,7 +472,8 @@ class NasConfig(Experiment):
     """Successive halving: train each batch for a few epochs, the best 1 in N for N times as many, and so on up to all
     epochs."""
     finalists: int = 3
-    """How many of the best by one seed are then trained from all seeds. The one with the best mean is the result."""
+    """How many of the best by the first seed are then trained from all others, which alone judge them. The one with
+    the best mean is the result."""
     space: str = "mnasnet_tiny"
     """Space to search: mnasnet, mnasnet_tiny, or an import path such as my_package.spaces:MySpace."""
     family_options: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from scaling_search.config import (
     CONFIGS,
+    PAPER,
     QUICK,
     Experiment,
     Kind,
@@ -17,11 +18,19 @@ from scaling_search.config import (
     to_dict,
 )
 from scaling_search.errors import UserError
-from scaling_search.rule import Grid
+from scaling_search.rule import Grid, GridKind
 
 C = TypeVar("C", bound=Experiment)
 
-_PARTS: dict[str, Any] = {"split": Split, "grid": Grid, "recipe": Recipe}
+_BEFORE: dict[type[Experiment], dict[str, Any]] = {RunConfig: {"match": "paper", "rivals": False}}
+"""What manifests mean that do not say so, because they are older than the option."""
+
+
+def _grid(kind: GridKind = "coefficients", **options: Any) -> Grid:
+    return Grid(kind, **options)
+
+
+_PARTS: dict[str, Any] = {"split": Split, "grid": _grid, "recipe": Recipe}
 _RENAMED = {"target_flops": "max_flops", "target_memory": "max_memory"}
 """What fields of `RunConfig` were called in version 0.1."""
 
@@ -30,6 +39,7 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     """The inverse of `config.to_dict`, for a manifest read back. Raises UserError where a field is not known."""
     if kind is RunConfig:
         tree = {_RENAMED.get(name, name): value for name, value in tree.items()}
+    tree = _BEFORE.get(kind, {}) | tree
     try:
         built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
         fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
@@ -102,13 +112,17 @@ def _steps_of_old_run(documents: dict[str, Any]) -> dict[str, Any]:
 
 def command_of(config: Experiment) -> list[str]:
     """The command line, in words, that asks for the same config: only what differs from the defaults."""
-    if not isinstance(config, RunConfig):
-        return [config.kind, *flags_of(to_dict(config), to_dict(type(config)()))]
-    alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
-    name = alone.get(config.steps, "run")
-    given = to_dict(dataclasses.replace(config, steps=RunConfig.steps))
-    flags = [flags_of(given, to_dict(default)) for default in (RunConfig(), QUICK)]
-    return [name, *min(flags[0], ["--quick", *flags[1]], key=len)]
+    starts: list[tuple[list[str], Experiment]] = [([], type(config)())]
+    name: str = config.kind
+    if isinstance(config, RunConfig):
+        alone: dict[tuple[int, ...], str] = {(1,): "step1", (2,): "step2"}
+        name = alone.get(config.steps, "run")
+        config = dataclasses.replace(config, steps=RunConfig.steps)
+        starts.append((["--quick"], QUICK))
+    starts.append((["--recipe", "paper"], dataclasses.replace(starts[0][1], recipe=PAPER)))
+    given = to_dict(config)
+    commands = [[*words, *flags_of(given, to_dict(start))] for words, start in starts]
+    return [name, *min(commands, key=len)]
 
 
 def flags_of(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> list[str]:
@@ -119,7 +133,7 @@ def flags_of(given: dict[str, Any], usual: dict[str, Any], prefix: str = "") -> 
         if isinstance(value, dict):
             flags += flags_of(value, usual[key], f"{name}.")
         elif isinstance(value, bool):
-            flags += [f"--{name}"] if value and not usual[key] else []
+            flags += [f"--{name}" if value else f"--{prefix}no-{key.replace('_', '-')}"] if value != usual[key] else []
         elif value != usual[key]:
             flags += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     return flags
@@ -153,12 +167,20 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
+    rivals = any(one.rivals for one in (new, old) if 1 in one.steps) if 1 in both else new.rivals
+    rounds = old if new.certainty is None else new
     return dataclasses.replace(
-        new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=new.rivals or old.rivals
+        new,
+        steps=both,
+        coefficients=new.coefficients or old.coefficients,
+        rivals=rivals,
+        **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
     )
 
 
 def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:
     """A config of another kind with what every kind of run shares, such as the recipe and the images."""
-    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Experiment)}
+    names = [field.name for field in dataclasses.fields(Experiment)]
+    # Which weights to keep is asked of each kind anew: their defaults differ.
+    shared = {name: getattr(config, name) for name in names if name != "keep"}
     return kind(**{**shared, **changes})

@@ -12,7 +12,7 @@ from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError
 from scaling_search.manifest import shared_part, stored_config
 from scaling_search.store import RunDirectory, finished_records, open_run
-from scaling_search.trial import Network
+from scaling_search.trial import Network, Spec
 
 C = TypeVar("C", bound=Experiment)
 
@@ -58,11 +58,15 @@ class RecordedTable:
     def config(self) -> Experiment:
         """The config that its trials were trained by, to be replayed."""
         stored = stored_config(self.manifest(), {})
-        return replace(stored, name=None, runs=Experiment.runs, reuse=(), replay=str(self.path))
+        return replace(stored, name=None, runs=Experiment.runs, reuse=(), log=(), replay=str(self.path))
 
     def has(self, network: Network) -> bool:
         """Whether the table has trainings of a network."""
         return network.fingerprint in self._networks
+
+    def has_training(self, spec: Spec) -> bool:
+        """Whether the table has this training."""
+        return spec.key in self._content[1]
 
     @cached_property
     def _networks(self) -> frozenset[str]:

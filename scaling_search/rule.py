@@ -10,12 +10,15 @@ Plain Python, cheap to import anywhere.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from scaling_search.errors import UserError
 
 # Ten digits are far finer than any coefficient anyone writes down, and far coarser than floating-point noise.
 _DIGITS = 10
+
+GridKind = Literal["shares", "coefficients"]
 
 
 @dataclass(frozen=True, order=True)
@@ -84,12 +87,22 @@ PAPER_RULE = CompoundRule(alpha=1.2, beta=1.1, gamma=1.15)
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of STEP 1: every rule on a lattice that starts at 1 and meets equation 3's constraint.
+    """The grid of STEP 1: the rules that it compares.
 
-    The paper does not say which grid it searched. These defaults contain its answer (1.2, 1.1, 1.15), which gives
-    1.92, so that a tolerance below 0.08 would exclude it. They make 39 points; with every bound at 2, 108.
+    "shares" divides the growth in cost among the dimensions: depth takes i/n of it, width j/n and resolution k/n, for
+    all i + j + k = n = `divisions`, so that alpha = 2^(i/n), beta = 2^(j/2n), gamma = 2^(k/2n) and
+    alpha * beta^2 * gamma^2 is exactly 2. Its corners scale one dimension alone.
+
+    "coefficients" is every rule on a lattice that starts at 1 and meets equation 3's constraint. The paper does not say
+    which grid it searched. These defaults contain its answer (1.2, 1.1, 1.15), which gives 1.92, so that a tolerance
+    below 0.08 would exclude it. They make 39 points; with every bound at 2, 108.
     """
 
+    kind: GridKind = "shares"
+    """Equal steps of each dimension's share in the growth of cost, or of the coefficients. `divisions` is for shares,
+    the other options are for coefficients."""
+    divisions: int = 3
+    """Into how many steps shares are divided: n make (n + 1)(n + 2) / 2 points."""
     step: float = 0.05
     """Distance between neighbouring values of a coefficient."""
     alpha_max: float = 1.4
@@ -104,6 +117,9 @@ class Grid:
     """Largest distance from the target (exclusive)."""
 
     def __post_init__(self) -> None:
+        self._check_kind()
+        if not 1 <= self.divisions <= 100:
+            raise UserError(f"grid divisions {self.divisions} given", "1 to 100 are allowed", "try --grid.divisions 4")
         if not (math.isfinite(self.step) and self.step > 0):
             raise UserError(f"grid step {self.step!r} given", "it must be above 0", "try --grid.step 0.05")
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
@@ -113,8 +129,9 @@ class Grid:
         for name in ("alpha_max", "beta_max", "gamma_max"):
             bound = getattr(self, name)
             if not (math.isfinite(bound) and bound >= 1):
-                flag = name.replace("_", "-")
-                raise UserError(f"grid {name} {bound!r} given", "it must be at least 1", f"try --grid.{flag} 1.4")
+                raise UserError(
+                    f"grid {name} {bound!r} given", "it must be at least 1", f"try --grid.{name.replace('_', '-')} 1.4"
+                )
         points = math.prod(self._count(bound) for bound in (self.alpha_max, self.beta_max, self.gamma_max))
         if points > 10_000_000:
             raise UserError(
@@ -123,6 +140,19 @@ class Grid:
                 "try a larger --grid.step",
             )
 
+    def _check_kind(self) -> None:
+        """Raises UserError where an option of the other kind is given."""
+        if self.kind not in get_args(GridKind):
+            raise UserError(f"grid kind {self.kind!r} given", f"it is {' or '.join(get_args(GridKind))}")
+        for field in fields(self)[1:]:
+            of = "shares" if field.name == "divisions" else "coefficients"
+            if of != self.kind and getattr(self, field.name) != field.default:
+                raise UserError(
+                    f"grid {field.name} {getattr(self, field.name)!r} given for a grid of {self.kind}",
+                    f"it is an option of a grid of {of}",
+                    f"try --grid.kind {of}",
+                )
+
     def _count(self, bound: float) -> int:
         return math.floor(round((bound - 1) / self.step, _DIGITS)) + 1
 
@@ -130,10 +160,12 @@ class Grid:
         return (round(1 + index * self.step, _DIGITS) for index in range(self._count(bound)))
 
     def rules(self) -> tuple[CompoundRule, ...]:
-        """Every rule of the grid that meets the constraint, in lexicographic order.
+        """Every rule of the grid, in lexicographic order of the coefficients.
 
-        Raises UserError where there is none.
+        Raises UserError where no point of a lattice of coefficients meets the constraint.
         """
+        if self.kind == "shares":
+            return tuple(self._shared_rules())
         rules = tuple(
             rule
             for alpha in self._values(self.alpha_max)
@@ -148,6 +180,18 @@ class Grid:
                 hint="try a smaller --grid.step, a larger --grid.tolerance, or larger bounds",
             )
         return rules
+
+    def _shared_rules(self) -> Iterator[CompoundRule]:
+        for depth in range(self.divisions + 1):
+            for width in range(self.divisions + 1 - depth):
+                yield rule_of_shares(depth / self.divisions, width / self.divisions)
+
+
+def rule_of_shares(depth: float, width: float) -> CompoundRule:
+    """The rule that doubles the cost for a step of phi, depth and width by these shares and resolution by the rest."""
+    resolution = max(0.0, 1 - depth - width)
+    # Rounded, so that thirds that are computed in different ways are equal rules.
+    return CompoundRule(*(round(2**share, 14) for share in (depth, width / 2, resolution / 2)))
 
 
 def round_channels(channels: int, width: float, divisor: int = 8) -> int:

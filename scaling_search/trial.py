@@ -11,6 +11,15 @@ from scaling_search.rule import Scale
 TRAINING_VERSION = 2
 """Increased when the same spec would give another result, so that old records are not reused."""
 
+_BEFORE = {
+    "precision": None,
+    "optimiser": "rmsprop",
+    "schedule": "stairs",
+    "warmup_share": 0.25,
+    "zero_init_residual": False,
+}
+"""Choices of a recipe that came later, at the values that leave keys as they were before."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -60,10 +69,7 @@ class Spec:
     @property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
-        recipe = to_dict(self.recipe)
-        if recipe["precision"] is None:
-            # Left out, as in the records of versions that had no choice.
-            del recipe["precision"]
+        recipe = {name: value for name, value in to_dict(self.recipe).items() if value != _BEFORE.get(name, ...)}
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
@@ -139,6 +145,20 @@ def outcome_from_dict(tree: dict[str, Any]) -> Outcome:
     """The outcome of a stored record. Raises TypeError or KeyError where it is not one."""
     curve = tuple(Epoch(**epoch) for epoch in tree.get("curve", ()))
     return Outcome(**{**tree, "curve": curve})
+
+
+def spec_from_dict(tree: dict[str, Any]) -> Spec:
+    """The spec of a stored record. Raises TypeError, KeyError or UserError where it is not one."""
+    init = tree.get("init")
+    return Spec(
+        network=network_from_dict(tree["network"]),
+        recipe=Recipe(**tree["recipe"]),
+        data=tree["data"],
+        split=Split(**tree["split"]),
+        seed=tree["seed"],
+        evaluate=tree["evaluate"],
+        init=None if init is None else Init(**init),
+    )
 
 
 def network_from_dict(tree: dict[str, Any]) -> Network:

@@ -11,12 +11,21 @@ from scaling_search.training.environment import training_environment
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-# As in a process that trains: JAX reads these when it starts, in the first test that needs it.
+# As in a process that trains: JAX reads these when it starts, in the first test that needs it. Tests compile much and
+# run little of it: without optimisation, programs take half the time to compile. Ray's workers get these flags as well.
+FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ.update(training_environment())
+os.environ["XLA_FLAGS"] += f" {FLAGS}"
 
 # Machines that run tests are busy: a slow example is no failure. The same examples every time, so that CI is steady.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first: workers take a file each, so that none begins a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

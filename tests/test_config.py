@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from scaling_search.config import QUICK, Recipe, RunConfig, Split, Workers, to_dict
+from scaling_search.config import PAPER, QUICK, SHORT, Recipe, RunConfig, Split, Workers, to_dict
 from scaling_search.errors import UserError
 from scaling_search.manifest import config_from_dict
 from scaling_search.rule import Grid
@@ -14,7 +14,9 @@ def test_a_config_survives_the_manifest(config):
 
 
 def test_the_recipe_is_the_papers():
-    recipe = Recipe()
+    recipe = PAPER
+    assert (recipe.optimiser, recipe.schedule, recipe.zero_init_residual) == ("rmsprop", "stairs", False)
+    assert (recipe.epochs, recipe.batch_size, recipe.ema_decay, recipe.label_smoothing) == (350, 4096, 0.9999, 0.1)
     assert (recipe.rms_decay, recipe.momentum, recipe.batch_norm_momentum) == (0.9, 0.9, 0.99)
     assert (recipe.weight_decay, recipe.learning_rate, recipe.decay_rate, recipe.decay_epochs) == (
         1e-5,
@@ -22,6 +24,14 @@ def test_the_recipe_is_the_papers():
         0.97,
         2.4,
     )
+
+
+def test_a_manifest_without_what_came_later_has_the_recipe_it_was_trained_by():
+    trained = Recipe(epochs=4, learning_rate=1.0)
+    later = ("optimiser", "schedule", "warmup_share", "zero_init_residual")
+    tree = to_dict(RunConfig(recipe=trained))
+    old = tree | {"recipe": {name: value for name, value in tree["recipe"].items() if name not in later}}
+    assert config_from_dict(RunConfig, old).recipe == trained != SHORT
 
 
 def test_where_a_run_lies_is_not_what_it_computes():
@@ -55,10 +65,16 @@ def test_a_run_is_named_after_its_images(source, name):
         (lambda: Recipe(epochs=0), "epochs"),
         (lambda: Recipe(batch_size=0), "batch_size"),
         (lambda: Recipe(momentum=1.0), "momentum"),
+        (lambda: Recipe(warmup_share=1.0), "warmup_share"),
+        (lambda: Recipe(optimiser="adam"), "adamw"),
         (lambda: Recipe(learning_rate=float("nan")), "learning_rate"),
-        (lambda: Grid(step=0), "step"),
-        (lambda: Grid(tolerance=0), "tolerance"),
-        (lambda: Grid(step=1e-4, alpha_max=2, beta_max=2, gamma_max=2), "lattice"),
+        (lambda: Grid("coefficients", step=0), "step"),
+        (lambda: Grid("coefficients", tolerance=0), "tolerance"),
+        (lambda: Grid(divisions=0), "divisions"),
+        (lambda: Grid(step=0.1), "kind coefficients"),
+        (lambda: Grid("coefficients", divisions=4), "kind shares"),
+        (lambda: Grid("lattice"), "kind 'lattice'"),
+        (lambda: Grid("coefficients", step=1e-4, alpha_max=2, beta_max=2, gamma_max=2), "lattice"),
         (lambda: Workers(cpus_per_trial=0), "cpus_per_trial"),
         (lambda: Workers(gpus_per_trial=1.5), "whole number"),
     ],

@@ -1,5 +1,5 @@
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.config import Recipe, RunConfig
+from scaling_search.config import Recipe
 from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.experiments.costs import fit
@@ -22,6 +22,7 @@ from scaling_search.search.nas.limits import Limits
 from scaling_search.search.nas.space import counter_of
 from scaling_search.training.epochs import compile_epochs
 from scaling_search.training.step import compile_program
+from tests.tiny import TINY
 
 
 class Narrowing(nnx.Module):
@@ -122,7 +123,9 @@ def test_fit_never_proposes_an_input_too_small(family):
 
 
 def test_a_point_of_the_grid_whose_input_is_too_small_is_rejected_and_the_others_stay():
-    layout = lay_out(NarrowingFamily(resolution=8), RunConfig(grid=Grid(step=0.2, tolerance=0.2)), 10)
+    layout = lay_out(
+        NarrowingFamily(resolution=8), replace(TINY, grid=Grid("coefficients", step=0.2, tolerance=0.2)), 10
+    )
     refused = [point for point in layout.points if point.rejected]
     assert 0 < len(refused) < len(layout.points)
     for point in layout.points:

@@ -8,6 +8,7 @@ import pytest
 from scaling_search.config import CONFIGS, QUICK, NasConfig, RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.manifest import command_of, config_from_dict, flags_of, stored_config, with_steps_of
+from tests.tiny import TINY
 
 SHARED = {"name": "mine", "seeds": 2, "data": "idx:images"}
 
@@ -39,8 +40,9 @@ def old(config, **changes):
 
 
 def test_a_run_of_version_0_1_is_a_method_with_its_limits():
-    manifest = old(RunConfig(**SHARED), max_flops=2e6, max_memory="8MiB")
-    assert stored_config(manifest, {}) == RunConfig(max_flops=2e6, max_memory="8MiB", **SHARED)
+    tiny = replace(TINY, **SHARED)
+    manifest = old(tiny, max_flops=2e6, max_memory="8MiB")
+    assert stored_config(manifest, {}) == replace(tiny, max_flops=2e6, max_memory="8MiB")
 
 
 def test_step_2_alone_of_version_0_1_keeps_its_coefficients():
@@ -90,22 +92,24 @@ def test_a_manifest_of_a_later_version_is_refused_in_one_line():
 def test_a_command_says_only_what_differs():
     assert command_of(RunConfig()) == ["run"]
     assert command_of(replace(QUICK, seeds=4)) == ["run", "--quick", "--seeds", "4"]
-    assert command_of(RunConfig(steps=(1,))) == ["step1"]
+    assert command_of(RunConfig(steps=(1,), rivals=False)) == ["step1", "--no-rivals"]
     assert command_of(SweepConfig(compound=True)) == ["sweep", "--compound"]
     assert command_of(TrainConfig(width=2.0)) == ["train", "--width", "2.0"]
     assert flags_of({"split": {"seed": 1}}, {"split": {"seed": 0}}) == ["--split.seed", "1"]
 
 
 def test_step_2_in_the_folder_of_step_1_keeps_its_rivals():
-    step1, step2 = RunConfig(steps=(1,), rivals=True), RunConfig(steps=(2,))
-    assert with_steps_of(step2, step1) == RunConfig(steps=(1, 2), rivals=True)
+    step1, step2 = RunConfig(steps=(1,), rivals=False), RunConfig(steps=(2,))
+    assert with_steps_of(step2, step1) == RunConfig(steps=(1, 2), rivals=False)
+    assert with_steps_of(replace(step1, rivals=True), step1) == replace(step1, rivals=True)
     assert step1.what_it_computes() == step2.what_it_computes()
 
 
 def test_another_way_to_match_costs_is_another_run():
-    assert RunConfig(match="cost").what_it_computes() != RunConfig().what_it_computes()
+    assert RunConfig(match="paper").what_it_computes() != RunConfig().what_it_computes()
 
 
-def test_a_manifest_that_says_nothing_of_matching_is_of_networks_rounded_as_in_the_paper():
-    tree = {name: value for name, value in to_dict(RunConfig()).items() if name not in ("match", "match_by", "rivals")}
-    assert config_from_dict(RunConfig, tree) == RunConfig()
+def test_a_manifest_that_says_nothing_of_matching_is_of_a_lattice_rounded_as_in_the_paper():
+    tree = {name: value for name, value in to_dict(TINY).items() if name not in ("match", "match_by", "rivals")}
+    tree["grid"] = {name: value for name, value in tree["grid"].items() if name not in ("kind", "divisions")}
+    assert config_from_dict(RunConfig, tree) == TINY

@@ -16,6 +16,7 @@ from scaling_search.rule import (
     round_layers,
     round_resolution,
 )
+from scaling_search.search.rivals import RIVALS
 
 coefficients = st.floats(1.0, 2.0)
 phis = st.floats(-4.0, 8.0)
@@ -45,14 +46,26 @@ def test_phis_add(alpha, beta, gamma, one, other):
     assert both.resolution == pytest.approx(rule.at(one).resolution * rule.at(other).resolution)
 
 
-def test_the_default_grid_has_39_points_and_the_papers_answer_is_one():
-    rules = Grid().rules()
+def test_the_lattice_of_coefficients_has_39_points_and_the_papers_answer_is_one():
+    rules = Grid("coefficients").rules()
     assert len(rules) == len(set(rules)) == 39
     assert PAPER_RULE in rules
 
 
 def test_the_grid_up_to_2_has_108_points():
-    assert len(Grid(alpha_max=2, beta_max=2, gamma_max=2).rules()) == 108
+    assert len(Grid("coefficients", alpha_max=2, beta_max=2, gamma_max=2).rules()) == 108
+
+
+@pytest.mark.parametrize("divisions", [1, 2, 3, 7])
+def test_a_grid_of_shares_divides_a_doubling_of_the_cost_and_has_each_dimension_alone(divisions):
+    rules = Grid(divisions=divisions).rules()
+    assert len(set(rules)) == (divisions + 1) * (divisions + 2) // 2 and sorted(rules) == list(rules)
+    for rule in rules:
+        shares = math.log2(rule.alpha), 2 * math.log2(rule.beta), 2 * math.log2(rule.gamma)
+        assert sum(shares) == pytest.approx(1, abs=1e-12)
+        assert all(divisions * share == pytest.approx(round(divisions * share), abs=1e-9) for share in shares)
+    assert {RIVALS[f"{dimension} alone"] for dimension in ("depth", "width", "resolution")} <= {*rules}
+    assert (RIVALS["equal shares"] in rules) == (divisions % 3 == 0)
 
 
 @given(
@@ -68,7 +81,7 @@ def test_the_grid_has_the_points_that_meet_the_constraint_and_no_other(step, alp
     distance = np.abs(points[:, 0] * points[:, 1] ** 2 * points[:, 2] ** 2 - 2)
     assume(not np.any(np.abs(distance - tolerance) < 1e-8))
     meeting = points[distance < tolerance]
-    grid = Grid(step, alpha_max, beta_max, gamma_max, tolerance=tolerance)
+    grid = Grid("coefficients", 3, step, alpha_max, beta_max, gamma_max, tolerance=tolerance)
     if len(meeting):
         assert [(rule.alpha, rule.beta, rule.gamma) for rule in grid.rules()] == [pytest.approx(p) for p in meeting]
     else:
@@ -80,7 +93,7 @@ def test_the_grid_has_the_points_that_meet_the_constraint_and_no_other(step, alp
 def test_wider_bounds_only_add_points(alpha_max, beta_max, gamma_max, more):
     def points(extra):
         try:
-            return set(Grid(0.1, alpha_max + extra, beta_max + extra, gamma_max + extra).rules())
+            return set(Grid("coefficients", 3, 0.1, alpha_max + extra, beta_max + extra, gamma_max + extra).rules())
         except UserError:
             return set()
 
@@ -89,7 +102,7 @@ def test_wider_bounds_only_add_points(alpha_max, beta_max, gamma_max, more):
 
 def test_a_grid_without_a_point_says_so():
     with pytest.raises(UserError, match="no point of the grid"):
-        Grid(step=0.3, alpha_max=1.1, beta_max=1.1, gamma_max=1.1).rules()
+        Grid("coefficients", step=0.3, alpha_max=1.1, beta_max=1.1, gamma_max=1.1).rules()
 
 
 @pytest.mark.parametrize("bad", [0.99, 0.0, -1.0, math.nan, math.inf])

@@ -136,7 +136,7 @@ def _nas(findings: "Facts") -> list[Layer]:
     tried = measured["fingerprint"].isin(findings.nas["fingerprint"])
     return [
         Layer("tried", "tried from one seed", _markers(measured[tried & ~finalist])),
-        Layer("finalist", "finalists, from all seeds", _markers(measured[finalist])),
+        Layer("finalist", "finalists, from fresh seeds", _markers(measured[finalist])),
     ]
 
 

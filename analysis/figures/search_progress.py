@@ -33,7 +33,9 @@ def search_progress(searches: "pd.DataFrame") -> "Figure":
     alone = count == 1 and not several
     if alone:
         low = min(low, searches["reward"].quantile(0.1))
-    below, above = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    # Where no network was better than the first, both are one.
+    margin = 0.05 * (high - low or abs(high) or 1)
+    below, above = low - margin, high + margin
     with drawing(8.0 if several else 5.6, 4.4) as figure:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch

@@ -1,8 +1,11 @@
 """What a run found, judged once: the facts that figures, tables and the report are made from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.findings.certainty import Certainty, certainty_of
+from scaling_search.analysis.findings.confirmed import Confirmed, confirm
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
 from scaling_search.analysis.findings.rivals import rivals_table
@@ -12,6 +15,7 @@ from scaling_search.analysis.findings.sweep import sweep_table
 from scaling_search.analysis.findings.tested import tested_table
 from scaling_search.analysis.statistics.scales import DIMENSIONS
 from scaling_search.errors import UserError
+from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +45,10 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
+    confirmed: Confirmed | None
+    """Its winner by seeds that did not select it, once one of these has finished."""
+    certainty: Certainty | None
+    """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
     """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
@@ -68,6 +76,11 @@ class Facts:
     def step1(self) -> "pd.DataFrame | None":
         """The grid of STEP 1, `Judgement.table`, or None."""
         return None if self.judgement is None else self.judgement.table
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """Files of the weights that the run has kept, the first the likeliest to be wanted."""
+        return tuple(RunDirectory(self.run.path).weights().values())
 
     @property
     def complete(self) -> bool:
@@ -103,6 +116,7 @@ def facts_of(run: "Run") -> Facts:
     check_manifest(run)
     missing = []
     judgement = None
+    confirmed = None
     measured = frontier_frame(run)
     if run.kind == "nas" and not run.finalists:
         missing.append("The search has not picked its finalists yet.")
@@ -110,7 +124,8 @@ def facts_of(run: "Run") -> Facts:
         missing.append("Its networks are not planned yet.")
     if not run.points.empty:
         try:
-            judgement = judge(run.points, run.trials)
+            judgement = judge(run.points, run.trials, planned=run.planned_seeds if run.rounds else None)
+            confirmed = confirm(run.trials, judgement.winner.fingerprint)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -122,10 +137,12 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
+        confirmed,
+        certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
         frontier=None if measured.empty else measured,
@@ -143,9 +160,14 @@ def _progress(run: "Run") -> Progress:
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
     tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
-    finished = int((mine["status"] == "ok").sum())
     from_all_seeds = networks | run.finalists
-    planned = len(from_all_seeds) * int(run.manifest["config"]["seeds"]) + len(tried - from_all_seeds)
+    seeds, in_rounds = int(run.manifest["config"]["seeds"]), run.planned_seeds
+    planned = sum(max(seeds, in_rounds[name]) for name in from_all_seeds) + len(tried - from_all_seeds)
+    if in_rounds:
+        # There may be more, if the run was once asked to be surer.
+        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
+        mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
+    finished = int((mine["status"] == "ok").sum())
     return Progress(planned, finished, len(mine) - finished)
 
 

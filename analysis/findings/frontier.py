@@ -24,7 +24,7 @@ def frontier_frame(run: "Run", confidence: float = 0.95) -> "pd.DataFrame":
     rule's, or the model's), `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over
     seeds, 0..1), `low`, `high` (see `means.run_means`), `seeds`, `on_frontier`, `fingerprint`.
     """
-    means = run_means(run.trials, confidence)
+    means = run_means(run.judging, confidence)
     networks = run.trials.drop_duplicates("fingerprint").set_index("fingerprint")[list(_NETWORK)]
     rules = preferred_rules(run.points[run.points["phi"] != 0]).set_index("fingerprint")
     table = networks.join(means, how="inner").join(rules[["alpha", "beta", "gamma"]])

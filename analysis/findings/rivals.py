@@ -24,7 +24,7 @@ def rivals_table(
     """One row a rival, compared with the winner of the grid. Arguments are `rivals` and `trials` of a Run.
 
     Columns: `rival` (its name), `alpha`, `beta`, `gamma`, `layers`, `channels`, `pixels`, `realised_cost` (relative to
-    the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`,
+    the baseline's, see `columns.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`,
     `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`,
     `difference` (its accuracy less the winner's), `difference_low`, `difference_high` (`step1.pair_interval`, for each
     rival by itself), `note`, `fingerprint`.

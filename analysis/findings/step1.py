@@ -1,6 +1,6 @@
 """STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ class Judgement:
     table: "pd.DataFrame"
     """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
     `gamma`, `cost_factor`, `layers`, `channels`, `pixels` and `realised_cost` (relative to the baseline's, see
-    `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
+    `columns.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
     `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be
     told from the best), `leads` (the winner), `note`, `fingerprint`."""
     winner: Standing
@@ -104,13 +104,20 @@ class Judgement:
         return [rows[key] for key in fingerprints]
 
 
-def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
+def judge(
+    points: "pd.DataFrame",
+    trials: "pd.DataFrame",
+    confidence: float = 0.95,
+    *,
+    planned: Mapping[str, int] | None = None,
+) -> Judgement:
     """Compares the networks of STEP 1 on the validation split (section 3.3 of the paper, with its uncertainty).
 
     Args:
         points: of a Run.
         trials: of the same Run.
         confidence: of the intervals and of the tie.
+        planned: seeds of each network, by fingerprint, where they differ; by default as many as any has.
 
     `low` and `high` are for each network by itself, see `means.seed_means`: they cover seed-to-seed variation on this
     validation split, not the draw of its images.
@@ -153,7 +160,7 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
     table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["tie"] = measured & table["fingerprint"].isin(tied)
-    table["note"] = _notes(table, trials)
+    table["note"] = _notes(table, trials, planned)
     matched = bool(table["target_cost"].notna().any())
     leader = _leader(table, matched)
     table["leads"] = table.index == leader
@@ -305,12 +312,13 @@ def _standing(row: "pd.Series[Any]") -> Standing:
     )
 
 
-def _notes(table: "pd.DataFrame", trials: "pd.DataFrame") -> list[str]:
-    wanted = int(trials.groupby("fingerprint")["seed"].nunique().max())
+def _notes(table: "pd.DataFrame", trials: "pd.DataFrame", planned: Mapping[str, int] | None) -> list[str]:
+    most = int(trials.groupby("fingerprint")["seed"].nunique().max())
     failures = trials[trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")
     notes = []
     for rejected, fingerprint, seeds in zip(table["rejected"], table["fingerprint"], table["seeds"], strict=True):
         parts = []
+        wanted = most if planned is None else planned.get(fingerprint, 0)
         if isinstance(rejected, str):
             parts = [f"refused by equation 2: {rejected}"]
         elif seeds < wanted:

@@ -11,6 +11,8 @@ from scaling_search.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_search.analysis.findings.confirmed import Confirmed
+
 _GIVEN = (
     "model",
     "coefficients",
@@ -30,21 +32,27 @@ _GIVEN = (
 )
 
 
-def step2_table(models: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> "pd.DataFrame":
-    """One row a model and set of coefficients, in the order of `models`. Arguments are `models`, `trials` of a Run.
+def step2_table(
+    models: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95, winner: "Confirmed | None" = None
+) -> "pd.DataFrame":
+    """One row a model and set of coefficients, in the order of `models`, which like `trials` is that of a Run.
 
     Columns: `model`, `coefficients` ("found" or "published"), `phi`, `layers`, `channels`, `pixels`, `realised_cost`
-    (relative to the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
+    (relative to the baseline's, see `columns.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
     `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the validation split,
     0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
 
     `source` says where the accuracy is from. "measured": the mean over `seeds` trainings, with `means.run_means`'
-    interval. "extrapolated": the run's budget does not allow the training, and the law of scaling, fitted to every
-    network of the run that was measured, predicts it, with the interval of `Law.predict`; `beyond` is how many times
-    the largest measured network's multiply-adds it has. "none": the training is not finished, there are too few
-    networks to fit the law, or larger networks are not more accurate; `note` says which.
+    interval; for the `winner` of STEP 1, if it was confirmed, over the seeds that did not select it. "extrapolated":
+    the run's budget does not allow the training, and the law of scaling, fitted to every network of the run that was
+    measured, predicts it, with the interval of `Law.predict`; `beyond` is how many times the largest measured network's
+    multiply-adds it has. "none": the training is not finished, there are too few networks to fit the law, or larger
+    networks are not more accurate; `note` says which.
     """
     measured = run_means(trials, confidence)
+    if winner is not None:
+        columns = ["val_accuracy", "low", "high", "seeds"]
+        measured.loc[winner.fingerprint, columns] = [getattr(winner, name) for name in columns]
     table = models.join(measured, on="fingerprint")
     known = table["val_accuracy"].notna()
     unmeasured = ~known & ~table["trained"]

@@ -16,6 +16,7 @@ from scaling_search.analysis.report.svg import draw
 from scaling_search.analysis.report.tables import settings_of, tables_of
 from scaling_search.analysis.report.words import answer, certainty, question, status, subject
 from scaling_search.analysis.text.steps import tested_text
+from scaling_search.analysis.text.words import use_of_weights
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
         surface=None if surface is None else draw(surface),
         tables=tables_of(findings),
         command=command,
+        weights=use_of_weights(findings.weights) if findings.weights else None,
         settings=settings_of(findings),
     )
     # A folder may have a name that is not Unicode.

@@ -240,7 +240,7 @@ _LABELS = {
     "found": "found coefficients",
     "baseline": "baseline (phi = 0)",
     "winner": "winner of STEP 1",
-    "finalist": "finalists, from all seeds",
+    "finalist": "finalists, from fresh seeds",
 }
 """Kinds of learning curves with their labels, from the back to the front."""
 

@@ -219,7 +219,7 @@ def _nas(findings: Facts) -> Table:
         "nas",
         "Architectures by reward",
         "The reward is accuracy * (cost / T)^w, with the metric, T and w of the search. Finalists, the best after one "
-        "training, were trained from all seeds and come first; the ranks of the others also reflect luck. "
+        "training, come first and are judged by other seeds alone; the ranks of the others also reflect luck. "
         "Architectures with fewer epochs were dropped early.",
         columns,
         tuple(

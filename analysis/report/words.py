@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
+from scaling_search.analysis.text.certainty import certainty_text
 from scaling_search.analysis.text.steps import edge_text, same_network_text, separation_text, surface_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, sentence, short
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_search.analysis.findings.confirmed import Confirmed
     from scaling_search.analysis.findings.step1 import Judgement
 
 
@@ -29,7 +31,7 @@ def answer(findings: Facts) -> str:
     """The answer in one sentence with its uncertainty, as far as there is one."""
     clauses = []
     if findings.judgement is not None:
-        clauses.append(_winner(findings.judgement, float(findings.run.manifest["config"]["phi"])))
+        clauses.append(_winner(findings.judgement, findings.confirmed, float(findings.run.manifest["config"]["phi"])))
     if findings.nas is not None and findings.nas["reward"].notna().any():
         clauses.append(_best_architecture(findings.nas))
     if findings.frontier is not None:
@@ -65,7 +67,8 @@ def certainty(findings: Facts) -> list[str]:
         return notes
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
-    return [*notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
+    sure = [] if findings.certainty is None else [certainty_text(findings.certainty, judgement)]
+    return [*sure, *notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
 
 
 def details_of(findings: Facts) -> dict[str, str]:
@@ -112,21 +115,23 @@ def _standing_in_search(nas: "pd.DataFrame | None", name: str) -> list[str]:
     if nas is None or not own:
         return []
     rank = f"reward {own[0]['reward']:.4f}, rank {own[0]['rank']} of {len(nas)}"
-    return [rank, *["trained from all seeds"] * bool(own[0]["finalist"])]
+    return [rank, *["finalist, judged by fresh seeds"] * bool(own[0]["finalist"])]
 
 
-def _winner(judgement: "Judgement", phi: float) -> str:
+def _winner(judgement: "Judgement", confirmed: "Confirmed | None", phi: float) -> str:
     winner, tied = judgement.winner, len(judgement.ties)
+    shown = winner if confirmed is None else confirmed
     if winner.low != winner.low:
         certainty, rank = "one seed a network, so no interval", "the best mean"
     else:
-        certainty = f"{100 * judgement.confidence:g} % interval {100 * winner.low:.1f} to {100 * winner.high:.1f}"
+        certainty = f"{100 * judgement.confidence:g} % interval {100 * shown.low:.1f} to {100 * shown.high:.1f}"
+        certainty += "" if confirmed is None else f" over {seeds_in_words(confirmed.seeds, 'fresh ')}"
         best = "most accurate" if judgement.matched else "cheapest"
         rank = f"the {best} of {tied} networks tied with the best" if tied > 1 else "ahead of the rest"
     if judgement.table["fingerprint"][judgement.table["seeds"] > 0].nunique() == 1:
         rank = "the only network of the grid that has finished"
     return (
-        f"at phi {phi:g}, {rule_in_words(vars(winner))} wins STEP 1 with {100 * winner.val_accuracy:.1f} % top-1 "
+        f"at phi {phi:g}, {rule_in_words(vars(winner))} wins STEP 1 with {100 * shown.val_accuracy:.1f} % top-1 "
         f"({certainty}) at {short(winner.multiply_adds)} multiply-adds, {rank}"
     )
 

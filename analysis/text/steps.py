@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.text.certainty import certainty_text
 from scaling_search.analysis.text.tables import aligned, render
 from scaling_search.analysis.text.words import (
     coefficient,
+    confirmation,
     difference,
     interval,
     ratio,
@@ -19,6 +21,7 @@ from scaling_search.analysis.text.words import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_search.analysis.findings.confirmed import Confirmed
     from scaling_search.analysis.findings.facts import Facts
     from scaling_search.analysis.findings.step1 import Judgement
 
@@ -26,7 +29,7 @@ SHOWN = 10
 """Architectures of a search that a terminal shows."""
 
 
-def step1_text(judgement: "Judgement") -> str:
+def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> str:
     """STEP 1 for a terminal: every point of the grid, points of one network together, then the winner in words."""
     head = ["alpha", "beta", "gamma", "a*b^2*g^2", "input", "parameters", "multiply-adds", "of baseline", "top-1 %"]
     rows: list[list[str]] = []
@@ -46,7 +49,7 @@ def step1_text(judgement: "Judgement") -> str:
         accuracy = [interval(row), str(row["seeds"] or "-")]
         rows.append([*rule, str(row["input_resolution"]), *counts, *accuracy, verdict])
     text = aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
-    return "\n".join(["STEP 1", text, *_listed(footnotes), "", *_winner_lines(judgement)])
+    return "\n".join(["STEP 1", text, *_listed(footnotes), "", *_winner_lines(judgement, confirmed)])
 
 
 def rivals_text(table: "pd.DataFrame", confidence: float) -> str:
@@ -141,7 +144,9 @@ def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
     if findings.judgement is not None:
-        parts.append(step1_text(findings.judgement))
+        parts.append(step1_text(findings.judgement, findings.confirmed))
+        if findings.certainty is not None:
+            parts.append(fill(certainty_text(findings.certainty, findings.judgement), 110, subsequent_indent="  "))
         if findings.rivals is not None:
             parts.append(rivals_text(findings.rivals, findings.judgement.confidence))
     if findings.step2 is not None:
@@ -155,12 +160,12 @@ def findings_text(findings: "Facts") -> str:
     return "\n\n".join(parts)
 
 
-def _winner_lines(judgement: "Judgement") -> list[str]:
+def _winner_lines(judgement: "Judgement", confirmed: "Confirmed | None") -> list[str]:
     winner, baseline = judgement.winner, judgement.baseline
-    lines = [
-        f"Winner: {rule_in_words(vars(winner))}: {interval(vars(winner))} % top-1, "
-        f"{short(winner.multiply_adds)} multiply-adds"
-    ]
+    reached = f"{interval(vars(winner))} % top-1" if confirmed is None else confirmation(confirmed)
+    lines = [f"Winner: {rule_in_words(vars(winner))}: {reached}; {short(winner.multiply_adds)} multiply-adds"]
+    if confirmed is None:
+        lines.append("No fresh seed has confirmed the winner: the trainings that selected it flatter it.")
     if judgement.same_network:
         lines.append(same_network_text(judgement))
     if len(judgement.ties) > 1:

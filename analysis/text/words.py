@@ -1,7 +1,12 @@
 """Numbers and rules as they are written in tables, sentences and figures."""
 
-from collections.abc import Mapping
-from typing import Any
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaling_search.analysis.findings.confirmed import Confirmed
 
 
 def short(count: float, digits: int = 3) -> str:
@@ -19,6 +24,14 @@ def interval(row: Mapping[Any, Any], name: str = "val_accuracy") -> str:
     if mean != mean:
         return "-"
     return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f}-{high:.1f})"
+
+
+def confirmation(confirmed: "Confirmed") -> str:
+    """A confirmed winner's accuracy in words, and what it was selected at."""
+    return (
+        f"{interval(vars(confirmed))} % top-1 over {seeds_in_words(confirmed.seeds, 'fresh ')}; "
+        f"{100 * confirmed.selected_at:.1f} over those that selected it"
+    )
 
 
 def difference(row: Mapping[Any, Any]) -> str:
@@ -39,9 +52,9 @@ def sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def seeds_in_words(count: int) -> str:
-    """A number of seeds: 1 seed, 3 seeds."""
-    return f"{count} seed" + "s" * (count != 1)
+def seeds_in_words(count: int, which: str = "") -> str:
+    """A number of seeds: 1 seed, 3 seeds, 3 fresh seeds."""
+    return f"{count} {which}seed" + "s" * (count != 1)
 
 
 def rule_in_words(rule: Any) -> str:
@@ -58,3 +71,9 @@ def coefficient(value: float) -> str:
     """Two decimals, or as many more as it takes, up to four."""
     text = f"{value:.4f}"
     return text[:-2] + text[-2:].rstrip("0")
+
+
+def use_of_weights(files: Sequence[Path]) -> str:
+    """Where weights are that a run has kept, of which there is at least one, and what to type to use them."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"weights: {files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"

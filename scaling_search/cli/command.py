@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from scaling_search.config import Experiment, Workers
+from scaling_search.config import RECIPES, Experiment, RecipeName, Workers
 
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
@@ -46,6 +46,7 @@ class Running(Command):
 
     def carry_out(self, experiment: "Callable[..., Findings]") -> "Findings":
         """Calls one of `scaling_search.experiments`, prints what it found, and ends with status 1 if all failed."""
+        from scaling_search.analysis.text.words import use_of_weights
         from scaling_search.cli.clock import BEGAN
         from scaling_search.cli.tables import print_findings
         from scaling_search.cli.timings import Timings
@@ -53,21 +54,45 @@ class Running(Command):
         times = Timings(BEGAN)
         findings = experiment(workers=self.workers, watchers=(times,))
         print_findings(findings, self.format)
+        if weights := findings.weights:
+            print(use_of_weights(weights), file=sys.stderr)
         if self.timings:
             times.show()
         _report_failures(findings)
         return findings
 
 
+@dataclass(frozen=True)
+class Training(Running):
+    """A command that trains networks by a recipe, which can be named."""
+
+    recipe: RecipeName = "short"
+    """The recipe to start from: short, for 200 to 2,000 steps, or paper, EfficientNet's own (350 epochs in batches of
+    4096 images). --recipe.NAME changes one of its numbers."""
+
+
+def value_of(name: str, options: Sequence[str]) -> str | None:
+    """The value of an option such as `--replay` among options that are not parsed yet, or None."""
+    for option, value in pairwise([*options, ""]):
+        given, equals, text = option.partition("=")
+        if given == name and (equals or value):
+            return text if equals else value
+    return None
+
+
 def replayed(options: Sequence[str], kind: type[C]) -> C | None:
     """The config of the recorded table that `--replay` names among options that are not parsed yet, or None."""
     from scaling_search.recorded import replay_config
 
-    for option, value in pairwise([*options, ""]):
-        name, equals, given = option.partition("=")
-        if name == "--replay" and (equals or value):
-            return replay_config(given if equals else value, kind)
-    return None
+    table = value_of("--replay", options)
+    return None if table is None else replay_config(table, kind)
+
+
+def with_named_recipe(options: Sequence[str], config: C) -> C:
+    """The config with the recipe that `--recipe` names among options that are not parsed yet, if it does."""
+    recipe = value_of("--recipe", options)
+    # tyro refuses what is no recipe's name.
+    return replace(config, recipe=RECIPES[recipe]) if recipe in RECIPES else config
 
 
 def _report_failures(findings: "Findings") -> None:

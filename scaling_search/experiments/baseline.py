@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import NasConfig, RunConfig, Workers, to_dict
 from scaling_search.errors import UserError
-from scaling_search.experiments.images import open_images
-from scaling_search.experiments.study import Study, carry_out
+from scaling_search.experiments.study import Study, carry_out, with_images
 from scaling_search.manifest import command_of
 from scaling_search.runners.display import ProgressSetting
 from scaling_search.runners.progress import Progress, Watcher
@@ -70,10 +69,7 @@ def set_up(config: NasConfig, data: "ImageData | None" = None) -> Study:
     from scaling_search.search.nas.strategy import make_strategy
 
     space = load_space(config.space)
-    if data is not None:
-        config = replace(config, data=data.name)
-    images = open_images(config, data)
-    config = replace(config, split=images.split)
+    config, images = with_images(config, data)
     lab = set_up_search(space, config, images.num_classes, images.identity)
     lab.middle()
     make_strategy(config.strategy, sizes(space), config.seed)

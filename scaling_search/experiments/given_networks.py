@@ -1,11 +1,12 @@
 """Networks trained as they are given: a sweep of several, or one."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import SweepConfig, TrainConfig, Workers
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, printable
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
 from scaling_search.rule import Scale
@@ -94,6 +95,18 @@ def train(
     return carry_out(study, workers=workers, progress=progress, watchers=watchers)
 
 
+def network_of(weights: str) -> dict[str, Any]:
+    """The fields of a `TrainConfig` that name the network which weights say they are of; none where they do not."""
+    from scaling_search.weights.bundle import read_description
+
+    try:
+        about = read_description(weights)
+    except UserError:
+        # What is wrong with the file is said when it is read for training.
+        return {}
+    return {"family": about.family, "family_options": about.options, **asdict(about.scale)}
+
+
 def set_up_sweep(config: SweepConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:
     """The run of a sweep, checked before anything is trained."""
     from scaling_search.search.sweep import scales_of
@@ -108,12 +121,13 @@ def set_up_training(config: TrainConfig, family: Family | None = None, data: "Im
     scale = Scale(config.depth, config.width, config.resolution)
     init = _init_of(config)
     materials = materials_of(config, family, data)
-    if init is not None:
-        _check_weights(materials, scale, init)
-    return _set_up(materials, [("network", scale)], init)
+    notes = [] if init is None else _notes_on_weights(materials, scale, init)
+    return _set_up(materials, [("network", scale)], init, notes)
 
 
-def _set_up(materials: Materials, named: list[tuple[str, Scale]], init: Init | None) -> Study:
+def _set_up(
+    materials: Materials, named: list[tuple[str, Scale]], init: Init | None, notes: Sequence[str] = ()
+) -> Study:
     from scaling_search.search.sweep import lay_out_sweep, sweep_specs
 
     config, images = materials.config, materials.images
@@ -127,6 +141,8 @@ def _set_up(materials: Materials, named: list[tuple[str, Scale]], init: Init | N
             f"{_counted({row.network.fingerprint: row.network for row in laid_out.rows}, config.seeds)}, on "
             f"{images.name}, {images.training} training images; records go to {directory.path}"
         )
+        for note in notes:
+            progress.note(note)
         progress.phase("training")
         yield sweep_specs(laid_out, config, data)
 
@@ -146,8 +162,8 @@ def _init_of(config: TrainConfig) -> Init | None:
     return Init(str(Path(config.init).expanduser().resolve()), digest_of(config.init), config.trained)
 
 
-def _check_weights(materials: Materials, scale: Scale, init: Init) -> None:
-    """Raises UserError where the weights do not fit the network, before anything is started."""
+def _notes_on_weights(materials: Materials, scale: Scale, init: Init) -> list[str]:
+    """What the import of the weights found. Raises UserError where they do not fit, before anything is started."""
     from flax import nnx
 
     from scaling_search.weights.files import read_arrays
@@ -155,4 +171,5 @@ def _check_weights(materials: Materials, scale: Scale, init: Init) -> None:
 
     family = materials.family
     built = family.build(scale, materials.images.num_classes, rngs=nnx.Rngs(0))
-    import_weights(built, read_arrays(init.weights, init.digest), namings_of(family), head=False)
+    imported = import_weights(built, read_arrays(init.weights, init.digest), namings_of(family), head=False)
+    return [f"{Path(init.weights).name}: {printable(note)}" for note in imported.notes]

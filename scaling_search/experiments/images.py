@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.config import Experiment, Split
 from scaling_search.errors import UserError
 from scaling_search.recorded import RecordedTable
-from scaling_search.trial import Network
+from scaling_search.trial import Network, Spec
 
 if TYPE_CHECKING:
     from scaling_search.data import ImageData
@@ -42,6 +42,10 @@ class Images:
     def can_train(self, network: Network) -> bool:
         """Whether a training of the network can be had."""
         return not isinstance(self.source, RecordedTable) or self.source.has(network)
+
+    def can_do(self, spec: Spec) -> bool:
+        """Whether this very training can be had."""
+        return not isinstance(self.source, RecordedTable) or self.source.has_training(spec)
 
 
 def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:

@@ -1,4 +1,4 @@
-"""The whole method, from images to a frontier: STEP 1, STEP 2 and the winner's evaluation on the test split."""
+"""The whole method, from images to a frontier: STEP 1, STEP 2, and the winner, confirmed and tested."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
+from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
 from scaling_search.rule import CompoundRule
@@ -68,12 +69,15 @@ def run(
 def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:
     """The run of the method, checked before anything is trained."""
     from scaling_search.search.grid import lay_out
+    from scaling_search.search.rounds import check_trainings
 
     if 1 in config.steps:
         config.grid.rules()
     materials = materials_of(config, family, data)
     config = materials.config
     layout = lay_out(materials.family, config, materials.images.num_classes) if 1 in config.steps else None
+    if layout is not None:
+        check_trainings(config, len(layout.networks))
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
         _announce(config, layout, materials.images, directory, progress)
@@ -104,6 +108,8 @@ def _announce(
             f"STEP 1 at phi {config.phi:g}: {len(layout.points)} points of the grid round to {networks} networks; "
             f"{config.seeds} seeds each on {images.name}, {images.training} training images"
         )
+        if config.certainty is not None:
+            progress.note(rounds_in_words(config, len(layout.networks)))
         for reason, count in _refusals(layout).items():
             progress.note(f"equation 2 rejects {count} of them: {reason}")
         if layout.rivals:
@@ -126,8 +132,8 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 def _method(
     materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
 ) -> "Plan[None]":
-    """The plan: STEP 1 with what need not wait for it, then STEP 2 and the winner's evaluation on the test split."""
-    from scaling_search.search.candidates import specs_of
+    """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
+    from scaling_search.search.candidates import confirming_specs, specs_of
     from scaling_search.search.grid import step1_specs
     from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 
@@ -135,15 +141,21 @@ def _method(
     sizes = (materials.family, config, images.num_classes, images.training)
     published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
     rule = config.rule
-    tested: list[Spec] = []
+    judged: list[Spec] = []
     if layout is not None:
-        directory.write_document("step1", layout.document())
-        progress.phase("STEP 1 and the published models" if published else "STEP 1")
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        yield [*step1_specs(layout, config, data), *step2_specs(published, config, data)]
+        also = step2_specs(published, config, data)
+        if config.certainty is None:
+            directory.write_document("step1", layout.document())
+            progress.phase("STEP 1 and the published models" if published else "STEP 1")
+            yield [*step1_specs(layout, config, data), *also]
+        else:
+            yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
         winner = judgement_of(directory).winner
         network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
-        tested = list(specs_of(network, config, data, test=True))
+        # Tables that were recorded before winners were confirmed lack these trainings.
+        fresh = [spec for spec in confirming_specs(network, config, data) if images.can_do(spec)]
+        judged = [*fresh, *specs_of(network, config, data, test=True)]
     models: tuple[Model, ...] = ()
     if 2 in config.steps:
         if rule is None:
@@ -151,8 +163,8 @@ def _method(
             rule = CompoundRule(winner.alpha, winner.beta, winner.gamma)
         models = (*_trainable(found_models(rule, *sizes), images), *published)
         directory.write_document("step2", Step2(rule, models).document())
-    progress.phase("STEP 2 and the test split" if models and tested else "STEP 2" if models else "the test split")
-    yield [*step2_specs(models, config, data), *tested]
+    progress.phase("STEP 2 and the winner" if models and judged else "STEP 2" if models else "the winner")
+    yield [*step2_specs(models, config, data), *judged]
 
 
 def _trainable(models: "tuple[Model, ...]", images: Images) -> "tuple[Model, ...]":

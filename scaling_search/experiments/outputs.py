@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from scaling_search.analysis.of_run import Findings
 
+TABLES = ("step1", "rivals", "step2", "sweep", "nas", "frontier")
+"""Tables that a run writes as CSV, by the names that findings give them."""
 PICTURE = "accuracy_against_multiply_adds"
 
 
@@ -33,7 +35,7 @@ def _outputs(findings: "Findings") -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names of files, and what makes their content."""
     from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
 
-    for name in ("step1", "rivals", "step2", "sweep", "nas", "frontier"):
+    for name in TABLES:
         if (table := getattr(findings, name)) is not None:
             yield f"{name}.csv", partial(to_csv_bytes, table)
     if findings.frontier is not None:

@@ -51,7 +51,8 @@ class Step1:
     baseline: Network
     points: tuple[Point, ...]
     notes: tuple[str, ...] = ()
-    """What to know before training: input sides whose last map has a single pixel, how well costs are matched."""
+    """What to know before training: input sides whose last map has a single pixel or does not grow as they do, how
+    well costs are matched."""
     rivals: dict[str, Point] = field(default_factory=dict)
     """Rules that are trained at the same cost to compare the grid's best with, by name."""
 
@@ -104,15 +105,23 @@ def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
         )
     rivals = {name: point(rule, grower.matched) for name, rule in RIVALS.items()} if config.rivals else {}
     layout = Step1(config.phi, grower.baseline, points, rivals=rivals)
-    return replace(layout, notes=tuple(_notes(family, layout)))
+    return replace(layout, notes=tuple(_notes(family, layout, grower)))
 
 
-def _notes(family: Family, layout: Step1) -> Iterator[str]:
+def _notes(family: Family, layout: Step1, grower: Grower) -> Iterator[str]:
     for side in sorted({network.input_resolution for network in layout.networks}):
         note = small_map(side, last_map_side(family, Scale(), layout.baseline.num_classes, side))
         if note is None:  # Larger sides have larger maps.
             break
         yield note
+    ratios = {
+        point.network.input_resolution: point.rule.at(layout.phi).resolution
+        for point in layout.points
+        if point.grown.target_cost is not None
+    }
+    unable = grower.maps_note(ratios)
+    if unable is not None:
+        yield unable
     matched = spread_note(family, [point.grown for point in layout.points if not point.rejected])
     if matched is not None:
         yield matched

@@ -1,19 +1,22 @@
 """From a rule to its network, rounded as in the paper or matched in cost, and what the network realises of the rule."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import count
 from math import log2
 from typing import Any
 
 from scaling_search.config import MatchBy, RunConfig
+from scaling_search.cost import cost_of_scale
+from scaling_search.errors import UserError
 from scaling_search.family import Family, PlannedFamily
 from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale
 from scaling_search.search.candidates import network_at
 from scaling_search.search.matching import Measure, match_cost
-from scaling_search.search.sides import side_for
+from scaling_search.search.sides import SMALLEST_MAP, follows, side_for
 from scaling_search.traced import InputSizeError
 from scaling_search.trial import Network
 
@@ -35,6 +38,13 @@ class Growth:
     """Input side."""
     realised_cost: float
     """Cost, by the run's measure."""
+    depth_share: float | None
+    """Of the growth in cost on a logarithmic scale, what the network's layers alone make of it. The shares add up to 1;
+    they are None where the network costs what the baseline does."""
+    width_share: float | None
+    """What is left for the channels."""
+    resolution_share: float | None
+    """What the network's input side alone makes of it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,23 @@ class Grower:
         self._match, self._by = config.match, MEASURES[config.match_by]
         self._solved: dict[tuple[float, float, float], Grown] = {}
         self._last_map = cache(self._last_map_side)
+        self._cost = cache(self._counted)
         self.baseline = self._network(Scale())
+        if self._match == "cost":
+            self._refuse_small_map()
+
+    def _refuse_small_map(self) -> None:
+        """Raises UserError where the baseline's last map leaves the rules nothing to compare."""
+        side = self.baseline.input_resolution
+        last_map = self._last_map(side)
+        if last_map < SMALLEST_MAP:
+            enough = next(larger for larger in count(side) if self._last_map(larger) >= SMALLEST_MAP)
+            raise UserError(
+                f"at an input of {side} x {side} pixels the last feature map of {self._family.name} has {last_map} x "
+                f"{last_map}",
+                f"rules of equal cost are compared from {SMALLEST_MAP} x {SMALLEST_MAP} on",
+                f"try --family-options resolution={enough}, a family with fewer strides, or --match paper",
+            )
 
     def at(self, rule: CompoundRule, phi: float) -> Grown:
         """The network of a rule, as the run's `match` says; raises UserError as `rounded` and `matched` do."""
@@ -94,12 +120,29 @@ class Grower:
     def _growth(self, network: Network, scale: Scale) -> Growth:
         layers, channels = self._size(scale)
         base_layers, base_channels = self._size(Scale())
+        depth, resolution = self._shares(network)
         return Growth(
             layers=None if layers is None or base_layers is None else layers / base_layers,
             channels=None if channels is None or base_channels is None else channels / base_channels,
             pixels=network.input_resolution / self.baseline.input_resolution,
             realised_cost=getattr(network, self._by) / getattr(self.baseline, self._by),
+            depth_share=depth,
+            width_share=None if depth is None or resolution is None else 1 - depth - resolution,
+            resolution_share=resolution,
         )
+
+    def _shares(self, network: Network) -> tuple[float, float] | tuple[None, None]:
+        """Of the growth in log cost, what the layers and what the input side make of it, each on the baseline alone."""
+        side, base = self.baseline.input_resolution, getattr(self.baseline, self._by)
+        growth = log2(getattr(network, self._by) / base)
+        if growth == 0:
+            return None, None
+        deeper = self._cost(Scale(depth=network.scale.depth), side)
+        larger = self._cost(Scale(), network.input_resolution)
+        return log2(deeper / base) / growth, log2(larger / base) / growth
+
+    def _counted(self, scale: Scale, side: int) -> int:
+        return int(getattr(cost_of_scale(self._family, scale, self._num_classes, side)[0], self._by))
 
     def _size(self, scale: Scale) -> tuple[int, int] | tuple[None, None]:
         """Layers and channels."""
@@ -116,6 +159,22 @@ class Grower:
             return last_map_side(self._family, Scale(), self._num_classes, side)
         except InputSizeError:
             return 0
+
+    def maps_note(self, ratios: Mapping[int, float]) -> str | None:
+        """At which input sides the last map does not grow as the side should, by the sides; None where it does at all.
+
+        `ratios` are what each side should be of the baseline's.
+        """
+        base = self._last_map(self.baseline.input_resolution)
+        maps = {side: self._last_map(side) for side in sorted(ratios)}
+        off = [
+            f"{side} x {side} (a map of {last} x {last}, {last / base:.2f} times the baseline's for {ratios[side]:.2f})"
+            for side, last in maps.items()
+            if not follows(last / base, ratios[side])
+        ]
+        if not off:
+            return None
+        return f"the last feature map can't follow inputs of {', '.join(off)}: use a larger input or fewer strides"
 
 
 def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:

@@ -1,6 +1,6 @@
 """The rules that a grid's best is measured against, each of which doubles multiply-adds for a step of phi."""
 
-from scaling_search.rule import PAPER_RULE, CompoundRule
+from scaling_search.rule import PAPER_RULE, CompoundRule, rule_of_shares
 
 
 def fast_rule(share: float) -> CompoundRule:
@@ -10,14 +10,13 @@ def fast_rule(share: float) -> CompoundRule:
     take d = s^e_d, w = sqrt(s)^e_w, r = sqrt(s)^e_r with e_w = share and e_d = e_r = (1 - share) / 2. Shares of 0.8
     are their dWr, 1 is width alone and 1/3 is uniform compound scaling.
     """
-    other = (1 - share) / 2
-    return CompoundRule(2**other, 2 ** (share / 2), 2 ** (other / 2))
+    return rule_of_shares((1 - share) / 2, share)
 
 
 RIVALS: dict[str, CompoundRule] = {
-    "depth alone": CompoundRule(2.0, 1.0, 1.0),
+    "depth alone": rule_of_shares(1.0, 0.0),
     "width alone": fast_rule(1.0),
-    "resolution alone": CompoundRule(1.0, 1.0, 2**0.5),
+    "resolution alone": rule_of_shares(0.0, 0.0),
     "equal shares": fast_rule(1 / 3),
     "paper's rule": PAPER_RULE,
     "dWr": fast_rule(0.8),

@@ -44,6 +44,11 @@ def _maps(last_map: Callable[[int], int], low: int, high: int) -> dict[int, int]
     return _maps(last_map, low, middle) | _maps(last_map, middle, high)
 
 
+def follows(map_ratio: float, wanted: float) -> bool:
+    """Whether a last map has grown by `wanted`, as nearly as an input side may."""
+    return abs(math.log(map_ratio / wanted)) <= -math.log(1 - REACH)
+
+
 def small_map(resolution: int, last_map: int) -> str | None:
     """What is wrong with a last map of `last_map` pixels a side; None where it has enough."""
     if last_map >= SMALLEST_MAP:

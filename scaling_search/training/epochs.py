@@ -48,6 +48,8 @@ class Epochs:
     """(states, number of the epoch) -> (states, losses (S, steps)). The states are donated."""
     judge: Callable[[TrainState], Sums]
     """Judges the averaged weights of every seed."""
+    averaged: Callable[[TrainState, int], nnx.State[Any, Any]]
+    """(states, index of a seed) -> the averaged weights and statistics of that seed, as its network holds them."""
     seconds: dict[str, float]
     """Wall time of trace and compile."""
 
@@ -94,18 +96,31 @@ def compile_epochs(
     def seed_by_seed(found: Sequence[Any]) -> Any:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *found) if together else found[0]
 
+    feed = (_resident if resident else _streaming)(steps, specs, images, compiler, seed_by_seed)
     states = start([network] * len(specs))
-    make = _resident if resident else _streaming
-    epoch, judge = make(steps, specs, images, states, compiler, seed_by_seed)
+    train = compiler.compile(
+        _over_seeds(feed.train, specs, 0, *feed.seeds_in), states, *next(feed.training(1)), donate=(0,)
+    )
+    evaluate = compiler.compile(_over_seeds(feed.judge, specs, 0, None, None, None), states, *next(feed.judging()))
 
-    def sums(states: TrainState) -> Sums:
-        return Sums(*(np.atleast_1d(np.asarray(one, np.float64)) for one in judge(states)))
+    def epoch(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
+        losses = []
+        for piece in _ahead(feed.training(number)):
+            states, loss = train(states, *piece)
+            losses.append(loss)
+        return states, np.atleast_2d(np.concatenate(jax.device_get(losses), -1))
 
-    def train(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
-        states, losses = epoch(states, number)
-        return states, np.atleast_2d(np.asarray(jax.device_get(losses)))
+    def judge(states: TrainState) -> Sums:
+        found = [evaluate(states, *piece) for piece in _ahead(feed.judging())]
+        return Sums(*map(np.atleast_1d, np.asarray(jax.device_get(found), np.float64).sum(0)))
 
-    return Epochs(start, train, sums, compiler.seconds)
+    def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
+        ema, streams = states.ema, states.streams
+        if together:
+            ema, streams = jax.tree.map(lambda leaf: leaf[seed], (ema, streams))
+        return steps.averaged(states._replace(ema=jax.device_get(ema), streams=streams))
+
+    return Epochs(start, epoch, judge, averaged, compiler.seconds)
 
 
 @dataclass(frozen=True)
@@ -145,30 +160,45 @@ def _over_seeds(function: Callable[..., Any], specs: Sequence[Spec], *axes: int 
     return jax.vmap(function, in_axes=axes) if len(specs) > 1 else function
 
 
+@dataclass(frozen=True)
+class _Feed:
+    """A way for images to reach the programs of an epoch: in how many pieces, and what is made of a piece."""
+
+    train: Callable[..., tuple[TrainState, Array]]
+    """(state, *piece) -> (state, losses (steps,)), of one seed."""
+    seeds_in: tuple[int | None, ...]
+    """Along which axis the parts of a piece have seeds, where several are trained."""
+    training: Callable[[int], Iterator[Any]]
+    """Number of the epoch -> its pieces."""
+    judge: Callable[..., tuple[Array, Array]]
+    """(state, *piece) -> (correct, entropy), sums over the piece, of one seed."""
+    judging: Callable[[], Iterator[Any]]
+    """Pieces of the images that judge: pixels, labels and weights."""
+
+
 def _resident(
     steps: Steps,
     specs: Sequence[Spec],
     images: Prepared,
-    states: TrainState,
     compiler: _Compiler,
     seed_by_seed: Callable[[Sequence[Any]], Any],
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """(epoch, judge) on images that are put on the device once."""
+) -> _Feed:
+    """Images are put on the device once: an epoch is one piece, of the host's choice among them."""
     recipe = specs[0].recipe
     count, height, width, _ = images.train_images.shape
     training = compiler.everywhere((np.ascontiguousarray(images.train_images), images.train_labels))
     judging = compiler.everywhere(_stacked_batches(images, recipe.batch_size))
 
-    def passes(number: int) -> Pass:
+    def pieces(number: int) -> Iterator[tuple[Array, Array, Pass]]:
         drawn = [
             training_pass(
                 count, (height, width), recipe.batch_size, seed=spec.seed, epoch=number, augment=recipe.augment
             )
             for spec in specs
         ]
-        return compiler.everywhere(seed_by_seed(drawn))
+        yield *training, compiler.everywhere(seed_by_seed(drawn))
 
-    def epoch(state: TrainState, pixels: Array, labels: Array, drawn: Pass) -> tuple[TrainState, Array]:
+    def train(state: TrainState, pixels: Array, labels: Array, drawn: Pass) -> tuple[TrainState, Array]:
         def one(state: TrainState, chosen: Pass) -> tuple[TrainState, Array]:
             batch = compiler.shared_out(moved(pixels[chosen.order], chosen.moves, recipe.augment))
             return steps.train(state, batch, compiler.shared_out(labels[chosen.order]))
@@ -184,23 +214,17 @@ def _resident(
 
         return jax.lax.scan(one, (jnp.zeros(()), jnp.zeros(())), (pixels, labels, weights))[0]
 
-    train = compiler.compile(_over_seeds(epoch, specs, 0, None, None, 0), states, *training, passes(1), donate=(0,))
-    evaluate = compiler.compile(_over_seeds(judge, specs, 0, None, None, None), states, *judging)
-    return (
-        lambda states, number: train(states, *training, passes(number)),
-        lambda states: evaluate(states, *judging),
-    )
+    return _Feed(train, (None, None, 0), pieces, judge, lambda: iter([judging]))
 
 
 def _streaming(
     steps: Steps,
     specs: Sequence[Spec],
     images: Prepared,
-    states: TrainState,
     compiler: _Compiler,
     seed_by_seed: Callable[[Sequence[Any]], Any],
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """(epoch, judge) on images that the host sends a batch at a time, the next ones while one is trained on."""
+) -> _Feed:
+    """The host sends images a batch at a time, the next ones while one is trained on."""
     recipe = specs[0].recipe
     axis = 1 if len(specs) > 1 else 0
 
@@ -223,24 +247,14 @@ def _streaming(
         for batch in evaluation_batches(images.eval_images, images.eval_labels, recipe.batch_size):
             yield compiler.batch(batch, 0)
 
+    def train(state: TrainState, pixels: Array, labels: Array) -> tuple[TrainState, Array]:
+        state, loss = steps.train(state, pixels, labels)
+        return state, loss[None]
+
     def judge(state: TrainState, *batch: Array) -> tuple[Array, Array]:
         return steps.evaluate(steps.averaged(state), *batch)
 
-    train = compiler.compile(_over_seeds(steps.train, specs, 0, 0, 0), states, *next(batches(1)), donate=(0,))
-    evaluate = compiler.compile(_over_seeds(judge, specs, 0, None, None, None), states, *next(judging()))
-
-    def epoch(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
-        losses = []
-        for batch in _ahead(batches(number)):
-            states, loss = train(states, *batch)
-            losses.append(loss)
-        return states, np.stack(jax.device_get(losses), -1)
-
-    def sums(states: TrainState) -> np.ndarray:
-        found = [evaluate(states, *batch) for batch in _ahead(judging())]
-        return np.asarray(jax.device_get(found), np.float64).sum(0)
-
-    return epoch, sums
+    return _Feed(train, (0, 0), batches, judge, judging)
 
 
 def _stacked_batches(images: Prepared, batch_size: int) -> tuple[np.ndarray, ...]:

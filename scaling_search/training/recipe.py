@@ -1,28 +1,48 @@
-"""The paper's recipe as an optimiser and two schedules, stretched to the length of the run.
+"""A recipe as an optimiser, schedules over the length of the run, and how a network starts.
 
-Section 5.2 of "EfficientNet": RMSProp with decay 0.9 and momentum 0.9, batch-norm momentum 0.99, weight decay 1e-5,
-initial learning rate 0.256 that decays by 0.97 every 2.4 epochs; 4096 images a step, 350 epochs, five of warm-up, and
-averaged weights, by the authors' code.
+The paper's, by section 5.2 of "EfficientNet": RMSProp with decay 0.9 and momentum 0.9, batch-norm momentum 0.99, weight
+decay 1e-5, initial learning rate 0.256 that decays by 0.97 every 2.4 epochs; 4096 images a step, 350 epochs, five of
+warm-up, and averaged weights, by the authors' code. It is stretched to the length of the run.
 """
+
+import dataclasses
+from typing import Any, cast
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 
 from scaling_search.config import Recipe
+from scaling_search.family import Family
 
 PAPER_BATCH = 4096
 """Images a step for which the paper's learning rate is given."""
 
+_KERNELS = {"kernels": True, "rest": False}
+"""What weight decay acts on."""
+
+
+def peak_rate(recipe: Recipe) -> float:
+    """The peak of the learning rate as it is used.
+
+    RMSProp's is given for the paper's batch, to which it is in proportion ("Accurate, Large Minibatch SGD", Goyal et
+    al., 2017).
+    """
+    return recipe.learning_rate * (recipe.batch_size / PAPER_BATCH if recipe.optimiser == "rmsprop" else 1.0)
+
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate at a step: linear warm-up, then exponential decay in stairs.
-
-    Both keep their share of the run: a run of 12 epochs decays as far as the paper's does in 350. The peak is in
-    proportion to the batch ("Accurate, Large Minibatch SGD", Goyal et al., 2017).
-    """
+    """The learning rate at a step (from 0), by the recipe's schedule."""
     total = recipe.epochs * steps_per_epoch
-    peak = recipe.learning_rate * recipe.batch_size / PAPER_BATCH
+    return _one_cycle(recipe, total) if recipe.schedule == "one_cycle" else _stairs(recipe, total)
+
+
+def _stairs(recipe: Recipe, total: int) -> optax.Schedule:
+    """Linear warm-up, then exponential decay in stairs.
+
+    Both keep their share of the run: a run of 12 epochs decays as far as the paper's does in 350.
+    """
+    peak = peak_rate(recipe)
     warmup = total * recipe.warmup_epochs / recipe.paper_epochs
     stair = total * recipe.decay_epochs / recipe.paper_epochs
 
@@ -33,19 +53,45 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
     return schedule
 
 
+def _one_cycle(recipe: Recipe, total: int) -> optax.Schedule:
+    """Up to the peak in a straight line, then down to zero along half a cosine; what would be zero is left out.
+
+    After "Super-Convergence" (Smith and Topin, 2019) and SGDR (Loshchilov and Hutter, 2017).
+    """
+    peak = peak_rate(recipe)
+    rise = max(recipe.warmup_share * total, 1.0)
+    fall = max(total + 1 - rise, 1.0)
+
+    def schedule(step: Array) -> Array:
+        done = step + 1.0
+        falling = (1 + jnp.cos(jnp.pi * jnp.clip((done - rise) / fall, 0.0, 1.0))) / 2
+        return jnp.asarray(peak * jnp.minimum(done / rise, falling), jnp.float32)
+
+    return schedule
+
+
 def optimiser(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """RMSProp with L2 weight decay, for parameters packed as {"kernels": vector, "rest": vector}."""
-    return optax.chain(
-        optax.add_decayed_weights(recipe.weight_decay, mask={"kernels": True, "rest": False}),
-        optax.rmsprop(
-            learning_rate(recipe, steps_per_epoch),
-            decay=recipe.rms_decay,
-            eps=recipe.epsilon,
-            momentum=recipe.momentum,
+    """The recipe's optimiser, for parameters packed as {"kernels": vector, "rest": vector}."""
+    rate = learning_rate(recipe, steps_per_epoch)
+    penalty = optax.add_decayed_weights(recipe.weight_decay, mask=_KERNELS)
+    match recipe.optimiser:
+        case "adamw":
+            betas = {"b1": recipe.momentum, "b2": recipe.rms_decay, "eps": recipe.epsilon}
+            return optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
+        case "sgd":
+            return optax.chain(penalty, optax.sgd(rate, recipe.momentum, nesterov=True))
+        case "rmsprop":
             # TensorFlow's RMSProp, which the paper used, starts its mean squares at 1.
-            initial_scale=1.0,
-        ),
-    )
+            squares = {"decay": recipe.rms_decay, "eps": recipe.epsilon, "initial_scale": 1.0}
+            return optax.chain(penalty, optax.rmsprop(rate, **squares, momentum=recipe.momentum))
+
+
+def starting(family: Family, recipe: Recipe) -> Family:
+    """The family whose networks start as the recipe has it: with residual branches of zeros, where it can."""
+    can = dataclasses.is_dataclass(family) and hasattr(family, "zero_init_residual")
+    if not (recipe.zero_init_residual and can):
+        return family
+    return cast(Family, dataclasses.replace(cast(Any, family), zero_init_residual=True))
 
 
 def ema_decay(recipe: Recipe, step: Array) -> Array:

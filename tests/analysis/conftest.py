@@ -19,7 +19,7 @@ def new_run(tmp_path):
 @pytest.fixture
 def step1_run(new_run):
     """A run whose STEP 1 is finished, with a smaller grid than the paper's."""
-    return write_step1(new_run, grid=Grid(step=0.1))
+    return write_step1(new_run, grid=Grid("coefficients", step=0.1))
 
 
 @pytest.fixture(scope="session")

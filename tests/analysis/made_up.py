@@ -1,11 +1,11 @@
 """A run made up from a known law, so that tests know the truth behind it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scaling_search.config import RunConfig, to_dict
+from scaling_search.config import to_dict
 from scaling_search.rule import (
     PAPER_RULE,
     PUBLISHED,
@@ -16,8 +16,9 @@ from scaling_search.rule import (
 )
 from scaling_search.store import RunDirectory
 from scaling_search.trial import Epoch, Network, Outcome, Spec, to_record
+from tests.tiny import TINY
 
-CONFIG = RunConfig(name="made-up")
+CONFIG = replace(TINY, name="made-up")
 BASELINE_COST = 9 * 6 * 64**2 * 16**2
 
 

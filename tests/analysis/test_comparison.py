@@ -135,14 +135,14 @@ def test_a_refused_point_is_shown_with_its_reason_and_cannot_win(new_run):
 
 
 def test_a_network_that_failed_cannot_win_and_says_why(new_run):
-    best = network_at(next(iter(Grid(step=0.1).rules())).at(1.0)).fingerprint
+    best = network_at(next(iter(Grid("coefficients", step=0.1).rules())).at(1.0)).fingerprint
 
     def outcome(network, seed):
         if network.fingerprint == best:
             return Outcome("failed", reason="the training loss was nan at step 3", failed_step=3)
         return outcome_of(network, seed)
 
-    judgement = judged(write_step1(new_run, grid=Grid(step=0.1), outcome=outcome))
+    judgement = judged(write_step1(new_run, grid=Grid("coefficients", step=0.1), outcome=outcome))
     row = judgement.table[judgement.table["fingerprint"] == best].iloc[0]
     assert judgement.winner.fingerprint != best and not row["tie"] and row["seeds"] == 0
     assert row["note"] == "0 of 3 seeds finished; failed: the training loss was nan at step 3"
@@ -158,7 +158,7 @@ def test_a_missing_seed_is_said(step1_run):
 
 
 def test_one_seed_has_no_interval_and_says_so(new_run):
-    judgement = judged(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)))
+    judgement = judged(write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=(0,)))
     assert np.isnan(judgement.winner.low) and np.isnan(judgement.winner.high)
     assert "one seed" in judgement.note
     assert judgement.winner.val_accuracy == judgement.table["val_accuracy"].max()
@@ -169,13 +169,13 @@ def test_exact_ties_go_to_the_cheaper_network(new_run):
     def same(network, seed):
         return Outcome("ok", 0.9)
 
-    judgement = judged(write_step1(new_run, grid=Grid(step=0.1), outcome=same))
+    judgement = judged(write_step1(new_run, grid=Grid("coefficients", step=0.1), outcome=same))
     assert judgement.table["tie"].all()
     assert judgement.winner.multiply_adds == judgement.table["multiply_adds"].min()
 
 
 def test_without_a_finished_training_nothing_is_judged(new_run):
-    run = write_step1(new_run, grid=Grid(step=0.2), seeds=())
+    run = write_step1(new_run, grid=Grid("coefficients", step=0.2), seeds=())
     with pytest.raises(UserError, match="no network of STEP 1 has a finished training"):
         judged(run)
     new_run.write_record(to_record(spec_of(run.baseline, 0), Outcome("failed", reason="out of memory")))
@@ -198,7 +198,7 @@ def test_the_leaders_are_set_apart_by_the_seeds_that_are_missing(judgement):
 
 
 def test_a_small_grid_has_no_surface_and_one_seed_no_separation(new_run):
-    judgement = judged(write_step1(new_run, grid=Grid(step=0.2), seeds=(0,)))
+    judgement = judged(write_step1(new_run, grid=Grid("coefficients", step=0.2), seeds=(0,)))
     assert judgement.surface is None and judgement.separation is None
 
 

@@ -75,14 +75,14 @@ def test_title_and_caption_name_images_seeds_and_winner(figure, judgement):
 
 
 def test_step_1_alone_and_a_single_seed_can_be_drawn(new_run):
-    run = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
+    run = load_run(write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=(0,)).path)
     figure = accuracy_against_multiply_adds(findings_of(run))
     assert "winner of STEP 1" in legend_of(figure) and render(figure, "svg")
 
 
 def test_a_frontier_of_one_network_is_no_line_and_has_no_key(new_run):
-    network = network_at(Grid(step=0.1).rules()[0].at(1.0))
-    run = write_step1(new_run, grid=Grid(step=0.1), seeds=())
+    network = network_at(Grid("coefficients", step=0.1).rules()[0].at(1.0))
+    run = write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=())
     new_run.write_record(to_record(spec_of(network, 0), outcome_of(network, 0)))
     assert "measured frontier" not in legend_of(accuracy_against_multiply_adds(findings_of(load_run(run.path))))
 
@@ -149,7 +149,7 @@ def test_neither_a_settings_file_nor_a_backend_of_the_environment_enters(usual, 
 
 
 def test_names_are_text_and_not_formulas(new_run):
-    write_step1(new_run, grid=Grid(step=0.2), seeds=(0,))
+    write_step1(new_run, grid=Grid("coefficients", step=0.2), seeds=(0,))
     manifest = new_run.manifest()
     manifest["config"] |= {"family": "a$b_c$", "data": r"folder:/x/$\frac{$/\u4f60"}
     new_run.write_document("manifest", manifest)

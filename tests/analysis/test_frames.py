@@ -4,13 +4,16 @@ import pandas as pd
 import pytest
 from made_up import outcome_of, spec_of, write_step1, write_step2
 
-from scaling_search.analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, load_run, load_runs
+from scaling_search.analysis.columns import CURVES, MODELS, POINTS, TIMINGS, TRIALS
+from scaling_search.analysis.frames import load_run, load_runs
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.recorded import table_bytes
 from scaling_search.rule import Grid
 from scaling_search.store import open_run, start_run
 from scaling_search.trial import Outcome, to_record
+
+COARSE = Grid("coefficients", step=0.2)
 
 
 def columns_and_types(frame):
@@ -49,7 +52,7 @@ def test_test_results_and_validation_results_are_never_in_one_column(whole):
 
 
 def test_a_failed_trial_is_a_row_with_its_reason(new_run):
-    network = write_step1(new_run, grid=Grid(step=0.2), seeds=(0,)).baseline
+    network = write_step1(new_run, grid=COARSE, seeds=(0,)).baseline
     failed = Outcome("failed", reason="the training loss was nan at step 7", failed_step=7)
     new_run.write_record(to_record(spec_of(network, 5), failed))
     row = load_run(new_run.path).trials.set_index("seed").loc[5]
@@ -131,7 +134,11 @@ def test_a_step_file_without_what_it_should_hold_is_refused(step1_run):
 def two_runs(tmp_path):
     """A run with STEP 1, one that has only begun, and other things beside them."""
     for name, seeds in (("one", (0, 1)), ("two", ())):
-        write_step1(start_run(RunConfig(name=name, runs=str(tmp_path)), "made-up:0"), grid=Grid(step=0.2), seeds=seeds)
+        write_step1(
+            start_run(RunConfig(name=name, runs=str(tmp_path)), "made-up:0"),
+            grid=COARSE,
+            seeds=seeds,
+        )
     (tmp_path / "notes.txt").write_text("no run")
     (tmp_path / "folder").mkdir()
     return tmp_path
@@ -147,7 +154,11 @@ def test_several_runs_are_one_set_of_frames_with_a_column_run(two_runs):
 
 
 def test_a_trial_of_two_runs_is_there_for_both(two_runs):
-    write_step1(start_run(RunConfig(name="two", runs=str(two_runs)), "made-up:0"), grid=Grid(step=0.2), seeds=(1,))
+    write_step1(
+        start_run(RunConfig(name="two", runs=str(two_runs)), "made-up:0"),
+        grid=COARSE,
+        seeds=(1,),
+    )
     trials = load_runs(f"{two_runs}/*").trials
     assert trials["run"].nunique() == 2
     assert (trials.groupby("key")["run"].nunique() == trials.groupby("key")["seed"].first().map({0: 1, 1: 2})).all()

@@ -32,7 +32,7 @@ def table2():
     return rows["multiply_adds"].to_numpy(), rows["val_accuracy"].to_numpy()
 
 
-def test_b0_to_b3_of_table_2_foretell_b4_to_b7_within_1_3_points(table2):
+def test_b0_to_b3_of_table_2_predict_b4_to_b7_within_1_3_points(table2):
     x, y = table2
     predicted = fit_law(x[:4], y[:4]).predict(x[4:])
     assert np.abs(predicted["val_accuracy"] - y[4:]).max() < 0.013

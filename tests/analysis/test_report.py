@@ -149,7 +149,7 @@ def test_a_run_without_step_1_is_not_said_to_be_sure_of_it(new_run):
 
 
 def test_a_grid_too_small_for_a_surface_says_so_and_has_no_plot_of_it(new_run):
-    page = page_of(write_step1(new_run, grid=Grid(step=0.2)).path)
+    page = page_of(write_step1(new_run, grid=Grid("coefficients", step=0.2)).path)
     assert "The sharpness of the optimum cannot be estimated" in page.text_of("p")
     assert "surface" not in [figure["id"] for figure in page.all("figure")]
 
@@ -175,7 +175,7 @@ def test_a_run_of_a_manifest_alone_says_what_there_is_not(new_run):
 
 
 def test_a_grid_without_a_finished_training_says_so(new_run):
-    write_step1(new_run, grid=Grid(step=0.1), seeds=())
+    write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=())
     text = page_of(new_run.path).text_of("p")
     assert "There is no answer yet." in text and "no network of STEP 1 has a finished training" in text
     assert re.search(r"0 of \d+ planned trainings have finished", text)
@@ -199,8 +199,8 @@ def test_a_published_model_that_is_trained_before_step_2_is_laid_out_is_shown(st
 
 
 def test_a_network_without_rivals_is_not_said_to_be_ahead_of_any(new_run):
-    run = write_step1(new_run, grid=Grid(step=0.1), seeds=())
-    network = network_at(next(iter(Grid(step=0.1).rules())).at(1.0))
+    run = write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=())
+    network = network_at(next(iter(Grid("coefficients", step=0.1).rules())).at(1.0))
     for seed in range(3):
         new_run.write_record(to_record(spec_of(network, seed), outcome_of(network, seed)))
     assert "the only network of the grid that has finished" in page_of(run.path).text_of("p")
@@ -254,7 +254,7 @@ def test_failures_are_rows_with_their_reasons(new_run):
     def outcome(network, seed):
         return outcome_of(network, seed) if seed else Outcome("failed", reason="the training loss was nan")
 
-    page = page_of(write_step1(new_run, grid=Grid(step=0.1), outcome=outcome).path)
+    page = page_of(write_step1(new_run, grid=Grid("coefficients", step=0.1), outcome=outcome).path)
     assert "failures" in [table.get("id") for table in page.all("table")]
     assert "the training loss was nan" in page.text_of("td") and "failed." in page.text_of("p")
 
@@ -267,7 +267,7 @@ def hostile_run(tmp_path):
     """A run that names everything it can after an attack on its report."""
     made = write_step1(
         start_run(RunConfig(name="h", runs=str(tmp_path), family=HOSTILE, data=HOSTILE), HOSTILE),
-        grid=Grid(step=0.1),
+        grid=Grid("coefficients", step=0.1),
         outcome=lambda network, seed: outcome_of(network, seed) if seed else Outcome("failed", reason=HOSTILE),
     )
     made.directory.write_document("step2", step2_document())

@@ -279,7 +279,7 @@ HOSTILE = "<script>window.hacked = 1</script></script><img src=x onerror='window
 
 
 def test_a_hostile_name_is_text(browser, new_run, tmp_path):
-    run = write_step1(new_run, grid=Grid(step=0.1))
+    run = write_step1(new_run, grid=Grid("coefficients", step=0.1))
     for document in [*run.path.glob("*.json"), *run.path.glob("trials/*.json")]:
         text = document.read_text().replace('"6x64@16"', json.dumps(HOSTILE)).replace('"digits"', json.dumps(HOSTILE))
         document.write_text(text)

@@ -21,7 +21,7 @@ NOTE = "costs are matched with a standard deviation of 0.009 in log2"
 
 def document(**growth):
     """A step 1 whose networks are said to cost the same, with rivals, one of which is a network of the grid."""
-    tree = step1_document(Grid(step=0.1))
+    tree = step1_document(Grid("coefficients", step=0.1))
     growth = {"layers": 1.5, "channels": None, "pixels": 1.1, "realised_cost": 2.0, "target_cost": 2.0} | growth
     tree["points"] = [point | growth for point in tree["points"]]
     tree["notes"] = [NOTE]

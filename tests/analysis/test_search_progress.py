@@ -49,6 +49,12 @@ def test_searches_of_different_lengths_are_cut_to_the_shortest():
     assert everything_inside(search_progress(frame))
 
 
+def test_searches_that_never_got_better_have_room_around_them():
+    frame = searches(("random", "evolution"), seeds=1, networks=3).assign(reward=[0.6, 0.5, 0.4] * 2)
+    low, high = search_progress(frame).axes[0].get_ylim()
+    assert low < 0.6 < high
+
+
 def test_without_searches_there_is_nothing_to_draw():
     with pytest.raises(UserError, match="no search here"):
         search_progress(searches().iloc[:0])

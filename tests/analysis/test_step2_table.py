@@ -54,7 +54,7 @@ def test_the_winners_b1_has_the_same_numbers_in_both_steps(step2, judgement):
 def test_a_model_that_fits_the_budget_is_never_extrapolated(new_run, monkeypatch):
     """Its training is not finished, or failed: it has no accuracy and says why."""
     monkeypatch.setattr(step2, "fit_law", partial(step2.fit_law, resamples=5))
-    write_step1(new_run, grid=Grid(step=0.2), seeds=(0, 1))
+    write_step1(new_run, grid=Grid("coefficients", step=0.2), seeds=(0, 1))
     tree = step2_document(budget=10 * BASELINE_COST)
     new_run.write_document("step2", tree)
     b4 = network_of(next(tree["networks"][m["network"]] for m in tree["models"] if m["model"] == "B3"))

@@ -6,7 +6,7 @@ from scaling_search.analysis.statistics.surface import FEWEST, MOVED, fit_surfac
 from scaling_search.errors import UserError
 from scaling_search.rule import Grid
 
-RULES = pd.DataFrame([vars(rule) for rule in Grid().rules()])
+RULES = pd.DataFrame([vars(rule) for rule in Grid("coefficients").rules()])
 TOTAL = RULES["alpha"] * RULES["beta"] ** 2 * RULES["gamma"] ** 2
 
 

@@ -150,13 +150,13 @@ def test_step_1_lists_refusals_and_failures_below(new_run):
 
 
 def test_step_1_without_a_tie_or_intervals_says_neither(new_run):
-    frames = load_run(write_step1(new_run, grid=Grid(step=0.1), seeds=(0,)).path)
+    frames = load_run(write_step1(new_run, grid=Grid("coefficients", step=0.1), seeds=(0,)).path)
     text = step1_text(judge(frames.points, frames.trials))
     assert "tie" not in text and "With one seed a network" in text and "nan" not in text and "differ by" not in text
 
 
 def test_finer_grids_show_all_their_digits(new_run):
-    frames = load_run(write_step1(new_run, grid=Grid(step=0.125), seeds=(0, 1)).path)
+    frames = load_run(write_step1(new_run, grid=Grid("coefficients", step=0.125), seeds=(0, 1)).path)
     assert "1.125" in step1_text(judge(frames.points, frames.trials))
 
 

@@ -22,6 +22,8 @@ from scaling_search.atomic import write_atomically
 from tests.benchmarks import programs, search, steps
 
 PARTS = ("step", "search", "programs", "run")
+SMALLEST, SMALLEST_OF_PEERS = steps.Setting("efficientnet_tiny", 16, 4), steps.Setting("efficientnet_b0", 32, 4)
+"""What --smoke trains."""
 
 
 def main() -> None:
@@ -54,14 +56,14 @@ def _steps(folder: Path, options: argparse.Namespace) -> Any:
     chosen = options.setting or range(len(steps.SETTINGS))
     settings = [steps.SETTINGS[number] for number in chosen]
     sides = (*steps.OURS, *steps.PEERS)
-    rounds, seconds = 7, 3.0
+    rounds, seconds, tries = 7, 3.0, 6
     if options.smoke:
-        settings, sides = [steps.Setting("efficientnet_b0", 32, 4)], (steps.OURS[0], steps.PEERS[0])
-        rounds, seconds = 1, 0.1
+        settings, sides = [SMALLEST if options.without_peer else SMALLEST_OF_PEERS], (steps.OURS[0], steps.PEERS[0])
+        rounds, seconds, tries = 1, 0.1, 1
     if options.without_peer:
         sides = tuple(side for side in sides if side in steps.OURS)
     for setting in settings:
-        figures = steps.compare(setting, str(folder / "xla"), rounds=rounds, seconds=seconds, sides=sides)
+        figures = steps.compare(setting, str(folder / "xla"), rounds=rounds, seconds=seconds, sides=sides, tries=tries)
         print(f"\n{setting}: images a second, median (range) of {rounds}")
         for side, rate in figures["images_per_second"].items():
             low, high = figures["range"][side]
@@ -93,7 +95,7 @@ def _programs(folder: Path, options: argparse.Namespace) -> Any:
     counts = programs.counting(2 if options.smoke else 200)
     print(f"counted from the plan as traced: {counts['equal']} of {counts['scales']} random scales", flush=True)
     yield "counting", counts
-    smallest = {"setting": steps.Setting("efficientnet_b0", 32, 4), "rounds": 1, "sides": ["ours"]}
+    smallest = {"setting": SMALLEST, "rounds": 1, "sides": ["ours"]}
     found = programs.compiling(folder, **(smallest if options.smoke else {}))
     print("\nbefore the first step of B0 at 224 px, batch 16, seconds")
     for name, seconds in found.items():

@@ -18,7 +18,6 @@ the space: its stem, stride and activation.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -33,8 +32,8 @@ from scipy import stats
 from scaling_search.atomic import write_atomically
 from scaling_search.config import NasConfig, StrategyName
 from scaling_search.store import RunDirectory, open_run
+from tests.cli.commands import in_this_process
 
-PROGRAM = str(Path(sys.executable).with_name("scaling-search"))
 STRATEGIES = ("random", "evolution", "policy", "tpe", "nsga2")
 SEEDS = 3
 """Trainings of a search's first choice: the one by which it was chosen, and two more."""
@@ -57,7 +56,7 @@ def main() -> None:
     options = parser.parse_args(given[:cut])
     options.training = given[cut + 1 :]
     if options.smoke:
-        options.seeds, options.trials, options.batch, options.peer_seeds, options.scored = 1, 3, 3, 2, 3
+        options.seeds, options.trials, options.batch, options.peer_seeds, options.scored = 1, 3, 3, 2, 2
         options.training += ["--recipe.epochs", "1"]
     options.folder.mkdir(parents=True, exist_ok=True)
     done: dict[str, list[RunDirectory]] = {strategy: [] for strategy in options.strategies}
@@ -107,8 +106,7 @@ def searched(options: argparse.Namespace, strategy: StrategyName, seed: int) -> 
 
 def _run(options: argparse.Namespace, name: str, words: Sequence[str]) -> RunDirectory:
     print(f"{name} ...", file=sys.stderr, flush=True)
-    command = [PROGRAM, *words, *options.training, "--format", "csv"]
-    done = subprocess.run(command, cwd=options.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = in_this_process(options.folder, *words, *options.training, "--format", "csv")
     if done.returncode:
         sys.exit(done.stderr)
     return open_run(options.folder / "runs" / name)
@@ -128,25 +126,19 @@ def compared(done: dict[str, list[RunDirectory]]) -> dict[str, Any]:
     Means are at 95 %; differences are between searches from the same seed.
     """
     first = {name: [_document(run)["finalists"][0] for run in runs] for name, runs in done.items()}
-    results = {name: [worth(row) for row in rows] for name, rows in first.items()}
+    results = {name: [row["reward"] for row in rows] for name, rows in first.items()}
     table = {}
     for name, rewards in results.items():
         table[name] = {
             "rewards": rewards,
             "mean": _interval(rewards),
-            "accuracy": float(np.mean([np.mean(row["accuracies"][1:]) for row in first[name]])),
+            "accuracy": float(np.mean([row["accuracy"] for row in first[name]])),
             "multiply_adds": [row["cost"] for row in first[name]],
             "chosen_by": [max(rewards_in_turn(run)) for run in done[name]],
         }
         if "random" in results and name != "random":
             table[name]["better_than_random"] = _interval(np.subtract(rewards, results["random"]))
     return table
-
-
-def worth(finalist: dict[str, Any]) -> float:
-    """The mean reward of a network by the seeds that it was not chosen by."""
-    factor = finalist["reward"] / finalist["accuracy"]
-    return float(np.mean(finalist["accuracies"][1:]) * factor)
 
 
 def _interval(values: Sequence[float]) -> list[float]:

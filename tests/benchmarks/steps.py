@@ -58,7 +58,7 @@ class Side:
         self.foreign: list[float] = []
         self.peak = 0.0
 
-    def read(self, steps: int, tries: int = 6) -> None:
+    def read(self, steps: int, tries: int) -> None:
         """Takes a reading, again where something else ran meanwhile."""
         for attempt in range(tries):
             before = _busy()
@@ -96,16 +96,21 @@ def _busy() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def compare(setting: Setting, cache: str, *, rounds: int, seconds: float, sides: tuple[str, ...]) -> dict[str, Any]:
-    """Medians of every side in images a second, and the ratios of ours to the fastest peer."""
+def compare(
+    setting: Setting, cache: str, *, rounds: int, seconds: float, sides: tuple[str, ...], tries: int = 6
+) -> dict[str, Any]:
+    """Medians of every side in images a second, and the ratios of ours to the fastest peer.
+
+    A reading is taken up to `tries` times while something else runs.
+    """
     processes = {name: Side(name, setting, cache) for name in sides}
     for side in processes.values():
-        side.read(1)
+        side.read(1, tries)
     counts = {name: max(1, round(seconds / side.seconds.pop())) for name, side in processes.items()}
     for round_ in range(rounds):
         # In another order each time, so that none always follows the same other.
         for name in (*sides[round_ % len(sides) :], *sides[: round_ % len(sides)]):
-            processes[name].read(counts[name])
+            processes[name].read(counts[name], tries)
     for side in processes.values():
         side.end()
     rates = {name: setting.batch / statistics.median(side.seconds) for name, side in processes.items()}

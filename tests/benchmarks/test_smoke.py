@@ -1,4 +1,4 @@
-"""The benchmark command works. Times are for people to read: nothing here asserts one."""
+"""The benchmark commands work. Times are for people to read: nothing here asserts one."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks import nas as comparison
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +42,17 @@ def test_our_side_of_a_step_is_measured(in_a_folder):
     found = in_a_folder("step", "--without-peer")
     (figures,) = (value for key, value in found.items() if key.startswith("step"))
     assert figures["images_per_second"]["ours"] > 0 and figures["ratio"] == {}
+
+
+def test_search_strategies_are_compared(tmp_path, monkeypatch, pretended):
+    words = ["--smoke", "--strategies", "random", "evolution", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["comparison", *words])
+    # Each better than the last, so that there is progress to draw.
+    pretended.accuracy = lambda spec: 0.5 + len(pretended.trained) / 20
+    comparison.main()
+    found = json.loads((tmp_path / "nas.json").read_text())
+    assert found["strategies"].keys() == {"random", "evolution"} and "synflow" in found["scores"]
+    peer = found["peers"]["mobilenet_v2"]
+    target = json.loads((tmp_path / "runs" / "random-0" / "nas.json").read_text())["target"]
+    assert peer["multiply_adds"] == pytest.approx(target, rel=0.2) and 0 < peer["mean"][0] < 1
+    assert (tmp_path / "nas_strategies.png").read_bytes().startswith(b"\x89PNG")

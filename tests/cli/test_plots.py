@@ -12,7 +12,7 @@ def run(tmp_path, monkeypatch):
     """Folder of a small finished run, relative to the current one."""
     monkeypatch.chdir(tmp_path)
     directory = start_run(RunConfig(name="made-up", runs="runs"), "made-up:0")
-    write_step1(directory, grid=Grid(step=0.1))
+    write_step1(directory, grid=Grid("coefficients", step=0.1))
     write_step2(directory)
     return directory.path
 

@@ -14,7 +14,18 @@ import tyro
 from scaling_search.cli import main
 from scaling_search.cli.commands import Nas, Run, Step2, Sweep, Train
 from scaling_search.cli.server import ReportServer
-from scaling_search.config import QUICK, NasConfig, Recipe, RunConfig, Split, SweepConfig, TrainConfig, to_dict
+from scaling_search.config import (
+    PAPER,
+    QUICK,
+    SHORT,
+    NasConfig,
+    Recipe,
+    RunConfig,
+    Split,
+    SweepConfig,
+    TrainConfig,
+    to_dict,
+)
 from scaling_search.rule import Grid
 from scaling_search.store import RunDirectory, start_run
 
@@ -77,7 +88,14 @@ def options_of(command, kind):
         QUICK,
         replace(QUICK, runs="some where/else", seeds=4),
         RunConfig(name="other", family="my.nets:It's", family_options=("a=1", "b=2"), max_flops="2M", phi=1.5),
-        RunConfig(grid=Grid(step=0.1, alpha_max=1.6), recipe=Recipe(epochs=3, augment="none"), reuse=("a", "b c")),
+        RunConfig(
+            grid=Grid("coefficients", step=0.1, alpha_max=1.6),
+            recipe=Recipe(epochs=3, augment="none"),
+            reuse=("a", "b c"),
+        ),
+        RunConfig(recipe=PAPER),
+        RunConfig(recipe=replace(PAPER, epochs=4, batch_size=64)),
+        RunConfig(recipe=replace(SHORT, learning_rate=0.01, zero_init_residual=False)),
     ],
 )
 def test_the_command_of_a_run_asks_for_the_same_config(tmp_path, config):

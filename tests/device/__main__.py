@@ -141,11 +141,11 @@ def start_steps(session: Session) -> dict[tuple[str, str], Process]:
     return {key: _start_side(session, *key) for key in wanted}
 
 
-def finish_steps(session: Session, processes: dict[tuple[str, str], Process], wanted: float, seconds: float) -> None:
+def finish_steps(session: Session, processes: dict[tuple[str, str], Process], wanted: float) -> None:
     """Waits until all sides are ready, or the time is up, and has each make steps in turn, by network."""
     until = session.left(wanted)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    batch = 8 if session.small else 256
+    batch, seconds = (8, 0.3) if session.small else (256, 3.0)
     for key, process in processes.items():
         try:
             rows[key] = process.answer(until)
@@ -210,7 +210,7 @@ def _show_steps(network: str, rows: dict[str, dict[str, Any]]) -> None:
 
 def trainings(session: Session, wanted: float) -> None:
     """STEP 1's trainings a minute, each way in turn."""
-    window = 4.0 if session.small else 8.0
+    window = 1.0 if session.small else 8.0
     ways = {
         "one seed at a time": ("single", 1),
         "seeds together": ("together", 1),
@@ -344,7 +344,7 @@ def main() -> None:
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
         guarded("agreement", lambda: finish_agreement(session, comparing, 110))
-        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 190 - time.time()), 3.0))
+        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 190 - time.time())))
     finally:
         for process in (*comparing.values(), *stepping.values()):
             process.end()

@@ -93,7 +93,7 @@ class Unknown:
 def test_a_family_and_images_of_one_s_own_train_on_ray_s_workers_and_are_asked_for_again(here):
     import numpy as np
 
-    from scaling_search import Grid, Recipe, Split, from_arrays
+    from scaling_search import Recipe, Split, TrainConfig, from_arrays, train
 
     @dataclasses.dataclass(frozen=True)
     class Mine(Unknown):
@@ -104,18 +104,14 @@ def test_a_family_and_images_of_one_s_own_train_on_ray_s_workers_and_are_asked_f
     images = rng.integers(0, 255, (120, 8, 8)).astype(np.uint8)
     images[np.arange(120), labels] = 255
     mine, arrays = Mine(), from_arrays(images, labels, name="mine")
-    config = RunConfig(
-        grid=Grid(step=0.4, alpha_max=1.8, beta_max=1.4, gamma_max=1.4, tolerance=0.2),
-        split=Split(validation=0.3, test=0.2),
-        recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0),
-        seeds=2,
-        steps=(1,),
+    config = TrainConfig(
+        split=Split(validation=0.3, test=0.2), recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0)
     )
-    findings = run(config, family=mine, data=arrays, progress=None)
-    assert (findings.run.trials["status"] == "ok").all() and set(findings.step1["network"]) == {"mine"}
+    findings = train(config, family=mine, data=arrays, progress=None)
+    assert (findings.run.trials["status"] == "ok").all() and set(findings.sweep["network"]) == {"mine"}
     with pytest.raises(UserError, match=r"started from Python with family="):
         resume(findings.run.path, progress=None)
     with pytest.raises(UserError, match=r"started from Python with data="):
         resume(findings.run.path, family=mine, progress=None)
     again = resume(findings.run.path, family=mine, data=arrays, progress=None)
-    assert again.step1.equals(findings.step1)
+    assert again.sweep.equals(findings.sweep)

@@ -24,7 +24,7 @@ def pets(tmp_path) -> RunConfig:
 def test_the_split_is_the_datas_own_where_none_is_asked_for(pets) -> None:
     assert open_images(pets).split == Split(validation=0.1, test=0.1)
     assert open_images(replace(pets, split=Split(validation=0.3))).split == Split(validation=0.3, test=0.1)
-    assert open_images(RunConfig()).split == Split(validation=0.55, test=0.2)
+    assert open_images(RunConfig(data="digits")).split == Split(validation=0.55, test=0.2)
 
 
 def test_a_small_set_has_every_class_in_every_part(pets) -> None:

@@ -21,7 +21,7 @@ OUTPUTS = {"step1.csv", "frontier.csv", "frontier.parquet", *PICTURES}
 @pytest.fixture
 def run(tmp_path):
     directory = start_run(RunConfig(name="made-up", runs=str(tmp_path)), "made-up:0")
-    return write_step1(directory, grid=Grid(step=0.2), seeds=(0,)).directory
+    return write_step1(directory, grid=Grid("coefficients", step=0.2), seeds=(0,)).directory
 
 
 @pytest.mark.parametrize("name", sorted(OUTPUTS))

@@ -13,7 +13,10 @@ import pytest
 from flax import nnx
 
 from scaling_search.baselines.mobilenet_v2 import MOBILENET_V2
+from scaling_search.baselines.polynet import POLYNET, Unit
 from scaling_search.baselines.resnet import RESNET50, Bottleneck
+from scaling_search.baselines.senet import SENET154
+from scaling_search.baselines.xception import XCEPTION, XceptionBlock
 from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
@@ -59,6 +62,40 @@ def test_residual_branches_that_start_as_zeros_are_another_network_of_the_same_c
     started = dataclasses.replace(family, zero_init_residual=True)
     (plain, name), (zero, other) = (cost_of_scale(one, small(one), 10, 16) for one in (family, started))
     assert plain == zero and name != other
+
+
+IDENTICAL = FAMILIES | {
+    "mnasnet": dataclasses.replace(FAMILIES["mnasnet"], architecture=ARCHITECTURE.replace("i32x1", "i32x2"), depth=1.0),
+    "resnet50": dataclasses.replace(RESNET50, layers=(4, 1, 1, 1)),
+    "senet154": dataclasses.replace(SENET154, layers=(4, 1, 1, 1)),
+    "xception": XCEPTION,
+    "polynet": POLYNET,
+}
+
+
+@pytest.mark.parametrize("family", IDENTICAL.values(), ids=IDENTICAL)
+def test_blocks_whose_branches_start_as_zeros_pass_on_what_they_get(family):
+    network = dataclasses.replace(family, zero_init_residual=True).build(small(family), 10, rngs=nnx.Rngs(0))
+    passed = 0
+    for block, channels in skipped_blocks(network):
+        x = jnp.asarray(np.random.default_rng(0).random((2, 3, 3, channels)), jnp.float32)
+        assert jnp.allclose(block(x), x)
+        passed += 1
+    assert passed
+
+
+def skipped_blocks(network):
+    """The blocks that add what they make to what they get, and their channels."""
+    for _, block in nnx.iter_modules(network):
+        match block:
+            case Bottleneck(shortcut=None):
+                yield block, block.conv1.kernel.shape[2]
+            case MBConv() if block.skip.kind == "identity" if hasattr(block, "skip") else block.has_skip:
+                yield block, block.project.kernel.shape[-1]
+            case XceptionBlock(shortcut=None):
+                yield block, block.layers[0].project.kernel.shape[2]
+            case Unit():
+                yield block, block.blocks[0].expands[0].kernel.shape[-1]
 
 
 def last_norms(network):

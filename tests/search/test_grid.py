@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.recorded import RecordedTable
@@ -12,9 +11,10 @@ from scaling_search.search.candidates import training_cost
 from scaling_search.search.grid import lay_out, step1_specs
 from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 from scaling_search.units import parse_bytes, parse_count
+from tests.tiny import TINY as TINY_RUN
 
 ROOT = Path(__file__).parents[2]
-CONFIG = RunConfig()
+CONFIG = TINY_RUN
 QUARTER = load_family("efficientnet", ("depth=0.5", "width=0.25"))
 TINY = load_family("efficientnet_tiny")
 
@@ -58,7 +58,11 @@ def test_equation_2_refuses_by_memory_as_well():
 
 def test_a_grid_without_points_is_refused_before_anything_is_built():
     with pytest.raises(UserError, match="no point"):
-        lay_out(TINY, dataclasses.replace(CONFIG, grid=Grid(step=0.5, alpha_max=1, beta_max=1, gamma_max=1.1)), 10)
+        lay_out(
+            TINY,
+            dataclasses.replace(CONFIG, grid=Grid("coefficients", step=0.5, alpha_max=1, beta_max=1, gamma_max=1.1)),
+            10,
+        )
 
 
 def test_step_2_grows_the_baseline_by_equation_3_and_as_published(layout):

@@ -12,7 +12,7 @@ from scaling_search.rule import PAPER_RULE, CompoundRule, Grid, Scale, round_res
 from scaling_search.search.matching import match_cost
 from scaling_search.search.sides import side_for
 
-RULES = Grid().rules()
+RULES = Grid("coefficients").rules()
 FINE_TINY = dataclasses.replace(EFFICIENTNET_TINY, divisor=1)
 
 

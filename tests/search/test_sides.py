@@ -1,14 +1,15 @@
+import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_search.config import RunConfig
 from scaling_search.networks.efficientnet import EFFICIENTNET_SMALL, EFFICIENTNET_TINY
 from scaling_search.rule import Grid, Scale, round_resolution
 from scaling_search.search.grid import lay_out
 from scaling_search.search.sides import REACH, side_for, small_map
+from tests.tiny import TINY
 
 
 def last_map_of(family):
@@ -38,7 +39,7 @@ def test_without_strides_it_is_the_nearest_pixel():
 def test_the_last_map_of_the_small_baseline_follows_the_grid_and_the_tiny_ones_leaps():
     def worst(family, choose):
         last_map, base = last_map_of(family), family.resolution
-        ratios = {rule.gamma for rule in Grid().rules()}
+        ratios = {rule.gamma for rule in Grid("coefficients").rules()}
         return max(abs(math.log(last_map(choose(ratio)) / last_map(base) / ratio)) for ratio in ratios)
 
     small, tiny = EFFICIENTNET_SMALL, EFFICIENTNET_TINY
@@ -52,5 +53,5 @@ def test_a_last_map_of_a_single_pixel_is_spoken_of(resolution, last_map, said):
 
 
 def test_laying_out_a_grid_notes_the_sides_whose_last_map_is_a_single_pixel():
-    assert [note.split()[4:7] for note in lay_out(EFFICIENTNET_TINY, RunConfig(), 10).notes] == [["16", "x", "16"]]
-    assert lay_out(EFFICIENTNET_SMALL, RunConfig(), 10).notes == ()
+    assert [note.split()[4:7] for note in lay_out(EFFICIENTNET_TINY, TINY, 10).notes] == [["16", "x", "16"]]
+    assert lay_out(EFFICIENTNET_SMALL, dataclasses.replace(TINY, family="efficientnet_small"), 10).notes == ()

@@ -27,7 +27,7 @@ def test_the_default_depends_on_the_platform():
 
 def convolved_in(family):
     """The dtypes that convolutions of a training's forward pass take, and that of its logits."""
-    network = abstract_network(load_family(family), Scale(), 10)
+    network = abstract_network(load_family(family), Scale(depth=0.1, width=0.125), 10)
     compute_in(network, "bfloat16")
     graphdef, state = nnx.split(network)
 

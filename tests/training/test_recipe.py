@@ -1,14 +1,18 @@
+from dataclasses import dataclass, replace
+
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from scaling_search.config import Recipe
-from scaling_search.training.recipe import batch_norm_momentum, ema_decay, learning_rate, optimiser
+from scaling_search.baselines.resnet import RESNET50
+from scaling_search.config import PAPER, SHORT, Recipe
+from scaling_search.training.recipe import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
 
 
 def test_at_the_papers_size_the_learning_rate_is_the_papers():
     steps_per_epoch = 312
-    rate = learning_rate(Recipe(epochs=350, batch_size=4096), steps_per_epoch)
+    rate = learning_rate(PAPER, steps_per_epoch)
     assert float(rate(0)) == pytest.approx(0.256 / (5 * steps_per_epoch))
     assert float(rate(5 * steps_per_epoch)) == pytest.approx(0.256 * 0.97**2)
     for epoch in (6, 24, 100, 349):
@@ -23,6 +27,71 @@ def test_a_short_run_decays_as_far_as_a_long_one():
 def test_the_learning_rate_is_in_proportion_to_the_batch():
     small, large = (learning_rate(Recipe(epochs=100, batch_size=size), 100) for size in (32, 128))
     assert float(large(5000)) == pytest.approx(4 * float(small(5000)))
+
+
+@pytest.mark.parametrize(("epochs", "steps_per_epoch"), [(8, 75), (5, 40), (1, 10)])
+def test_one_cycle_rises_to_its_peak_in_a_quarter_of_the_run_and_falls_to_almost_nothing(epochs, steps_per_epoch):
+    total = epochs * steps_per_epoch
+    recipe = replace(SHORT, epochs=epochs, learning_rate=0.5, warmup_share=0.25)
+    rates = np.array([float(learning_rate(recipe, steps_per_epoch)(jnp.asarray(step))) for step in range(total)])
+    peak = int(rates.argmax())
+    assert rates[peak] == pytest.approx(0.5, rel=0.01) and abs(peak + 1 - total / 4) <= 1
+    assert np.allclose(np.diff(rates[:peak]), rates[0], rtol=1e-3)
+    assert (np.diff(rates[peak:]) < 0).all() and 0 < rates[-1] < 0.05 * 0.5
+    # Half a cosine is as far above its middle as below it.
+    assert rates[peak:].mean() == pytest.approx(0.25, rel=2 / total + 0.1)
+
+
+def test_one_step_is_a_cycle_too():
+    assert float(learning_rate(replace(SHORT, epochs=1), 1)(jnp.asarray(0))) == pytest.approx(SHORT.learning_rate)
+
+
+def test_only_rmsprops_learning_rate_depends_on_the_batch():
+    for name, times in (("rmsprop", 2), ("adamw", 1), ("sgd", 1)):
+        small, large = (
+            learning_rate(Recipe(optimiser=name, batch_size=size, warmup_epochs=0), 100) for size in (32, 64)
+        )
+        assert float(large(0)) == pytest.approx(times * float(small(0)))
+
+
+def stepped(recipe, gradients, start=2.0):
+    """Parameters after a step for each of `gradients`, of a kernel and of another one."""
+    rule = optimiser(recipe, 10**6)
+    params = {"kernels": jnp.array([start]), "rest": jnp.array([start])}
+    state = rule.init(params)
+    for gradient in gradients:
+        updates, state = rule.update({name: jnp.array([gradient]) for name in params}, state, params)
+        params = optax.apply_updates(params, updates)
+    return {name: float(value[0]) for name, value in params.items()}
+
+
+def test_adamw_decays_kernels_apart_from_their_gradient():
+    recipe = Recipe(optimiser="adamw", learning_rate=0.1, warmup_epochs=0, rms_decay=0.99, epsilon=1e-8)
+    found = stepped(replace(recipe, weight_decay=0.5), [3.0])
+    # The first step is the rate in the gradient's direction, whatever its size.
+    assert found["rest"] == pytest.approx(2 - 0.1)
+    assert found["kernels"] == pytest.approx(2 - 0.1 - 0.1 * 0.5 * 2)
+
+
+def test_sgd_looks_ahead():
+    recipe = Recipe(optimiser="sgd", learning_rate=0.1, warmup_epochs=0, weight_decay=0.0, momentum=0.9)
+    expected, velocity = 2.0, 0.0
+    for gradient in (1.0, -0.5, 2.0):
+        velocity = 0.9 * velocity + gradient
+        expected -= 0.1 * (gradient + 0.9 * velocity)
+    assert stepped(recipe, [1.0, -0.5, 2.0])["rest"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_recipe_starts_branches_as_zeros_where_the_family_can():
+    @dataclass(frozen=True)
+    class Own:
+        name: str = "own"
+        resolution: int = 8
+
+    assert starting(RESNET50, SHORT) == replace(RESNET50, zero_init_residual=True)
+    assert starting(RESNET50, PAPER) is RESNET50
+    own = Own()
+    assert starting(own, SHORT) is own
 
 
 def test_rmsprop_steps_as_the_formula_says():

@@ -4,6 +4,8 @@ import inspect
 
 from scaling_search.cli.command import Command
 from scaling_search.cli.commands.cam import Cam
+from scaling_search.cli.commands.check import Check
+from scaling_search.cli.commands.compare import Compare
 from scaling_search.cli.commands.cost import Cost
 from scaling_search.cli.commands.data import Data
 from scaling_search.cli.commands.doctor import Doctor
@@ -17,6 +19,7 @@ from scaling_search.cli.commands.record import Record
 from scaling_search.cli.commands.report import Report
 from scaling_search.cli.commands.resume import Resume
 from scaling_search.cli.commands.run import Run
+from scaling_search.cli.commands.runs import Runs
 from scaling_search.cli.commands.step1 import Step1
 from scaling_search.cli.commands.step2 import Step2
 from scaling_search.cli.commands.sweep import Sweep
@@ -35,6 +38,9 @@ COMMANDS: dict[str, type[Command]] = {
     "data": Data,
     "train": Train,
     "resume": Resume,
+    "runs": Runs,
+    "compare": Compare,
+    "check": Check,
     "record": Record,
     "table": Table,
     "sweep": Sweep,

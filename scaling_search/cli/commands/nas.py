@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from scaling_search.cli.command import Running, replayed
+from scaling_search.cli.command import Training, replayed, with_named_recipe
 from scaling_search.config import NasConfig
 
 
 @dataclass(frozen=True)
-class Nas(Running):
+class Nas(Training):
     """Searches for a baseline in MnasNet's space, or your own, by the reward ACC * [FLOPS / T]^-0.07 of the paper.
 
     Example: scaling-search nas --target-flops 1M --strategy evolution --trials 48
@@ -24,9 +24,9 @@ class Nas(Running):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--replay TABLE` brings its images, split and recipe to start from."""
-        config = replayed(options, NasConfig)
-        return {} if config is None else {"default": cls(config=config)}
+        """`--replay TABLE` brings its images, split and recipe to start from, `--recipe NAME` a recipe."""
+        config = replayed(options, NasConfig) or NasConfig()
+        return {"default": cls(config=with_named_recipe(options, config))}
 
     def execute(self) -> None:
         """Searches, and prints the command that scales the result."""

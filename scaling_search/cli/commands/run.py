@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from scaling_search.cli.command import Running, replayed
+from scaling_search.cli.command import Training, replayed, with_named_recipe
 from scaling_search.config import QUICK, RunConfig
 
 
 @dataclass(frozen=True)
-class Run(Running):
+class Run(Training):
     """STEP 1 then STEP 2: searches the grid, scales the baseline to B0..B7, writes the accuracy-FLOPS frontier.
 
     Example: scaling-search run --phi 1
@@ -36,15 +36,16 @@ class Run(Running):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--quick` and `--replay TABLE` bring another config to start from."""
+        """`--quick` and `--replay TABLE` bring another config to start from, `--recipe NAME` another recipe."""
         config = replayed(options, RunConfig)
         if config is None:
             config = QUICK if "--quick" in options else RunConfig()
         elif "--quick" in options:
             # A table only has trainings with its own recipe.
-            smaller = {name: getattr(QUICK, name) for name in ("grid", "seeds", "training_budget")}
-            config = replace(config, **smaller, name=f"{config.run_name}-quick")
+            grid = QUICK.grid if config.grid.kind == QUICK.grid.kind else replace(config.grid, step=0.2)
+            smaller = {name: getattr(QUICK, name) for name in ("seeds", "training_budget")}
+            config = replace(config, grid=grid, **smaller, name=f"{config.run_name}-quick")
         if any(option.partition("=")[0] == "--baseline" for option in options):
             # The baseline brings all options of its family itself.
             config = replace(config, family_options=())
-        return {"default": cls(config=replace(config, steps=cls.steps))}
+        return {"default": cls(config=with_named_recipe(options, replace(config, steps=cls.steps)))}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from scaling_search.cli.command import Running, replayed
+from scaling_search.cli.command import Training, replayed, with_named_recipe
 from scaling_search.config import SweepConfig
 
 EVERYWHERE = (
@@ -34,7 +34,7 @@ NOTES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Sweep(Running):
+class Sweep(Training):
     """Scales one dimension at a time, and all together, beside Tables 3 and 7; trains them if given --data.
 
     Example: scaling-search sweep --family mobilenet_v2 --dims d w r --compound
@@ -56,9 +56,9 @@ class Sweep(Running):
 
     @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
-        """`--replay TABLE` brings its config to start from."""
-        config = replayed(options, SweepConfig)
-        return {} if config is None else {"default": cls(config=config)}
+        """`--replay TABLE` brings its config to start from, `--recipe NAME` a recipe."""
+        config = replayed(options, SweepConfig) or SweepConfig()
+        return {"default": cls(config=with_named_recipe(options, config))}
 
     def _print_costs(self) -> None:
         from scaling_search.analysis.reference.paper import SCALED, scaling_beside

@@ -19,8 +19,9 @@ from scaling_search.trial import Outcome, Spec
 
 GROUP, CORES, ACCELERATED = "group", "cores", "accelerated"
 """Keys of a trial's config: the specs to train, the CPU cores it may keep to itself, whether it has a GPU or TPU."""
-OUTCOME, LAST = "outcome", "last"
-"""Keys of a trial's result: the outcome of its next spec, and whether that was the last one."""
+OUTCOME, NUMBER, LAST = "outcome", "number", "last"
+"""Keys of a trial's result: the outcome of its next spec, that spec's number in the group, from 0, and whether it was
+the last one."""
 
 
 class Worker(Trainable):
@@ -56,7 +57,7 @@ class Worker(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Once a trial."""
         group = new_config[GROUP]
-        self._left = len(group)
+        self._count = self._left = len(group)
         self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
         return True
 
@@ -67,7 +68,7 @@ class Worker(Trainable):
         if not self._left:
             # The network and its program, which the training holds until then, take memory.
             self._outcomes.close()
-        return {OUTCOME: outcome, LAST: not self._left}
+        return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
     def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
         # Unpickled here, where what is raised becomes the outcome's reason.

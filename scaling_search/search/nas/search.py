@@ -83,11 +83,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Finalist:
-    """One of the best, trained from all seeds."""
+    """One of the best, judged by seeds that did not select it."""
 
     tried: Tried
     accuracies: tuple[float, ...]
-    """Of the seeds that came to an end."""
+    """Of the seeds but the first that came to an end."""
     accuracy: float
     """Their mean."""
     reward: float
@@ -235,11 +235,11 @@ def _spec(lab: Laboratory, network: Network, epochs: int) -> Spec:
 
 
 def _finalists(lab: Laboratory, search: Search) -> Plan[tuple[Finalist, ...]]:
-    """The best by one seed, trained from all, by falling mean reward."""
+    """The best by the first seed, trained from all others, by falling mean reward over these: the first flatters."""
     chosen = search.ranking[: lab.config.finalists]
     if not chosen:
         raise UserError("no architecture finished training", "the records in trials/ say why", "try another --recipe")
-    specs = {one.network.fingerprint: specs_of(one.network, lab.config, lab.data) for one in chosen}
+    specs = {one.network.fingerprint: specs_of(one.network, lab.config, lab.data)[1:] for one in chosen}
     outcomes = yield [spec for group in specs.values() for spec in group]
     finalists = []
     for one in chosen:
@@ -250,5 +250,5 @@ def _finalists(lab: Laboratory, search: Search) -> Plan[tuple[Finalist, ...]]:
         mean = float(np.mean(accuracies))
         finalists.append(Finalist(one, accuracies, mean, search.objective.reward(mean, one.cost)))
     if not finalists:
-        raise UserError("no finalist could be trained from all seeds", hint="the records in trials/ say why")
+        raise UserError("no finalist could be trained from another seed", hint="the records in trials/ say why")
     return tuple(sorted(finalists, key=lambda one: -one.reward))

@@ -1,11 +1,7 @@
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import tempfile
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,20 +11,18 @@ from scaling_search.config import Workers
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here
-from scaling_search.runners.ray import driver as driving
-from scaling_search.runners.ray import session
-from scaling_search.runners.ray.capacity import resources_per_trial, slots_of
 from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import run_on_ray, worker_environment
 from scaling_search.runners.ray.process import Job, run_tune
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome, to_record
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
-from tests.runners.observing import alive, descendants, handlers, listening, screen, temporary_files, wait_until
+from tests.runners.observing import alive, descendants, handlers, listening, screen, temporary_files
+from tests.runners.ray.script import PYTHONPATH
 
 LINUX = sys.platform == "linux"
 CORES = cores_available()
-HERE = Path(__file__).parent
 ROUNDS = [[f"meet:{number}:{index}:{CORES}" for index in range(CORES)] for number in range(2)]
 """Two batches, of as many networks as can be trained at a time. Each waits for the others of its batch."""
 
@@ -52,6 +46,7 @@ def seen(tmp_path_factory):
         return "the plan's result"
 
     notes = Notes()
+    tracking = Tracking(("tensorboard",), tmp_path_factory.mktemp("run"))
     during = SimpleNamespace(listening=set(), processes=set(), forks=[])
 
     def record(spec, outcome):
@@ -73,11 +68,13 @@ def seen(tmp_path_factory):
             watchers=[notes],
             # With a temporary folder of its own, it does not share the cores with other runs on this machine.
             worker_env={"XLA_FLAGS": "--ours", "MARK": str(marks), "TMPDIR": str(marks)},
+            tracking=tracking,
         )
     return SimpleNamespace(
         result=result,
         notes=notes,
         by_name=by_name(notes),
+        tracked=[folder.name for folder in tracking.folder("tensorboard").iterdir()],
         during=during,
         before=before,
         after=SimpleNamespace(
@@ -95,6 +92,11 @@ def test_every_spec_gets_one_outcome_and_none_that_was_finished(seen):
     assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (4, 0)]
     assert len(seen.notes.recorded) == 2 * CORES + 1 + 4
     assert ("plain", 0) not in seen.by_name
+
+
+def test_each_training_is_tracked(seen):
+    ended = [spec for spec, outcome in seen.notes.recorded.items() if "its process" not in (outcome.reason or "")]
+    assert sorted(name.rpartition("-")[2] for name in seen.tracked) == sorted(key[:6] for key in ended)
 
 
 def test_outcomes_are_those_of_a_run_in_one_process(seen):
@@ -239,167 +241,7 @@ def test_a_plan_of_finished_specs_starts_nothing(monkeypatch):
     assert run_on_ray(plan(), train, DATA, workers=Workers(), finished={spec.key: record}, on_outcome=None)
 
 
-SCRIPT = """
-import signal, sys
-from tests.runners.fake_training import *
-from tests.runners.fake_training import train as fake
-from scaling_search.config import Workers
-from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.driver import run_on_ray
-
-def plan():
-    yield seeds_of("plain", 0)
-    yield seeds_of(sys.argv[1], *range(8))
-
-def record(spec, outcome):
-    print(spec.network.family, outcome.status, flush=True)
-
-def train(group, data):
-    # Of this script, so that no worker can import it.
-    yield from fake(group, data)
-
-# Where tests run in the background, Ctrl-C is ignored, and so would it be here.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-try:
-    workers = Workers(address=(sys.argv[2:] or [None])[0])
-    run_on_ray(plan(), train, DATA, workers=workers, finished={}, on_outcome=record)
-except KeyboardInterrupt:
-    sys.exit("interrupted")
-"""
-PYTHONPATH = str(HERE.parents[2])
-
-
-@pytest.fixture
-def endless():
-    """A process that runs a plan without end, in a process group of its own, as a shell would start it."""
-    driver = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, "sleep"],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
-    yield driver
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(driver.pid, signal.SIGKILL)
-    driver.communicate()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not LINUX, reason="it reads /proc")
-@pytest.mark.parametrize(
-    ("number", "last_words"),
-    [(signal.SIGINT, "interrupted\n"), (signal.SIGTERM, ""), (signal.SIGKILL, "")],
-    ids=["ctrl-c", "terminated", "killed"],
-)
-def test_a_driver_that_is_stopped_leaves_nothing_behind(number, last_words, endless):
-    assert endless.stdout.readline() == "plain ok\n"
-    processes = descendants(endless.pid)
-    assert len(processes) > CORES
-    (os.killpg if number == signal.SIGINT else os.kill)(endless.pid, number)
-    assert endless.communicate(timeout=20) == ("", last_words)
-    if number == signal.SIGKILL:
-        wait_until(lambda: not alive(processes), seconds=10)
-    assert not alive(processes)
-    assert not temporary_files(endless.pid)
-
-
-def kill_server(name):
-    """Kills a server of the Ray that this process has started."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(f"/{name}".encode()):
-                os.kill(pid, signal.SIGKILL)
-                return
-    raise AssertionError(f"no {name} runs")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not LINUX, reason="it reads /proc")
-def test_ray_is_started_again_where_its_server_dies(tmp_path):
-    (first,), (second,) = seeds_of("plain", 0), seeds_of("hang_once", 0)
-    recorded, notes, processes = {}, [], set()
-
-    def plan():
-        yield [first]
-        return (yield [second])
-
-    def kill_once_it_hangs():
-        wait_until((tmp_path / second.key).exists, seconds=60)
-        processes.update(descendants(os.getpid()))
-        kill_server("raylet")
-
-    killer = threading.Thread(target=kill_once_it_hangs)
-    killer.start()
-    with screen() as shown:
-        outcomes = run_on_ray(
-            plan(),
-            train,
-            DATA,
-            workers=Workers(),
-            finished={},
-            on_outcome=lambda spec, outcome: recorded.update({spec.key: outcome.status}),
-            worker_env={"MARK": str(tmp_path)},
-            note=notes.append,
-        )
-    killer.join()
-    assert {outcome.status for outcome in outcomes.values()} == {"ok"}
-    assert recorded == {spec.key: "ok" for spec in (first, second)}
-    assert len(notes) == 1 and "Ray died and is started again" in notes[0]
-    assert not alive(processes)
-    assert not temporary_files(os.getpid())
-    assert shown == {"stdout": "", "stderr": ""}
-
-
-def test_where_ray_dies_twice_without_an_outcome_one_line_says_what_happened_and_what_to_do(monkeypatch):
-    monkeypatch.setattr(session, "_CODE", "raise SystemExit(3)")
-    notes = []
-    with screen() as shown, pytest.raises(UserError, match="exited with status 3") as raised:
-        run_on_ray(
-            one_spec(), train, DATA, workers=Workers(), finished={}, on_outcome=lambda *_: None, note=notes.append
-        )
-    assert "finished trials are kept; run the same command again" in str(raised.value)
-    assert len(notes) == 1 and "exited with status 3" in notes[0]
-    assert not temporary_files(os.getpid())
-    assert shown == {"stdout": "", "stderr": ""}
-
-
-# What Ray is asked for
-
-
-def test_a_trial_takes_one_gpu_by_default_where_there_are_any():
-    assert resources_per_trial(Workers(), [{"CPU": 8.0, "GPU": 2.0}]) == {"CPU": 1, "GPU": 1, "TPU": 0}
-    assert resources_per_trial(Workers(), [{"CPU": 8.0}]) == {"CPU": 1, "GPU": 0, "TPU": 0}
-    assert resources_per_trial(Workers(), [{"CPU": 8.0, "TPU": 4.0}]) == {"CPU": 1, "GPU": 0, "TPU": 1}
-    assert resources_per_trial(Workers(gpus_per_trial=0), [{"CPU": 8.0, "GPU": 2.0}])["GPU"] == 0
-
-
-@pytest.mark.parametrize(
-    ("workers", "message"),
-    [
-        (Workers(cpus_per_trial=9), "--cpus-per-trial 9 exceeds this machine's 8 CPUs; try --cpus-per-trial 8"),
-        (Workers(gpus_per_trial=2), "--gpus-per-trial 2 exceeds this machine's 0 GPUs; try --gpus-per-trial 0"),
-        (Workers(tpus_per_trial=1), "--tpus-per-trial 1 exceeds this machine's 0 TPUs; try --tpus-per-trial 0"),
-    ],
-)
-def test_more_than_there_is_is_refused_with_what_there_is(workers, message):
-    with pytest.raises(UserError) as raised:
-        resources_per_trial(workers, [{"CPU": 8.0}])
-    assert str(raised.value) == message
-
-
-def test_a_trial_must_fit_on_one_machine():
-    with pytest.raises(UserError, match="exceeds any machine's 8 CPUs"):
-        resources_per_trial(Workers(cpus_per_trial=9), [{"CPU": 8.0}, {"CPU": 8.0}])
-
-
-def test_slots_are_counted_by_what_runs_out_first():
-    assert slots_of([{"CPU": 8.0, "GPU": 2.0}], {"CPU": 1, "GPU": 0.5}) == 4
-    assert slots_of([{"CPU": 8.0}, {"CPU": 3.0}], {"CPU": 2, "GPU": 0}) == 5
-    assert slots_of([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 1, "GPU": 0.1}) == 8
-    with pytest.raises(UserError, match="no machine has the 2 CPUs and 1 GPUs"):
-        slots_of([{"CPU": 8.0}, {"CPU": 1.0, "GPU": 1.0}], {"CPU": 2, "GPU": 1})
+# What workers are given
 
 
 def test_the_user_s_xla_flags_are_kept_and_come_last(monkeypatch):
@@ -410,64 +252,3 @@ def test_the_user_s_xla_flags_are_kept_and_come_last(monkeypatch):
 def test_half_a_gpu_takes_less_than_half_of_its_memory():
     assert worker_environment(Workers(gpus_per_trial=0.5), {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in worker_environment(Workers(gpus_per_trial=1), {})
-
-
-# Clusters
-
-
-def one_spec():
-    return (yield seeds_of("plain", 0))
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
-def test_a_cluster_that_cannot_be_reached_is_named_with_what_to_do(address, monkeypatch):
-    monkeypatch.setattr(driving, "CONNECT_SECONDS", 1)
-    with screen() as shown, pytest.raises(UserError, match="cannot be reached") as raised:
-        run_on_ray(one_spec(), train, DATA, workers=Workers(address=address), finished={}, on_outcome=None)
-    assert address in str(raised.value)
-    assert "ray start --head" in str(raised.value)
-    assert shown == {"stdout": "", "stderr": ""}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not LINUX, reason="it reads /proc")
-def test_a_cluster_trains_and_is_left_running(tmp_path):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": PYTHONPATH,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": "a-token-for-this-test-alone-0123456789",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ss-cluster"))
-        command = ["--head", "--block", "--port=0", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
-        head = subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", "start", *command],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        stack.callback(end, head)
-        wait_until((Path(folder) / "ray_current_cluster").exists, seconds=60)
-        address = (Path(folder) / "ray_current_cluster").read_text()
-        cluster = descendants(head.pid)
-        driver = subprocess.run(
-            [sys.executable, "-c", SCRIPT, "plain", address],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert (driver.stdout, driver.stderr) == ("plain ok\n" * 8, "")
-        assert len(cluster) > 3
-        assert alive(cluster) == cluster
-
-
-def end(process):
-    processes = descendants(process.pid)
-    process.terminate()
-    process.wait()
-    for pid in alive(processes):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,12 @@
+"""The run that tests start from: `efficientnet_tiny` on digits, rounded as in the paper on a grid of coefficients.
+
+It is small, and stays what it is whatever the defaults of the command are.
+"""
+
+from scaling_search.config import RunConfig, to_dict
+from scaling_search.manifest import flags_of
+from scaling_search.rule import Grid
+
+TINY = RunConfig(data="digits", family="efficientnet_tiny", grid=Grid("coefficients"), match="paper", rivals=False)
+TINY_FLAGS = tuple(flags_of(to_dict(TINY), to_dict(RunConfig())))
+"""The same on the command line."""
