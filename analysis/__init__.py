@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.figures import error_distributions as error_distributions
     from scaling_search.analysis.figures import learning_curves as learning_curves
     from scaling_search.analysis.figures import search_progress as search_progress
+    from scaling_search.analysis.figures import shares_triangle as shares_triangle
     from scaling_search.analysis.figures import single_dimension_scaling as single_dimension_scaling
     from scaling_search.analysis.figures import step1_grid as step1_grid
     from scaling_search.analysis.figures import width_scaling as width_scaling
@@ -44,6 +45,7 @@ else:
         "error_distributions": "figures",
         "learning_curves": "figures",
         "search_progress": "figures",
+        "shares_triangle": "figures",
         "single_dimension_scaling": "figures",
         "step1_grid": "figures",
         "width_scaling": "figures",
@@ -102,6 +104,7 @@ __all__ = [
     "nondominated",
     "published_table",
     "search_progress",
+    "shares_triangle",
     "single_dimension_scaling",
     "step1_grid",
     "step2_table",

@@ -30,7 +30,8 @@ class Findings(Facts):
         """A figure of the run, which a notebook shows as the value of a cell.
 
         Args:
-            name: "frontier" (accuracy against multiply-adds), "grid" (STEP 1), "curves" (learning curves), "edf" (the
+            name: "frontier" (accuracy against multiply-adds), "grid" (STEP 1), "triangle" (its
+                region of best shares), "curves" (learning curves), "edf" (the
                 distribution of error), or "3", "4", "8" as in the paper.
 
         Raises:

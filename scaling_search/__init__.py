@@ -16,7 +16,13 @@ if TYPE_CHECKING:
         findings_of as findings_of,
     )
     from scaling_search.config import (
+        PAPER as PAPER,
+    )
+    from scaling_search.config import (
         QUICK as QUICK,
+    )
+    from scaling_search.config import (
+        SHORT as SHORT,
     )
     from scaling_search.config import (
         Experiment as Experiment,
@@ -98,9 +104,11 @@ else:
         "load_run": "analysis.frames",
         "Experiment": "config",
         "NasConfig": "config",
+        "PAPER": "config",
         "QUICK": "config",
         "Recipe": "config",
         "RunConfig": "config",
+        "SHORT": "config",
         "Split": "config",
         "SweepConfig": "config",
         "TrainConfig": "config",
@@ -138,9 +146,11 @@ else:
 
 
 __all__ = [
+    "PAPER",
     "PAPER_RULE",
     "PUBLISHED",
     "QUICK",
+    "SHORT",
     "CompoundRule",
     "Experiment",
     "Family",

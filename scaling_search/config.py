@@ -19,7 +19,7 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
 Precision = Literal["float32", "bfloat16"]
-Optimiser = Literal["rmsprop", "adamw", "sgd"]
+Optimiser = Literal["rmsprop", "adamw", "sgd", "muon"]
 Schedule = Literal["stairs", "one_cycle"]
 RecipeName = Literal["short", "paper"]
 Metric = Literal["flops", "params", "memory", "latency"]
@@ -27,6 +27,8 @@ Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
+Kept = Literal["none", "best", "all"]
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Trained = Literal["all", "head"]
 """What training changes: all parameters, or only the head, on frozen features."""
 
@@ -93,7 +95,7 @@ class Recipe:
     rms_decay: float = 0.9
     """Decay of averaged squared gradients: RMSProp's, and beta_2 of AdamW."""
     momentum: float = 0.9
-    """Momentum of RMSProp, Nesterov momentum of SGD, and beta_1 of AdamW."""
+    """Momentum of RMSProp, Nesterov momentum of SGD and Muon, and beta_1 of AdamW."""
     epsilon: float = 1e-3
     """RMSProp's epsilon, added to the mean square before the root; AdamW's, added after it."""
     weight_decay: float = 1e-5
@@ -112,7 +114,8 @@ class Recipe:
     """Precision that networks compute in; parameters, statistics, optimiser and averages are always float32. By default
     float32 on a CPU and bfloat16 on a GPU or TPU."""
     optimiser: Optimiser = "rmsprop"
-    """What makes a step of a gradient: the paper's RMSProp, AdamW, or SGD with Nesterov momentum."""
+    """What makes a step of a gradient: the paper's RMSProp, AdamW, SGD with Nesterov momentum, or Muon for the kernels
+    of convolutions beside AdamW for the rest."""
     schedule: Schedule = "stairs"
     """Learning rate over a run: the paper's warm-up and stairs, or one cycle, up to the peak and down to zero."""
     warmup_share: float = 0.25
@@ -144,7 +147,7 @@ class Recipe:
 
 
 SHORT = Recipe(
-    optimiser="adamw",
+    optimiser="muon",
     schedule="one_cycle",
     batch_size=16,
     learning_rate=0.02,
@@ -226,6 +229,12 @@ class Experiment:
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None
     """A recorded table to take every training from, so that nothing is trained. It also sets the defaults."""
+    keep: Kept = "best"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
+    the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
+    log: tuple[Tracker, ...] = ()
+    """Trackers to write each training to as it ends, in RUNS/NAME: tensorboard, mlflow, wandb (Weights & Biases,
+    offline)."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -257,7 +266,10 @@ class Experiment:
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
-    _changes_no_number: ClassVar[tuple[str, ...]] = ("runs", "reuse", "name", "data", "on_bad_data", "replay")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *("runs", "reuse", "name", "data", "on_bad_data"),
+        *("replay", "keep", "log"),
+    )
 
     def what_it_computes(self) -> dict[str, Any]:
         """The config as plain data, without what cannot affect a result."""
@@ -286,6 +298,14 @@ class RunConfig(Experiment):
     """The cost that is matched: multiply-adds, parameters or activations."""
     rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
+    certainty: float | None = None
+    """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
+    sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
+    within: float = 0.5
+    """Points of top-1 accuracy that the best of STEP 1 may be missed by, with --certainty."""
+    max_trainings: int | None = None
+    """With --certainty: trainings of STEP 1 after which it ends, sure or not; by default 10 times those of the first
+    round. A larger number continues the same run."""
     steps: tuple[int, ...] = (1, 2)
     """Which steps to run."""
     coefficients: tuple[float, float, float] | None = None
@@ -298,7 +318,12 @@ class RunConfig(Experiment):
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
-    _changes_no_number: ClassVar[tuple[str, ...]] = (*Experiment._changes_no_number, "steps", "coefficients", "rivals")
+    _changes_no_number: ClassVar[tuple[str, ...]] = (
+        *Experiment._changes_no_number,
+        *("steps", "coefficients", "rivals"),
+        # More rounds continue the same run.
+        *("certainty", "within", "max_trainings"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -308,6 +333,18 @@ class RunConfig(Experiment):
             raise UserError(f"steps {self.steps} given", "they are 1, 2 or both")
         if self.coefficients is not None:
             CompoundRule(*self.coefficients)
+        if self.certainty is not None and not 0.5 < self.certainty < 1:
+            raise UserError(
+                f"certainty {self.certainty:g} given", "it must lie between 0.5 and 1", "try --certainty 0.9"
+            )
+        if not self.within > 0:
+            raise UserError(f"within {self.within:g} given", "it must be above 0 points", "try --within 0.5")
+        if self.max_trainings is not None and self.certainty is None:
+            raise UserError(
+                "--max-trainings given without --certainty",
+                "without it every network is trained from --seeds seeds",
+                "try --certainty 0.9",
+            )
         _check_amounts(self, max_flops=parse_count, max_memory=parse_bytes, training_budget=parse_count)
 
     @property
@@ -372,6 +409,8 @@ class TrainConfig(Experiment):
 
     seeds: int = 1
     """Number of trainings, each from its own seed. With several, the mean gets a confidence interval."""
+    keep: Kept = "all"
+    """Whose weights to keep in RUNS/NAME/weights: nobody's, the best seed's by validation accuracy, or every seed's."""
     family: str = "efficientnet"
     """Network family: a registered name, or an import path such as my_package.nets:MyFamily."""
     family_options: tuple[str, ...] = ()

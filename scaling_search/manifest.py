@@ -168,10 +168,19 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
     rivals = any(one.rivals for one in (new, old) if 1 in one.steps) if 1 in both else new.rivals
-    return dataclasses.replace(new, steps=both, coefficients=new.coefficients or old.coefficients, rivals=rivals)
+    rounds = old if new.certainty is None else new
+    return dataclasses.replace(
+        new,
+        steps=both,
+        coefficients=new.coefficients or old.coefficients,
+        rivals=rivals,
+        **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
+    )
 
 
 def shared_part(config: Experiment, kind: type[C], **changes: Any) -> C:
     """A config of another kind with what every kind of run shares, such as the recipe and the images."""
-    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Experiment)}
+    names = [field.name for field in dataclasses.fields(Experiment)]
+    # Which weights to keep is asked of each kind anew: their defaults differ.
+    shared = {name: getattr(config, name) for name in names if name != "keep"}
     return kind(**{**shared, **changes})

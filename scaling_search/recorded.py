@@ -58,7 +58,7 @@ class RecordedTable:
     def config(self) -> Experiment:
         """The config that its trials were trained by, to be replayed."""
         stored = stored_config(self.manifest(), {})
-        return replace(stored, name=None, runs=Experiment.runs, reuse=(), replay=str(self.path))
+        return replace(stored, name=None, runs=Experiment.runs, reuse=(), log=(), replay=str(self.path))
 
     def has(self, network: Network) -> bool:
         """Whether the table has trainings of a network."""

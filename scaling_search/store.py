@@ -7,6 +7,8 @@
     runs/NAME/sweep.json          the networks that a sweep or a training was given
     runs/NAME/nas.json            a search for a baseline: what was tried, and the best
     runs/NAME/latencies.json      latencies of its networks, if that is its metric
+    runs/NAME/weights/            weights that are kept; while it goes on, a file for each trial, called by its key
+    runs/NAME/weights.json        which file is of which trial
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
 Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed.
@@ -36,6 +38,8 @@ from scaling_search.manifest import check_same, command_of, kind_of, stored_conf
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
 """What older versions stored as failures: exceptions, and trials that a replayed table does not have."""
+_KEY = re.compile(r"[0-9a-f]{20}")
+"""Of a trial: `Spec.key`."""
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
@@ -127,6 +131,28 @@ class RunDirectory:
             # A run that was copied has no lock.
             return False
         return False
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where weights are kept."""
+        return self.path / "weights"
+
+    def make_weights_folder(self) -> None:
+        """Makes the folder of weights where there is none."""
+        with _clear_os_errors(self.weights_folder, _RUNS_HINT):
+            self.weights_folder.mkdir(exist_ok=True)
+
+    def weights(self) -> dict[str, Path]:
+        """The files of weights that the run has, by the keys of their trials.
+
+        In the order of `weights.json`, then those that have no other name yet.
+        """
+        named = {
+            key: self.weights_folder / Path(str(file)).name for key, file in (self.document("weights") or {}).items()
+        }
+        called_by_key = {file.stem: file for file in sorted(self.weights_folder.glob("*.safetensors"))}
+        new = {key: file for key, file in called_by_key.items() if _KEY.fullmatch(key)}
+        return {key: file for key, file in (named | new).items() if file.is_file()}
 
     @contextmanager
     def locked(self) -> Iterator[None]:

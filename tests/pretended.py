@@ -5,7 +5,10 @@ from scaling_search.trial import Epoch, Outcome
 
 
 class Pretended:
-    """Ends every trial at once, with the `accuracy` of its spec, or crashes where `fails` says so."""
+    """Ends every trial at once, with the `accuracy` of its spec, or crashes where `fails` says so.
+
+    Where weights are kept, it writes the trial's key in their place.
+    """
 
     def __init__(self):
         self.trained = []
@@ -22,8 +25,13 @@ class Pretended:
 
     def run(self, plan, train, data, *, finished, on_outcome, watchers, **where):
         """As `run_on_ray`."""
+        keep = train.keywords["keep"]
 
         def train_at_once(specs, data):
-            return (self.outcome(spec) for spec in specs)
+            for spec in specs:
+                outcome = self.outcome(spec)
+                if keep is not None and outcome.status == "ok" and keep.takes(spec):
+                    keep.file(spec).write_text(spec.key)
+                yield outcome
 
         return run_here(plan, train_at_once, data, finished=finished, on_outcome=on_outcome, watchers=watchers)

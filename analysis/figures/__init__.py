@@ -11,6 +11,7 @@ from scaling_search.analysis.figures.model_size import accuracy_against_size
 from scaling_search.analysis.figures.of_run import OF_RUNS, figure_of
 from scaling_search.analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
 from scaling_search.analysis.figures.search_progress import search_progress
+from scaling_search.analysis.figures.triangle import shares_triangle
 
 __all__ = [
     "OF_RUNS",
@@ -24,6 +25,7 @@ __all__ = [
     "learning_curves",
     "render",
     "search_progress",
+    "shares_triangle",
     "single_dimension_scaling",
     "step1_grid",
     "width_scaling",

@@ -28,6 +28,7 @@ from scaling_search.analysis.figures.style import (
     within_percent,
 )
 from scaling_search.analysis.frames import family_of
+from scaling_search.analysis.text.step1 import named
 from scaling_search.analysis.text.words import rule_in_words
 from scaling_search.errors import UserError
 
@@ -159,8 +160,8 @@ def _caption(findings: "Facts", layers: list[Layer]) -> str:
     config, judgement = findings.run.manifest["config"], findings.judgement
     first = f"{config['seeds']} seeds from {config['seed']}, {config['recipe']['epochs']} epochs."
     if judgement is not None:
-        first += f" Winner of STEP 1: {rule_in_words(vars(judgement.winner))}"
-        if len(judgement.ties) > 1:
+        first += f" {named(judgement).capitalize()} of STEP 1: {rule_in_words(vars(judgement.winner))}"
+        if len(judgement.ties) > 1 and not judgement.by_region:
             first += f", the cheapest of {len(judgement.ties)} networks tied at {100 * judgement.confidence:g} %"
         first += "."
     bars = f"Bars are {100 * (judgement.confidence if judgement else 0.95):g} % intervals over seeds"

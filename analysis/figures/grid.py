@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_search.analysis.figures.style import ACCURACY, BLACK, DARK_GREY, GREY, YELLOW, drawing, plain_axes
+from scaling_search.analysis.text.step1 import named
 from scaling_search.analysis.text.words import rule_in_words
 from scaling_search.rule import PAPER_RULE
 
@@ -21,7 +22,8 @@ def step1_grid(judgement: "Judgement") -> "Figure":
 
     The constraint leaves two free dimensions. Points meet it more or less well, so each is moved onto it along the
     line on which growth is shared alike; beta and gamma so differ a little from the point's own. Rings mark what is
-    tied with the best and the star the winner. Lines are heights of the quadratic surface, where there is one.
+    tied with the best and the star the winner, or the rule that stands for the region. Lines are heights of the
+    quadratic surface, where there is one.
     """
     table = judgement.table
     growth = float(np.log(table["cost_factor"]).mean())
@@ -52,7 +54,7 @@ def step1_grid(judgement: "Judgement") -> "Figure":
             edgecolors=BLACK,
             linewidths=0.9,
             zorder=6,
-            label="winner",
+            label=named(judgement),
         )
         where = (_moved(value, PAPER_RULE.cost_factor, growth) for value in (PAPER_RULE.beta, PAPER_RULE.gamma))
         axes.plot(
@@ -78,7 +80,11 @@ def step1_grid(judgement: "Judgement") -> "Figure":
         axes.set_xlabel("beta (width)")
         axes.set_ylabel("gamma (resolution)")
         axes.set_title(
-            f"winner: {rule_in_words(vars(judgement.winner))}", fontsize=9, loc="left", color=DARK_GREY, pad=16
+            f"{named(judgement)}: {rule_in_words(vars(judgement.winner))}",
+            fontsize=9,
+            loc="left",
+            color=DARK_GREY,
+            pad=16,
         )
         figure.colorbar(shades, ax=axes, pad=0.02).set_label(ACCURACY, fontsize=8)
         figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
@@ -125,7 +131,8 @@ def _draw_surface(
     alpha = np.exp(growth) / (beta * gamma) ** 2
     pairs = zip((alpha, beta, gamma), largest, strict=True)
     inside = np.all([(part >= 1) & (part <= most) for part, most in pairs], axis=0)
-    heights = np.ma.masked_where(~inside, 100 * surface.predict(alpha, beta, gamma))
+    shares = np.log(np.stack([alpha, beta**2, gamma**2], axis=-1)) / growth
+    heights = np.ma.masked_where(~inside, 100 * surface.predict(shares))
     lines = axes.contour(beta, gamma, heights, levels=6, colors=DARK_GREY, linewidths=0.7, linestyles=":", zorder=2)
     corners = [np.asarray(path.vertices) for path in lines.get_paths()]
     labels = _clear_places(axes, [line for line in corners if len(line)], points)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from scaling_search.analysis.text.step1 import named
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -82,7 +84,7 @@ def _winner_and_baseline(findings: "Facts") -> list[Layer]:
     if findings.judgement is None:
         return []
     winner, baseline = findings.judgement.winner, findings.judgement.baseline
-    looks = (("winner", "winner of STEP 1", winner), ("baseline", "baseline (phi = 0)", baseline))
+    looks = (("winner", f"{named(findings.judgement)} of STEP 1", winner), ("baseline", "baseline (phi = 0)", baseline))
     return [Layer(kind, label, _markers(pd.DataFrame([vars(one)]))) for kind, label, one in looks if one.seeds]
 
 

@@ -7,6 +7,7 @@ from scaling_search.analysis.figures.frontier import accuracy_against_multiply_a
 from scaling_search.analysis.figures.grid import step1_grid
 from scaling_search.analysis.figures.learning_curves import learning_curves
 from scaling_search.analysis.figures.scaling import compound_scaling, single_dimension_scaling, width_scaling
+from scaling_search.analysis.figures.triangle import shares_triangle
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from scaling_search.analysis.findings.facts import Facts
 
-OF_RUNS = ("frontier", "grid", "curves", "edf", "3", "4", "8")
-"""Names of the figures: accuracy against multiply-adds, STEP 1's grid, learning curves, the distribution of error, and
-the paper's Figures 3, 4 and 8."""
+OF_RUNS = ("frontier", "grid", "triangle", "curves", "edf", "3", "4", "8")
+"""Names of the figures: accuracy against multiply-adds, STEP 1's grid, the triangle of shares, learning curves, the
+distribution of error, and the paper's Figures 3, 4 and 8."""
 
 
 def figure_of(findings: "Facts", name: str = "frontier") -> "Figure":
@@ -33,6 +34,8 @@ def figure_of(findings: "Facts", name: str = "frontier") -> "Figure":
         if findings.judgement is None:
             raise UserError(f"{run.path} has no winner of STEP 1", hint=" ".join(findings.missing))
         return step1_grid(findings.judgement)
+    if name == "triangle":
+        return shares_triangle(findings)
     if name == "curves":
         return learning_curves(run.curves, run.trials)
     if name == "edf":

@@ -1,8 +1,10 @@
 """What a run found, judged once: the facts that figures, tables and the report are made from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.findings.certainty import Certainty, certainty_of
 from scaling_search.analysis.findings.confirmed import Confirmed, confirm
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
@@ -13,6 +15,7 @@ from scaling_search.analysis.findings.sweep import sweep_table
 from scaling_search.analysis.findings.tested import tested_table
 from scaling_search.analysis.statistics.scales import DIMENSIONS
 from scaling_search.errors import UserError
+from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +47,10 @@ class Facts:
     """STEP 1, once a network of it has finished."""
     confirmed: Confirmed | None
     """Its winner by seeds that did not select it, once one of these has finished."""
+    certainty: Certainty | None
+    """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
-    """What `--rivals` trained beside the winner as `rivals_table` gives it, once STEP 1 has one; else None."""
+    """What was trained to compare the winner with, as `rivals_table` gives it, once STEP 1 has one; else None."""
     step2: "pd.DataFrame | None"
     """B0..B7 as `step2_table` gives them, once STEP 2 is planned."""
     sweep: "pd.DataFrame | None"
@@ -64,13 +69,18 @@ class Facts:
 
     @property
     def winner(self) -> "Standing | None":
-        """The rule that won STEP 1: `alpha`, `beta`, `gamma`, `val_accuracy`, `low`, `high` and more, or None."""
+        """STEP 1's rule, `Judgement.winner`: `alpha`, `beta`, `gamma`, `val_accuracy` and more, or None."""
         return None if self.judgement is None else self.judgement.winner
 
     @property
     def step1(self) -> "pd.DataFrame | None":
         """The grid of STEP 1, `Judgement.table`, or None."""
         return None if self.judgement is None else self.judgement.table
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """Files of the weights that the run has kept, the first the likeliest to be wanted."""
+        return tuple(RunDirectory(self.run.path).weights().values())
 
     @property
     def complete(self) -> bool:
@@ -114,7 +124,12 @@ def facts_of(run: "Run") -> Facts:
         missing.append("Its networks are not planned yet.")
     if not run.points.empty:
         try:
-            judgement = judge(run.points, run.trials)
+            judgement = judge(
+                run.points,
+                run.trials,
+                rivals=run.rivals,
+                planned=run.planned_seeds if run.rounds else None,
+            )
             confirmed = confirm(run.trials, judgement.winner.fingerprint)
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
@@ -124,14 +139,16 @@ def facts_of(run: "Run") -> Facts:
         missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
+    region = judgement.surface if judgement is not None and judgement.by_region else None
     return Facts(
         run,
         judgement,
         confirmed,
+        certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed, region=region),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
         frontier=None if measured.empty else measured,
@@ -149,9 +166,14 @@ def _progress(run: "Run") -> Progress:
     whole = run.nas[run.nas["epochs"] == run.manifest["config"]["recipe"]["epochs"]]
     tried = set(whole["fingerprint"])
     mine = run.trials[(run.trials["evaluate"] == "validation") & run.trials["fingerprint"].isin(networks | tried)]
-    finished = int((mine["status"] == "ok").sum())
     from_all_seeds = networks | run.finalists
-    planned = len(from_all_seeds) * int(run.manifest["config"]["seeds"]) + len(tried - from_all_seeds)
+    seeds, in_rounds = int(run.manifest["config"]["seeds"]), run.planned_seeds
+    planned = sum(max(seeds, in_rounds[name]) for name in from_all_seeds) + len(tried - from_all_seeds)
+    if in_rounds:
+        # There may be more, if the run was once asked to be surer.
+        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
+        mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
+    finished = int((mine["status"] == "ok").sum())
     return Progress(planned, finished, len(mine) - finished)
 
 

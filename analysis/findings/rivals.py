@@ -1,9 +1,10 @@
-"""Rivals of STEP 1's winner: rules that were trained at the same cost, such as each dimension alone."""
+"""Rivals of STEP 1's rule: others that were trained at the same cost, such as each dimension alone."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling_search.analysis.findings.region import SHARES
 from scaling_search.analysis.findings.step1 import pair_interval
 from scaling_search.analysis.statistics.means import seed_means
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.findings.step1 import Standing
 
 _GIVEN = (
-    *("rival", "alpha", "beta", "gamma", "layers", "channels", "pixels", "realised_cost", "network"),
+    *("rival", "alpha", "beta", "gamma", "layers", "channels", "pixels", "realised_cost", *SHARES, "network"),
     *("depth", "width", "resolution", "input_resolution", "parameters", "multiply_adds", "activations"),
 )
 
@@ -21,15 +22,17 @@ _GIVEN = (
 def rivals_table(
     rivals: "pd.DataFrame", trials: "pd.DataFrame", winner: "Standing", confidence: float = 0.95
 ) -> "pd.DataFrame":
-    """One row a rival, compared with the winner of the grid. Arguments are `rivals` and `trials` of a Run.
+    """One row a rival, compared with `Judgement.winner`. Arguments are `rivals` and `trials` of a Run.
+
+    Depth, width and resolution alone test the paper's claim that compound scaling beats a single dimension (Figure 8).
 
     Columns: `rival` (its name), `alpha`, `beta`, `gamma`, `layers`, `channels`, `pixels`, `realised_cost` (relative to
-    the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`,
-    `parameters`, `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`,
-    `difference` (its accuracy less the winner's), `difference_low`, `difference_high` (`step1.pair_interval`, for each
-    rival by itself), `note`, `fingerprint`.
+    the baseline's, see `columns.POINTS`), `depth_share`, `width_share`, `resolution_share` (of its growth), `network`
+    (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`,
+    `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `difference` (its accuracy less the winner's),
+    `difference_low`, `difference_high` (`step1.pair_interval`, for each rival by itself), `note`, `fingerprint`.
 
-    The winner was picked among many by the same trainings, which flatters it: a rival by name was not picked.
+    The winner was picked by the same trainings, which flatters it: a rival by name was not picked.
     """
     trials = trials[(trials["evaluate"] == "validation") & (trials["step"] == 1)]
     means = seed_means(trials, confidence)
@@ -45,7 +48,7 @@ def rivals_table(
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["note"] = np.select(
         [table["rejected"].notna(), same, table["seeds"] == 0],
-        [table["rejected"].fillna("").astype("str"), "the winner's own network", "not trained"],
+        [table["rejected"].fillna("").astype("str"), "its own network", "not trained"],
         "",
     )
     measured = ("val_accuracy", "low", "high", "seeds", "difference", "difference_low", "difference_high")

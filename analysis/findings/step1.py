@@ -1,17 +1,18 @@
-"""STEP 1 judged: which (alpha, beta, gamma) is best, which cannot be told from it, and which of these is cheapest."""
+"""STEP 1 judged: where the best shares of growth lie, the rule that stands for them, and which networks are best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_search.analysis.statistics.deviations import FEWEST
+from scaling_search.analysis.findings.region import SHARES, in_region, region_of, representative
+from scaling_search.analysis.findings.remarks import first_reason, method_of, notes_of, warnings_of
 from scaling_search.analysis.statistics.dunnett import dunnett_critical_value
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
 from scaling_search.analysis.statistics.power import seeds_to_separate
-from scaling_search.analysis.statistics.surface import Surface, fit_surface
+from scaling_search.analysis.statistics.surface import Surface
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,33 +69,46 @@ class Judgement:
     table: "pd.DataFrame"
     """One row a point of the grid, the most accurate network first, points of one network together: `alpha`, `beta`,
     `gamma`, `cost_factor`, `layers`, `channels`, `pixels` and `realised_cost` (relative to the baseline's, see
-    `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`,
-    `multiply_adds`, `activations`, `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be
-    told from the best), `leads` (the winner), `note`, `fingerprint`."""
+    `columns.POINTS`), `depth_share`, `width_share` and `resolution_share` (of the network's growth), `network` (the
+    family), `depth`, `width`, `resolution`, `input_resolution`, `parameters`, `multiply_adds`, `activations`,
+    `val_accuracy` (mean over seeds, 0..1), `low`, `high`, `seeds`, `tie` (cannot be told from the best), `in_region`
+    (of the surface), `leads` (the winner's network), `note`, `fingerprint`."""
     winner: Standing
+    """The rule that STEP 2 scales: the one that stands for the region or, where there is none, `best`."""
+    best: Standing
+    """The best network measured: of those that cannot be told from the most accurate the cheapest or, where costs are
+    equal, the most accurate itself."""
     baseline: Standing
     """The network at phi 0, with coefficients of 1; its accuracy is NaN until it is trained."""
     ties: tuple[str, ...]
-    """Fingerprints of the networks that cannot be told from the best, the cheapest first; the winner's is the first."""
+    """Fingerprints of the networks that cannot be told from the most accurate, the cheapest first; but `best` is the
+    first."""
     matched: bool
-    """Whether the networks have equal costs, so that the most accurate wins and not the cheapest of a tie."""
+    """Whether the networks have equal costs, so that the most accurate is best and not the cheapest of a tie."""
     confidence: float
     note: str
     """How the comparison was made, in words."""
     separation: Separation | None
     """None where no two networks are tied, or no network has two seeds."""
     surface: Surface | None
-    """How sharp the optimum is; None where the grid has too few networks to say."""
+    """Accuracy over the shares of growth, from all networks of STEP 1, rivals too, and the region in which its optimum
+    lies; None where these are too few to say."""
+    by_region: bool
+    """Whether the winner stands for the region. It does where the networks' own shares were recorded; in older runs it
+    is `best`."""
     warnings: tuple[str, ...]
     """Sentences on what makes the intervals doubtful, such as collapsed trainings."""
     on_edge: tuple[str, ...]
-    """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better."""
+    """Coefficients of the winner, "alpha" say, that are the largest the grid offers: larger ones may be better. Empty
+    where it stands for a region, which has edges of its own."""
 
     @property
     def same_network(self) -> list[dict[str, float]]:
         """The other rules of the grid that give the winner's network: `alpha`, `beta`, `gamma`."""
-        same = self.table[(self.table["fingerprint"] == self.winner.fingerprint) & ~self.table["leads"]]
-        rows: list[dict[str, float]] = same[["alpha", "beta", "gamma"]].to_dict("records")  # type: ignore[assignment]
+        names = ["alpha", "beta", "gamma"]
+        same = self.table[self.table["fingerprint"] == self.winner.fingerprint]
+        others = same[(same[names] != [getattr(self.winner, name) for name in names]).any(axis=1)]
+        rows: list[dict[str, float]] = others[names].to_dict("records")  # type: ignore[assignment]
         return rows
 
     def rules(self, fingerprints: Sequence[str]) -> list[dict[str, float]]:
@@ -104,13 +118,22 @@ class Judgement:
         return [rows[key] for key in fingerprints]
 
 
-def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95) -> Judgement:
+def judge(
+    points: "pd.DataFrame",
+    trials: "pd.DataFrame",
+    confidence: float = 0.95,
+    *,
+    rivals: "pd.DataFrame | None" = None,
+    planned: Mapping[str, int] | None = None,
+) -> Judgement:
     """Compares the networks of STEP 1 on the validation split (section 3.3 of the paper, with its uncertainty).
 
     Args:
         points: of a Run.
         trials: of the same Run.
-        confidence: of the intervals and of the tie.
+        confidence: of the intervals, of the tie and of the region.
+        rivals: of the same Run. They count in the surface, but cannot win.
+        planned: seeds of each network, by fingerprint, where they differ; by default as many as any has.
 
     `low` and `high` are for each network by itself, see `means.seed_means`: they cover seed-to-seed variation on this
     validation split, not the draw of its images.
@@ -118,11 +141,15 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
     The tie is the set of networks that multiple comparisons with the best (Hsu, 1981; Gupta's subset) cannot rule
     out: with probability `confidence` or more the truly best network is in it. Networks are compared as a randomised
     block design by Dunnett's one-sided critical value or, where their seeds scatter unlike each other, by Welch's t
-    (Games and Howell, 1976). The network with the fewest multiply-adds leads the tie or, where costs are matched, the
-    most accurate; and of the rules of that network the one whose cost factor is nearest to 2, then the smallest.
+    (Games and Howell, 1976). The network with the fewest multiply-adds is the best of the tie or, where costs are
+    matched, the most accurate; and of the rules of that network the one whose cost factor is nearest to 2, then the
+    smallest.
+
+    The answer is where the optimum of accuracy over the shares of growth lies, see `surface.fit_surface`, and the rule
+    that stands for that region, see `region.representative`. Where there is no such region, the best network's rule.
 
     A network without a finished training cannot win; one that lacks some is judged by those it has, with a note. Where
-    no network has two seeds there are no intervals and the best mean leads.
+    no network has two seeds there are no intervals, and the best mean is the best.
 
     Raises:
         UserError: no network has finished.
@@ -138,7 +165,7 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
     contenders = means.table.loc[means.table.index.isin(allowed["fingerprint"][allowed["phi"] != 0])]
     if contenders.empty:
         raise UserError(
-            "no network of STEP 1 has a finished training" + _first_reason(trials),
+            "no network of STEP 1 has a finished training" + first_reason(trials),
             hint="go on by scaling-search resume, or with other settings under another --name",
         )
     accuracy, seeds = contenders["val_accuracy"].to_numpy(np.float64), contenders["seeds"].to_numpy(np.int64)
@@ -153,32 +180,42 @@ def judge(points: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.
     table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["tie"] = measured & table["fingerprint"].isin(tied)
-    table["note"] = _notes(table, trials)
+    table["note"] = notes_of(table, trials, planned)
     matched = bool(table["target_cost"].notna().any())
-    leader = _leader(table, matched)
-    table["leads"] = table.index == leader
+    surface = region_of(_networks_of(points, rivals), means, confidence)
+    shares = table[list(SHARES)].to_numpy(np.float64)
+    recorded = ~np.isnan(shares).any(1)
+    by_region = surface is not None and bool(recorded[measured].all())
+    best = _standing(table.loc[_leader(table, matched)])
+    winner = best
+    table["in_region"] = False
+    if surface is not None and by_region:
+        winner = _standing(table.loc[representative(table[table["seeds"] > 0], surface)])
+        table.loc[recorded, "in_region"] = in_region(shares[recorded], surface)
+    table["leads"] = table["fingerprint"] == winner.fingerprint
     table = _in_order(table)
-    winner = _standing(table[table["leads"]].iloc[0])
     ties = table[table["tie"]].drop_duplicates("fingerprint").sort_values("multiply_adds", kind="stable")
     baseline = points[points["phi"] == 0].join(means.table, on="fingerprint").iloc[0]
-    columns = [*_GIVEN, "val_accuracy", "low", "high", "seeds", "tie", "leads", "note", "fingerprint"]
+    columns = [*_GIVEN, "val_accuracy", "low", "high", "seeds", "tie", "in_region", "leads", "note", "fingerprint"]
     return Judgement(
         table=pd.DataFrame(table[columns]).reset_index(drop=True),
         winner=winner,
+        best=best,
         baseline=_standing(baseline),
-        ties=(winner.fingerprint, *(name for name in ties["fingerprint"] if name != winner.fingerprint)),
+        ties=(best.fingerprint, *(name for name in ties["fingerprint"] if name != best.fingerprint)),
         matched=matched,
         confidence=confidence,
-        note=_method(means, confidence),
+        note=method_of(means, confidence),
         separation=_separation(contenders, means, len(ties), confidence),
-        surface=_surface(table, confidence),
-        warnings=_warnings(means),
-        on_edge=_on_edge(winner, table),
+        surface=surface,
+        by_region=by_region,
+        warnings=warnings_of(means),
+        on_edge=() if by_region else _on_edge(winner, table),
     )
 
 
 _GIVEN = (
-    *("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost", "network"),
+    *("alpha", "beta", "gamma", "cost_factor", "layers", "channels", "pixels", "realised_cost", *SHARES, "network"),
     *("depth", "width", "resolution"),
     *("input_resolution", "parameters", "multiply_adds", "activations"),
 )
@@ -273,11 +310,13 @@ def _separation(contenders: "pd.DataFrame", means: SeedMeans, tied: int, confide
     )
 
 
-def _surface(table: "pd.DataFrame", confidence: float) -> Surface | None:
-    try:
-        return fit_surface(preferred_rules(table), confidence)
-    except UserError:
-        return None
+def _networks_of(points: "pd.DataFrame", rivals: "pd.DataFrame | None") -> "pd.DataFrame":
+    """One row a network that equation 2 allows: those of the grid, then those that only rivals have."""
+    import pandas as pd
+
+    grid = preferred_rules(points[points["phi"] != 0])
+    every = grid if rivals is None else pd.concat([grid, rivals[[name for name in rivals if name in grid]]])
+    return every[every["rejected"].isna()].drop_duplicates("fingerprint")
 
 
 def _on_edge(winner: Standing, table: "pd.DataFrame") -> tuple[str, ...]:
@@ -303,53 +342,3 @@ def _standing(row: "pd.Series[Any]") -> Standing:
         multiply_adds=int(row["multiply_adds"]),
         seeds=0 if np.isnan(row["seeds"]) else int(row["seeds"]),
     )
-
-
-def _notes(table: "pd.DataFrame", trials: "pd.DataFrame") -> list[str]:
-    wanted = int(trials.groupby("fingerprint")["seed"].nunique().max())
-    failures = trials[trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")
-    notes = []
-    for rejected, fingerprint, seeds in zip(table["rejected"], table["fingerprint"], table["seeds"], strict=True):
-        parts = []
-        if isinstance(rejected, str):
-            parts = [f"refused by equation 2: {rejected}"]
-        elif seeds < wanted:
-            parts = [f"{seeds} of {wanted} seeds finished"]
-            if fingerprint in failures.index:
-                parts += [f"{failures['status'][fingerprint]}: {failures['reason'][fingerprint]}"]
-        notes.append("; ".join(parts))
-    return notes
-
-
-def _first_reason(trials: "pd.DataFrame") -> str:
-    failed = trials[trials["status"] != "ok"]
-    return "" if failed.empty else f"; {len(failed)} failed, the first because {failed['reason'].iloc[0]}"
-
-
-def _method(means: SeedMeans, confidence: float) -> str:
-    if np.isnan(means.variance):
-        return "one seed a network: there are no intervals, and nothing says how sure these means are"
-    networks = len(means.table)
-    seeds = f"{means.blocks} seeds as blocks" if means.blocks else f"{means.table['seeds'].sum()} trainings"
-    shared = "each network by its own deviation" if means.unlike else f"one variance, {means.df} degrees of freedom"
-    return (
-        f"{100 * confidence:g} % intervals cover seed-to-seed variation on this validation split, not the draw of its "
-        f"images; {networks} networks, {seeds}, compared by {shared}"
-    )
-
-
-def _warnings(means: SeedMeans) -> tuple[str, ...]:
-    warnings = []
-    if means.collapsed:
-        many = means.collapsed > 1
-        warnings.append(
-            f"{means.collapsed} training{'s' * many} ended far below the other seeds of {'their' if many else 'its'} "
-            "network, which no interval covers: look at the learning curves, train longer or at a lower learning rate."
-        )
-    if means.unlike and len(means.table) >= FEWEST:
-        low, high = (100 * float(np.sqrt(end)) for end in (np.nanmin(means.variances), np.nanmax(means.variances)))
-        warnings.append(
-            f"Seeds scatter much more for some networks than for others (standard deviations {low:.1f} to {high:.1f} "
-            "points): intervals of those that scatter most may be too narrow; train more seeds."
-        )
-    return tuple(warnings)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_search.analysis.statistics.law import fit_law
+from scaling_search.analysis.findings.region import GROWING, grown_over
+from scaling_search.analysis.statistics.hold_outs import calibrated_law
 from scaling_search.analysis.statistics.means import run_means
 from scaling_search.errors import UserError
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_search.analysis.findings.confirmed import Confirmed
+    from scaling_search.analysis.statistics.surface import Surface
+
+SPREAD = tuple(f"{name}_{end}" for name in GROWING for end in ("low", "high"))
+"""Columns of what the region's rules would give a model."""
 
 _GIVEN = (
     "model",
@@ -21,6 +26,7 @@ _GIVEN = (
     "channels",
     "pixels",
     "realised_cost",
+    *SPREAD,
     "network",
     "depth",
     "width",
@@ -33,12 +39,21 @@ _GIVEN = (
 
 
 def step2_table(
-    models: "pd.DataFrame", trials: "pd.DataFrame", confidence: float = 0.95, winner: "Confirmed | None" = None
+    models: "pd.DataFrame",
+    trials: "pd.DataFrame",
+    confidence: float = 0.95,
+    winner: "Confirmed | None" = None,
+    *,
+    region: "Surface | None" = None,
 ) -> "pd.DataFrame":
     """One row a model and set of coefficients, in the order of `models`, which like `trials` is that of a Run.
 
+    `region` is of STEP 1, where there is one: `layers_low`, `layers_high` and so on then say what any of its rules
+    would give the found models at their phi, by equation 3 before rounding; else they are missing.
+
     Columns: `model`, `coefficients` ("found" or "published"), `phi`, `layers`, `channels`, `pixels`, `realised_cost`
-    (relative to the baseline's, see `frames.POINTS`), `network` (the family), `depth`, `width`, `resolution`,
+    (relative to the baseline's, see `columns.POINTS`), `layers_low`, `layers_high`, `channels_low`, `channels_high`,
+    `pixels_low`, `pixels_high`, `network` (the family), `depth`, `width`, `resolution`,
     `input_resolution`, `parameters`, `multiply_adds`, `activations`, `val_accuracy` (top-1 on the validation split,
     0..1), `low`, `high`, `source`, `beyond`, `seeds`, `note`, `fingerprint`.
 
@@ -74,14 +89,24 @@ def step2_table(
                 table.loc[unmeasured, column] = predicted[column].to_numpy()
             table.loc[unmeasured, "source"] = "extrapolated"
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
+    table[list(SPREAD)] = _spread(table, region)
     return table[[*_GIVEN, "val_accuracy", "low", "high", "source", "beyond", "seeds", "note", "fingerprint"]]
+
+
+def _spread(table: "pd.DataFrame", region: "Surface | None") -> list[list[float]]:
+    none = [np.nan] * len(SPREAD)
+    if region is None:
+        return [none] * len(table)
+    return [
+        [end for ends in grown_over(region, phi).values() for end in ends] if phi > 0 else none for phi in table["phi"]
+    ]
 
 
 def _predicted(
     sizes: "pd.Series[int]", measured: "pd.DataFrame", larger: "pd.Series[int]", confidence: float
 ) -> "pd.DataFrame":
     """`Law.predict` at the sizes `larger`. Raises UserError where the measured networks are no ground for it."""
-    law = fit_law(sizes, measured["val_accuracy"])
+    law = calibrated_law(sizes, measured["val_accuracy"], confidence)
     if law.doubt:
         raise UserError(law.doubt, hint="train longer, or train more of the larger networks")
     return law.predict(larger, confidence)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from scaling_search.analysis.findings.facts import facts_of
 from scaling_search.analysis.frames import load_run
-from scaling_search.analysis.report.plots import plots_of, surface_plot
+from scaling_search.analysis.report.plots import plots_of
 from scaling_search.analysis.report.svg import draw
 from scaling_search.analysis.report.tables import settings_of, tables_of
+from scaling_search.analysis.report.triangle import triangle_plot
 from scaling_search.analysis.report.words import answer, certainty, question, status, subject
 from scaling_search.analysis.text.steps import tested_text
+from scaling_search.analysis.text.words import use_of_weights
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    surface = surface_plot(findings)
+    triangle = triangle_plot(findings)
     style, script = _asset("report.css"), _asset("report.js")
     environment = Environment(
         loader=PackageLoader("scaling_search.analysis.report", "page"),
@@ -63,9 +65,10 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
         networks=findings.names,
         drawings=[draw(plot) for plot in plots_of(findings)],
         certainty=certainty(findings),
-        surface=None if surface is None else draw(surface),
+        triangle=None if triangle is None else draw(triangle),
         tables=tables_of(findings),
         command=command,
+        weights=use_of_weights(findings.weights) if findings.weights else None,
         settings=settings_of(findings),
     )
     # A folder may have a name that is not Unicode.

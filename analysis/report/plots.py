@@ -1,4 +1,4 @@
-"""The plots of a report: accuracy against multiply-adds, STEP 1 close up, learning curves, and STEP 1's surface."""
+"""The plots of a report: accuracy against multiply-adds, STEP 1 close up and learning curves."""
 
 from collections.abc import Callable
 from itertools import accumulate
@@ -11,16 +11,12 @@ from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.report.svg import Line, Plot, Point, Series
 from scaling_search.analysis.report.words import details_of
 from scaling_search.analysis.text.ticks import count_texts
-from scaling_search.analysis.text.words import interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CURVE_POINTS = 12
 """Markers on one learning curve, whose line has every epoch."""
-
-TRACE_STEP = 0.06
-"""Share of the growth between markers on a response trace, about."""
 
 _EXTRAPOLATED = "Hollow markers on dashed lines are extrapolated by the law of scaling; shades are their intervals."
 
@@ -40,7 +36,6 @@ _MARKERS = {
     "other": "circle",
     "tried": "circle",
     "finalist": "star",
-    "optimum": "star",
 }
 """The marker of each kind of series."""
 
@@ -49,58 +44,6 @@ def plots_of(findings: Facts) -> list[Plot]:
     """The plots that have something to show, in the order in which they are read."""
     plots = [_accuracy(findings), _step1(findings), _rewards(findings), *_curves(findings)]
     return [plot for plot in plots if any(series.points for series in plot.series)]
-
-
-def surface_plot(findings: Facts) -> Plot | None:
-    """The response traces of the surface of STEP 1, or None where there is none."""
-    surface = None if findings.judgement is None else findings.judgement.surface
-    if surface is None:
-        return None
-    traces = surface.traces
-    series = [_trace(traces[traces["dimension"] == name], name) for name in _TRACED]
-    best = Series("optimum", "optimum of the surface", _MARKERS["optimum"], points=_places(traces[traces["optimum"]]))
-    return Plot(
-        "surface",
-        "STEP 1, the surface",
-        "The quadratic surface at the networks' mean multiply-adds. Along a line one dimension's share of the growth, "
-        "log(alpha * beta^2 * gamma^2), changes, and the other two divide the rest as they do at the optimum. Shades "
-        f"are {100 * surface.confidence:g} % intervals for the surface, at each place by itself.",
-        "share of the growth, %",
-        "top-1 accuracy by the surface, %",
-        (*series, best),
-    )
-
-
-_TRACED = {"depth": "depth (alpha)", "width": "width (beta)", "resolution": "resolution (gamma)"}
-
-
-def _trace(trace: "pd.DataFrame", dimension: str) -> Series:
-    """One dimension's line and shade in full, with a point at some places of it other than the optimum."""
-    places = round(float(np.ptp(trace["share"])) / TRACE_STEP) + 1
-    some = np.linspace(0, len(trace) - 1, places).round().astype(int)
-    corners = trace[["share", "accuracy", "low", "high"]].to_numpy() * 100
-    return Series(
-        dimension,
-        _TRACED[dimension],
-        _MARKERS[dimension],
-        points=_places(trace.iloc[some].query("not optimum")),
-        lines=(Line(tuple((float(x), float(y)) for x, y, *_ in corners)),),
-        band=tuple((float(x), float(low), float(high)) for x, _, low, high in corners),
-    )
-
-
-def _places(places: "pd.DataFrame") -> tuple[Point, ...]:
-    return tuple(
-        Point(
-            x=100 * float(row["share"]),
-            y=100 * float(row["accuracy"]),
-            network="",
-            details=f"{'optimum, ' * row['optimum']}{row['dimension']} with {100 * row['share']:.0f} % of the growth\n"
-            f"alpha {row['alpha']:.2f}, beta {row['beta']:.2f}, gamma {row['gamma']:.2f}\n"
-            f"top-1 {interval(row | {'val_accuracy': row['accuracy']})} % by the surface",
-        )
-        for row in places.to_dict("records")
-    )
 
 
 def _accuracy(findings: Facts) -> Plot:
@@ -239,7 +182,7 @@ _LABELS = {
     "published": "published coefficients",
     "found": "found coefficients",
     "baseline": "baseline (phi = 0)",
-    "winner": "winner of STEP 1",
+    "winner": "rule of STEP 1",
     "finalist": "finalists, from fresh seeds",
 }
 """Kinds of learning curves with their labels, from the back to the front."""

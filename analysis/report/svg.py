@@ -67,6 +67,41 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Shade:
+    """An area of one colour beneath all else."""
+
+    colour: str
+    label: str
+    polygons: tuple[tuple[tuple[float, float], ...], ...]
+    """Corners of each, (x, y)."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words in a plot."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "middle"
+    """Which part of the text is at `x`: "start", "middle" or "end"."""
+    heads: bool = False
+    """Whether it names a part of the plot, rather than a value."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """What lies beneath the points of a plot whose places are no axes' values."""
+
+    x: tuple[float, float]
+    """Ends of what is shown."""
+    y: tuple[float, float]
+    shades: tuple[Shade, ...]
+    lines: tuple[Line, ...]
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
 class Plot:
     """What a plot shows."""
 
@@ -81,6 +116,8 @@ class Plot:
     """Whether `x` counts something, so that no tick stands between two whole numbers."""
     x_texts: Callable[[Sequence[float]], list[str]] = plain_texts
     """What is written beside the ticks of the x axis."""
+    map: Map | None = None
+    """In place of ticks."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +167,11 @@ class Drawing:
     """The first series of each kind."""
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    shades: tuple[tuple[str, str, str], ...] = ()
+    """(path, colour, label) of each."""
+    map_lines: tuple[str, ...] = ()
+    map_labels: tuple[tuple[str, str, Label], ...] = ()
+    """(x, y, label) of each, in per cent."""
 
 
 def draw(plot: Plot) -> Drawing:
@@ -139,6 +181,8 @@ def draw(plot: Plot) -> Drawing:
     heights = [value for point in points for value in (point.y, point.low, point.high)]
     heights += [end for series in plot.series for _, *ends in series.band for end in ends]
     span_y = _span(heights, log=False)
+    if plot.map is not None:
+        span_x, span_y = plot.map.x, plot.map.y
     to_x, to_y = _scale(span_x, plot.log_x, flip=False), _scale(span_y, log=False, flip=True)
     named = _room_for_names(plot.series, to_x, to_y)
     drawn = tuple(
@@ -157,6 +201,8 @@ def draw(plot: Plot) -> Drawing:
     first: dict[str, DrawnSeries] = {}
     for one in drawn:
         first.setdefault(one.series.kind, one)
+    if plot.map is not None:
+        return Drawing(plot, drawn, tuple(first.values()), (), (), *_drawn_map(plot.map, to_x, to_y))
     at_x = log_ticks(*span_x) if plot.log_x else linear_ticks(*span_x, least=1.0 if plot.whole_x else 0.0)
     at_y = linear_ticks(*span_y)
     return Drawing(
@@ -165,6 +211,20 @@ def draw(plot: Plot) -> Drawing:
         tuple(first.values()),
         _ticks(at_x, to_x, plot.x_texts(at_x)),
         tuple(Tick(_percent(to_y(value)), text, True) for value, text in zip(at_y, plain_texts(at_y), strict=True)),
+    )
+
+
+def _drawn_map(
+    drawn: Map, to_x: Callable[[float], float], to_y: Callable[[float], float]
+) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...], tuple[tuple[str, str, Label], ...]]:
+    """Shades, lines and labels as a Drawing has them."""
+    return (
+        tuple(
+            ("".join(_path(polygon, to_x, to_y) + "z" for polygon in shade.polygons), shade.colour, shade.label)
+            for shade in drawn.shades
+        ),
+        tuple(_path(line.corners, to_x, to_y) for line in drawn.lines),
+        tuple((_percent(to_x(label.x)), _percent(to_y(label.y)), label) for label in drawn.labels),
     )
 
 

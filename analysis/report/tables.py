@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.analysis.findings.facts import Facts
-from scaling_search.analysis.text.steps import rivals_note
+from scaling_search.analysis.findings.region import GROWING, SHARES
+from scaling_search.analysis.text.region import SPREAD_NOTE
+from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
 from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, short
 
 
@@ -44,16 +46,19 @@ def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
     makers = (_step1, _rivals, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
     tables = [make(findings) for make in makers]
-    return [table for table in tables if table.rows]
+    return [table for table in tables if table is not None and table.rows]
 
 
 _GROWTH = (("layers", True), ("channels", True), ("pixels", True))
+_SHARES = (("depth, %", True), ("width, %", True), ("resolution, %", True))
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
 
 
-def _step1(findings: Facts) -> Table:
+def _step1(findings: Facts) -> Table | None:
     judgement = findings.judgement
-    rows = [] if judgement is None else judgement.table.to_dict("records")
+    if judgement is None:
+        return None
+    rows = judgement.table.to_dict("records")
     columns = (
         *((name, True) for name in ("alpha", "beta", "gamma", "cost factor")),
         *_COSTS,
@@ -62,13 +67,14 @@ def _step1(findings: Facts) -> Table:
         ("seeds", True),
         ("verdict", False),
         *_GROWTH,
+        *_SHARES,
     )
     return Table(
         "step1",
         "STEP 1: the grid",
         "Every point of the grid; points of the same network share its accuracy. The cost factor is alpha * beta^2 * "
-        "gamma^2. Layers, channels and pixels a side are what the network has relative to the baseline. "
-        + (sentence(judgement.note) if judgement else ""),
+        "gamma^2. Layers, channels and pixels a side are what the network has relative to the baseline, and depth, "
+        "width and resolution what these take of its growth in cost. " + sentence(judgement.note),
         columns,
         tuple(
             Row(
@@ -79,8 +85,9 @@ def _step1(findings: Facts) -> Table:
                     _number(row["realised_cost"], f"{row['realised_cost']:.2f}x"),
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["seeds"], str(row["seeds"])),
-                    Cell(_verdict(row, len(judgement.ties) if judgement else 0)),
+                    Cell(", ".join(part for part in (*verdicts(judgement, row), row["note"]) if part)),
                     *_growth(row),
+                    *_shares(row),
                 ),
                 network=str(row["fingerprint"]),
                 leads=bool(row["leads"]),
@@ -90,23 +97,27 @@ def _step1(findings: Facts) -> Table:
     )
 
 
-def _rivals(findings: Facts) -> Table:
-    rows = [] if findings.rivals is None else findings.rivals.to_dict("records")
+def _rivals(findings: Facts) -> Table | None:
+    if findings.rivals is None or findings.judgement is None:
+        return None
+    rows = findings.rivals.to_dict("records")
+    rule = named(findings.judgement)
     columns = (
         ("rival", False),
         *((name, True) for name in ("alpha", "beta", "gamma")),
         *_GROWTH,
+        *_SHARES,
         ("of baseline", True),
         ("top-1, %", True),
-        ("less the winner's", True),
+        ("less the rule's", True),
         ("seeds", True),
         ("note", False),
     )
     return Table(
         "rivals",
-        "Rivals of the winner",
-        "Rules that were trained at the same cost to compare the winner of the grid with. "
-        + (rivals_note(findings.judgement.confidence) if findings.judgement else ""),
+        f"Rivals of the {rule}",
+        f"Rules that were trained at the same cost to compare the {rule} with. "
+        + " ".join(rivals_notes(findings.rivals, findings.judgement)),
         columns,
         tuple(
             Row(
@@ -114,6 +125,7 @@ def _rivals(findings: Facts) -> Table:
                     Cell(row["rival"]),
                     *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
                     *_growth(row),
+                    *_shares(row),
                     _number(row["realised_cost"], ratio(row["realised_cost"])),
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["difference"], difference(row)),
@@ -129,6 +141,7 @@ def _rivals(findings: Facts) -> Table:
 
 def _step2(findings: Facts) -> Table:
     rows = [] if findings.step2 is None else findings.step2.to_dict("records")
+    spread = any(row["layers_low"] == row["layers_low"] for row in rows)
     columns = (
         ("model", False),
         ("coefficients", False),
@@ -136,13 +149,16 @@ def _step2(findings: Facts) -> Table:
         *_COSTS,
         ("top-1, %", True),
         ("source", False),
+        *[(f"{name}, region", False) for name in GROWING if spread],
     )
     return Table(
         "step2",
         "STEP 2: B0 to B7",
         "The baseline scaled by the found and by the published coefficients. Extrapolated models were not trained: the "
         "law of scaling, fitted to the trained networks, predicts them, with the interval for one more network; the "
-        "factor is the model's multiply-adds relative to the largest trained network.",
+        "factor is the model's multiply-adds relative to the largest trained network."
+        + f" {SPREAD_NOTE[:-1]}, in the last columns."
+        * spread,
         columns,
         tuple(
             Row(
@@ -154,6 +170,7 @@ def _step2(findings: Facts) -> Table:
                     *_costs(row),
                     _number(row["val_accuracy"], interval(row)),
                     Cell(_source(row)),
+                    *[_spread(row, name) for name in GROWING if spread],
                 ),
                 network=str(row["fingerprint"]),
             )
@@ -319,6 +336,10 @@ def _growth(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     return tuple(_number(row[name], ratio(row[name])) for name, _ in _GROWTH)
 
 
+def _shares(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
+    return tuple(_number(100 * row[name], f"{100 * row[name]:.0f}") for name in SHARES)
+
+
 def _costs(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     return (
         _number(row["input_resolution"], str(row["input_resolution"])),
@@ -327,13 +348,13 @@ def _costs(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     )
 
 
+def _spread(row: Mapping[Any, Any], name: str) -> Cell:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return Cell("-" if low != low else f"{low:.2f}-{high:.2f}x")
+
+
 def _number(value: float, text: str) -> Cell:
     return Cell("-") if value != value else Cell(text, float(value))
-
-
-def _verdict(row: Mapping[Any, Any], ties: int) -> str:
-    parts = ["leads" if row["leads"] else "", "tie" if row["tie"] and ties > 1 else "", row["note"]]
-    return ", ".join(part for part in parts if part)
 
 
 def _source(row: Mapping[Any, Any]) -> str:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
-from scaling_search.analysis.text.steps import edge_text, same_network_text, separation_text, surface_text
+from scaling_search.analysis.text.certainty import certainty_text
+from scaling_search.analysis.text.region import claim_text, region_text, where_best
+from scaling_search.analysis.text.step1 import best_text, edge_text, named, same_network_text, separation_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, sentence, short
 
 if TYPE_CHECKING:
@@ -59,14 +61,28 @@ def subject(findings: Facts) -> str:
 
 
 def certainty(findings: Facts) -> list[str]:
-    """How certain STEP 1 is, a paragraph each: notes, the grid's edge, seeds to separate its leaders, its optimum."""
+    """How certain STEP 1 is, a paragraph each: notes, its region, the paper's claim, seeds to separate its leaders."""
     judgement = findings.judgement
     notes = [sentence(note) for note in findings.run.notes]
     if judgement is None:
         return notes
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
-    return [*notes, *judgement.warnings, *same, *edge, separation_text(judgement), surface_text(judgement)]
+    claim = [claim_text(findings.rivals)] if findings.rivals is not None else []
+    best = [sentence(best_text(judgement))] if judgement.by_region else []
+    sure = [] if findings.certainty is None else [certainty_text(findings.certainty, judgement)]
+    parts = [
+        *notes,
+        region_text(judgement),
+        *best,
+        *sure,
+        *claim,
+        *judgement.warnings,
+        *same,
+        *edge,
+        separation_text(judgement),
+    ]
+    return [part for part in parts if part]
 
 
 def details_of(findings: Facts) -> dict[str, str]:
@@ -82,7 +98,7 @@ def _details(findings: Facts, name: str, row: Mapping[Any, Any]) -> list[str]:
     judgement = findings.judgement
     verdicts = []
     if judgement is not None and name == judgement.winner.fingerprint:
-        verdicts.append("winner of STEP 1")
+        verdicts.append(f"{named(judgement)} of STEP 1")
     elif judgement is not None and name in judgement.ties:
         verdicts.append("tied with the best of STEP 1")
     scale = f"input {row['input_resolution']} px"
@@ -119,6 +135,13 @@ def _standing_in_search(nas: "pd.DataFrame | None", name: str) -> list[str]:
 def _winner(judgement: "Judgement", confirmed: "Confirmed | None", phi: float) -> str:
     winner, tied = judgement.winner, len(judgement.ties)
     shown = winner if confirmed is None else confirmed
+    if judgement.by_region and judgement.surface is not None:
+        fresh = "" if confirmed is None else f" over {seeds_in_words(confirmed.seeds, 'fresh ')}"
+        return (
+            f"at phi {phi:g}, {where_best(judgement.surface)}; the rule that stands for them, "
+            f"{rule_in_words(vars(winner))}, reaches {interval(vars(shown))} % top-1{fresh} at "
+            f"{short(winner.multiply_adds)} multiply-adds"
+        )
     if winner.low != winner.low:
         certainty, rank = "one seed a network, so no interval", "the best mean"
     else:

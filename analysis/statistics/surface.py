@@ -1,182 +1,231 @@
-"""How sharp the optimum of STEP 1 is: a quadratic surface through the networks of the grid."""
+"""Accuracy as a surface over the shares of growth, and where on it the optimum may lie: the answer of STEP 1."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from scaling_search.analysis.statistics.means import check_confidence
 from scaling_search.errors import UserError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-MOVED = 0.25
-"""Share of the growth that is moved from one dimension to another where sharpness is measured."""
+Shares = tuple[float, float, float]
+"""Parts of the growth in cost that depth, width and resolution take; they add up to 1."""
 
-FEWEST = 9
-"""Networks that a surface needs: seven coefficients, and two degrees of freedom to judge them by."""
+FEWEST = 8
+"""Networks that a surface needs: six coefficients, and two degrees of freedom to judge them by. One more where costs
+differ."""
 
-DIMENSIONS = {"depth": "alpha", "width": "beta", "resolution": "gamma"}
-"""The coefficient of each dimension, in the order of shares."""
+DIVISIONS = 20
+"""Shares are looked at in steps of a twentieth."""
+
+EQUAL = 0.02
+"""Standard deviation of log2 of the cost up to which networks cost the same."""
 
 _DRAWS = 400
-_STEP = 0.01
-# Orthonormal directions in the plane of shares that sum to one.
-_PLANE = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2.0], [6.0]])
+_RANK = 1e-4
+"""Singular values below this part of the largest count as none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Accuracy as a quadratic function of how growth is shared among depth, width and resolution.
+    """Accuracy as a quadratic function of the shares of growth, at equal cost."""
 
-    The shares of a rule are the parts of log(alpha * beta^2 * gamma^2) that are log alpha, 2 log beta and 2 log gamma.
-    They sum to one, so equation 3 leaves two free dimensions. A term in the logarithm of the multiply-adds takes out
-    that points of the grid meet the constraint more or less well.
-    """
-
-    optimum: "pd.DataFrame"
-    """By coefficient, `alpha`, `beta` and `gamma`: `value`, `low`, `high`. Sought among the shares that the grid
-    tried; at the edge of these where the surface still rises there."""
-    at_edge: bool
-    """Whether it lies at that edge, so that there may be more beyond."""
-    sharpness: float
-    """Accuracy (0..1) lost on average by moving a quarter of the growth from one dimension to another, at the optimum
-    of a surface that has one: its mean curvature. Negative where the surface is a bowl or falls to no peak."""
-    low: float
-    high: float
+    places: Floats
+    """Shares of depth, width and resolution, as far as networks were measured, (places, 3)."""
+    heights: Floats
+    """Accuracy (0..1) at each of these, (places,)."""
+    room: Floats
+    """How far each is from being significantly below another, in standard errors of the difference, (places,)."""
+    optimum: Shares
+    """The highest of them."""
+    centre: Shares
+    """The mean of where the optimum is in draws of the surface, as a place of the region. Nearer to what is best than
+    the middle of the region, where that lies at a corner."""
+    lack_of_fit: float
+    """Standard deviation of networks about the surface beyond what their seeds explain, accuracy in 0..1."""
     p_value: float
     """Of the F test that the shares do not matter at all."""
     networks: int
     """How many networks the surface was fitted to."""
     confidence: float
     coefficients: Floats
-    """Of 1, t1, t2, t1^2, t1 t2, t2^2 and log2(multiply-adds / their geometric mean)."""
-    traces: "pd.DataFrame"
-    """The surface along the response traces through its optimum (Cox, 1971): the share of one dimension changes, and
-    the other two divide the rest as they do at the optimum. By rising share for each `dimension` ("depth", "width",
-    "resolution"), as far as the grid tried: `share` (0..1), `alpha`, `beta`, `gamma`, `accuracy` (0..1, at the mean
-    multiply-adds), `low`, `high` (of the surface, at each place by itself) and `optimum` (true once for each)."""
+    """Of 1, x, y, x^2, xy, y^2, where x and y are the shares of depth and resolution less a third, (6,)."""
 
-    def predict(self, alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floats:
-        """Accuracy of rules (arrays of one shape) at the grid's mean multiply-adds."""
-        return np.asarray(_features(_shares(alpha, beta, gamma)) @ self.coefficients[:-1])
+    @property
+    def region(self) -> Bools:
+        """Which of the places may be the optimum, (places,)."""
+        return np.asarray(self.room >= 0)
+
+    @property
+    def covered(self) -> float:
+        """How much of the places the region is, 0..1."""
+        return float(self.region.mean())
+
+    @property
+    def whole(self) -> bool:
+        """Whether networks were measured all over the triangle of shares, up to its corners."""
+        return len(self.places) == (DIVISIONS + 1) * (DIVISIONS + 2) // 2
+
+    @property
+    def ends(self) -> Floats:
+        """The smallest and the largest share of each dimension in the region, (2, 3)."""
+        inside = self.places[self.region]
+        return np.stack([inside.min(0), inside.max(0)])
+
+    def predict(self, shares: Floats) -> Floats:
+        """Accuracy (0..1) at `shares`, (..., 3)."""
+        return np.asarray(_features(np.asarray(shares, np.float64)) @ self.coefficients)
 
 
-def fit_surface(table: "pd.DataFrame", confidence: float = 0.95, seed: int = 0) -> Surface:
-    """Fits the surface to networks, one a row: `alpha`, `beta`, `gamma`, `multiply_adds`, `val_accuracy`, `seeds`.
+def fit_surface(
+    shares: Floats,
+    accuracy: Floats,
+    variance: Floats,
+    df: float,
+    *,
+    cost: Floats | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Surface:
+    """Fits the surface to networks and marks where its optimum may lie.
 
-    Least squares, each network weighing as many seeds as it has. Intervals take the scatter about the surface, from
-    seeds and from what a quadratic misses, for normal: Student's t for sharpness, and for the optimum the middle of
-    where it lies in draws of the coefficients. The same arguments give the same numbers. Raises UserError for fewer
-    than FEWEST networks, or where they lie on a line.
+    Weighted least squares as in random-effects meta-regression: a network's mean varies by its own `variance` and by
+    what a quadratic misses, which is estimated by Paule and Mandel's moments. Where nothing is missed, the scatter
+    about the surface and that of seeds are pooled.
+
+    The region holds the shares that are not significantly below any others (Peterson, Cahya and del Castillo, 2002):
+    for each, the largest Student's t of the others' lead is compared with what it exceeds in 1 - confidence of draws
+    of a flat surface. So it holds the optimum with probability `confidence` or more wherever that lies, inside, on an
+    edge or at a corner, and all shares where none is better than others.
+
+    Args:
+        shares: of depth, width and resolution in each network's growth, (networks, 3).
+        accuracy: mean over seeds, 0..1, (networks,).
+        variance: of that mean, (networks,); NaN where no network has two seeds.
+        df: degrees of freedom of the variances together.
+        cost: in any unit, (networks,). Where it differs among networks, what its logarithm explains is taken out.
+        confidence: of the region.
+        seed: of the draws. The same arguments give the same numbers.
+
+    Raises:
+        UserError: there are fewer than FEWEST networks, or they lie on a line.
+
     """
-    import pandas as pd
     from scipy import stats
 
     check_confidence(confidence)
-    table = table[table["val_accuracy"].notna()]
-    if len(table) < FEWEST:
-        raise UserError(f"{len(table)} networks to fit a surface to", f"it needs {FEWEST}", "train more of the grid")
-    shares = _shares(table["alpha"], table["beta"], table["gamma"])
-    size = np.log2(table["multiply_adds"].to_numpy(np.float64))
-    design = np.column_stack([_features(shares), size - size.mean()])
-    weights = np.sqrt(table["seeds"].to_numpy(np.float64))
-    target = table["val_accuracy"].to_numpy(np.float64)
-    best, _, rank, _ = np.linalg.lstsq(design * weights[:, None], target * weights)
-    if rank < design.shape[1]:
-        raise UserError("networks on a line to fit a surface to", "they differ in two dimensions and in cost")
-    df = len(table) - design.shape[1]
-    left = float(np.sum((weights * (target - design @ best)) ** 2))
-    without = design[:, [0, -1]]
-    flat = np.linalg.lstsq(without * weights[:, None], target * weights)[0]
-    explained = float(np.sum((weights * (target - without @ flat)) ** 2)) - left
-    f = (explained / 5) / (left / df) if left > 0 else np.inf
-    scatter = np.sqrt(left / df)
-    spread = np.linalg.inv((design * weights[:, None] ** 2).T @ design)
-    # Moved from one share to another, MOVED is a step of MOVED * sqrt(2) in the plane; the mean over directions of a
-    # quadratic form is half its trace.
-    fall = np.zeros(design.shape[1])
-    fall[[3, 5]] = -(MOVED**2)
-    half = stats.t.ppf((1 + confidence) / 2, df) * float(scatter * np.sqrt(fall @ spread @ fall))
-    sharpness = float(fall @ best)
-    random = np.random.default_rng(seed)
-    loose = scatter * np.sqrt(df / random.chisquare(df, _DRAWS))[:, None]
-    draws = best + loose * (random.standard_normal((_DRAWS, len(best))) @ np.linalg.cholesky(spread).T)
-    lattice = _lattice(shares)
-    growth = np.log(_cost_factor(table["alpha"], table["beta"], table["gamma"])).mean()
-    rules = np.exp(lattice * growth / [1, 2, 2])
-    heights = _features(lattice) @ np.vstack([best, draws])[:, :-1].T
-    peaks, top = rules[heights.argmax(0)], lattice[heights[:, 0].argmax()]
-    traces, along = _traces(top, shares)
-    features = _features(along)
-    heights_along = features @ best[:-1]
-    error = scatter * np.sqrt(np.einsum("ij,jk,ik->i", features, spread[:-1, :-1], features))
-    half_along = stats.t.ppf((1 + confidence) / 2, df) * error
-    low, high = np.quantile(peaks[1:], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    shares = np.asarray(shares, np.float64)
+    design = _features(shares)
+    size = np.zeros(len(design)) if cost is None else np.log2(np.asarray(cost, np.float64))
+    fewest = FEWEST
+    if size.std() > EQUAL:
+        design, fewest = np.column_stack([design, size - size.mean()]), FEWEST + 1
+    if len(design) < fewest:
+        raise UserError(f"{len(design)} networks to fit a surface to", f"it needs {fewest}", "train more of the grid")
+    if np.linalg.matrix_rank(design / np.linalg.norm(design, axis=0), _RANK) < design.shape[1]:
+        raise UserError("networks on a line to fit a surface to", "they differ in two dimensions")
+    fit = _fit(design, np.asarray(accuracy, np.float64), np.nan_to_num(variance), 0.0 if df != df else df)
+    places = _places(shares)
+    features = _features(places)
+    heights = features @ fit.best[:6]
+    spread = fit.spread[:6, :6]
+    noise = features @ _draws(spread, fit.df, seed).T
+    room = _room(features, heights, spread, noise, confidence)
+    peaks = np.concatenate([places[(heights[:, None] + sign * noise).argmax(0)] for sign in (1, -1)])
+    inside = places[room >= 0]
+    moving = fit.best[1:6] @ np.linalg.solve(fit.spread[1:6, 1:6], fit.best[1:6]) / 5
     return Surface(
-        optimum=pd.DataFrame(
-            {"value": peaks[0], "low": np.minimum(low, peaks[0]), "high": np.maximum(high, peaks[0])},
-            index=list(DIMENSIONS.values()),
-        ),
-        at_edge=bool(((top < shares.min(0) + _STEP) | (top > shares.max(0) - _STEP)).any()),
-        sharpness=sharpness,
-        low=sharpness - half,
-        high=sharpness + half,
-        p_value=float(stats.f.sf(f, 5, df)),
-        networks=len(table),
+        places=places,
+        heights=heights,
+        room=room,
+        optimum=_shares_at(places[heights.argmax()]),
+        centre=_shares_at(inside[((inside - peaks.mean(0)) ** 2).sum(1).argmin()]),
+        lack_of_fit=float(np.sqrt(fit.missed)),
+        p_value=float(stats.f.sf(moving, 5, fit.df)),
+        networks=len(design),
         confidence=confidence,
-        coefficients=best,
-        traces=traces.assign(
-            **dict(zip(DIMENSIONS.values(), np.exp(along * growth / [1, 2, 2]).T, strict=True)),
-            accuracy=heights_along,
-            low=heights_along - half_along,
-            high=heights_along + half_along,
-        ),
+        coefficients=fit.best[:6],
     )
 
 
-def _cost_factor(alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floats:
-    return np.asarray(alpha, np.float64) * np.asarray(beta, np.float64) ** 2 * np.asarray(gamma, np.float64) ** 2
-
-
-def _shares(alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floats:
-    """Shares of growth of depth, width and resolution, along the last axis."""
-    logs = [np.log(np.asarray(alpha, np.float64))]
-    logs += [2 * np.log(np.asarray(value, np.float64)) for value in (beta, gamma)]
-    return np.asarray(np.stack(logs, axis=-1) / np.log(_cost_factor(alpha, beta, gamma))[..., None])
-
-
 def _features(shares: Floats) -> Floats:
-    one, two = np.moveaxis((shares - 1 / 3) @ _PLANE.T, -1, 0)
-    return np.stack([np.ones_like(one), one, two, one**2, one * two, two**2], axis=-1)
+    x, y = shares[..., 0] - 1 / 3, shares[..., 2] - 1 / 3
+    return np.stack([np.ones_like(x), x, y, x**2, x * y, y**2], axis=-1)
 
 
-def _lattice(shares: Floats) -> Floats:
-    """Shares in steps of _STEP within the bounds of those tried, (points, 3)."""
-    depth, width = np.mgrid[0 : 1 + _STEP / 2 : _STEP, 0 : 1 + _STEP / 2 : _STEP].reshape(2, -1)
-    points = np.stack([depth, width, 1 - depth - width], axis=1)
-    inside = (points >= shares.min(0) - 1e-9) & (points <= shares.max(0) + 1e-9)
-    return np.asarray(points[inside.all(1)])
+def _places(shares: Floats) -> Floats:
+    """The lattice of shares within the hull of those of networks, and half a step around it."""
+    from scipy.spatial import ConvexHull
+
+    depth, width = np.mgrid[0 : DIVISIONS + 1, 0 : DIVISIONS + 1].reshape(2, -1)
+    lattice = np.stack([depth, width, DIVISIONS - depth - width], axis=1) / DIVISIONS
+    lattice = lattice[lattice[:, 2] >= 0]
+    sides = ConvexHull(shares[:, [0, 2]]).equations
+    beyond = lattice[:, [0, 2]] @ sides[:, :2].T + sides[:, 2]
+    return np.asarray(lattice[(beyond <= 0.5 / DIVISIONS).all(1)])
 
 
-def _traces(top: Floats, shares: Floats) -> tuple["pd.DataFrame", Floats]:
-    """Places in steps of _STEP along the traces through `top`: `dimension`, `share`, `optimum`; and their shares."""
-    import pandas as pd
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    best: Floats
+    spread: Floats
+    """Covariance of `best`."""
+    df: float
+    missed: float
+    """Variance of networks about the surface beyond that of their means."""
 
-    low, high = shares.min(0) - 1e-9, shares.max(0) + 1e-9
-    frames, along = [], []
-    for index, dimension in enumerate(DIMENSIONS):
-        others = np.delete(top, index)
-        # Of nothing, both others take a half.
-        parts = others / others.sum() if others.sum() > 0 else np.full(2, 0.5)
-        steps = np.arange(-round(1 / _STEP), round(1 / _STEP) + 1)
-        share = top[index] + _STEP * steps
-        points = np.insert((1 - share)[:, None] * parts, index, share, axis=1)
-        inside = ((points >= low) & (points <= high)).all(1)
-        along.append(points[inside])
-        frames.append(pd.DataFrame({"dimension": dimension, "share": share[inside], "optimum": steps[inside] == 0}))
-    return pd.concat(frames, ignore_index=True), np.concatenate(along)
+
+def _fit(design: Floats, accuracy: Floats, variance: Floats, df: float) -> _Fit:
+    left_df = len(design) - design.shape[1]
+
+    def weighed(missed: float) -> tuple[Floats, Floats, float]:
+        # A floor keeps weights finite where nothing scatters.
+        weights = 1 / np.maximum(variance + missed, 1e-12)
+        spread: Floats = np.asarray(np.linalg.inv((design.T * weights) @ design), np.float64)
+        best: Floats = spread @ (design.T * weights) @ accuracy
+        return best, spread, float(weights @ (accuracy - design @ best) ** 2)
+
+    best, spread, left = weighed(0.0)
+    if left <= left_df:
+        pooled = (left + df) / (left_df + df) if variance.any() else 1.0
+        return _Fit(best, pooled * spread, left_df + df, 0.0)
+    low, high = 0.0, float(np.sum((accuracy - design @ best) ** 2)) / left_df + float(variance.max())
+    while weighed(high)[2] > left_df:
+        high *= 2
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if weighed(middle)[2] > left_df else (low, middle)
+    best, spread, _ = weighed(high)
+    return _Fit(best, spread, left_df, high)
+
+
+def _draws(spread: Floats, df: float, seed: int) -> Floats:
+    """Errors of the coefficients, Student's t, (draws, coefficients). Each stands for its mirror image too."""
+    random = np.random.default_rng(seed)
+    loose = np.sqrt(df / random.chisquare(df, _DRAWS))[:, None]
+    return np.asarray((random.standard_normal((_DRAWS, len(spread))) * loose) @ np.linalg.cholesky(spread).T)
+
+
+def _room(features: Floats, heights: Floats, spread: Floats, noise: Floats, confidence: float) -> Floats:
+    """The critical value of the largest lead over each place, less that lead; `noise` is draws of the heights' errors.
+
+    (places,), from noise of (places, draws).
+    """
+    covariance = features @ spread @ features.T
+    own = np.diag(covariance)
+    room = np.empty(len(features))
+    for index in range(len(features)):
+        errors = np.sqrt(np.maximum(own + own[index] - 2 * covariance[index], 0.0))
+        errors[index] = np.inf
+        leads = (noise - noise[index]) / errors[:, None]
+        critical = np.quantile(np.concatenate([leads.max(0), -leads.min(0)]), confidence)
+        room[index] = critical - np.max((heights - heights[index]) / errors)
+    return room
+
+
+def _shares_at(place: Floats) -> Shares:
+    depth, width, resolution = map(float, place)
+    return depth, width, resolution

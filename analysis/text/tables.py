@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.text.words import interval, short
@@ -95,3 +96,13 @@ def aligned(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[b
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+
+
+def footnote(note: str, footnotes: dict[str, str]) -> str:
+    """The number under which a note is listed below the table; nothing for an empty one."""
+    return footnotes.setdefault(note, f"[{len(footnotes) + 1}]") if note else ""
+
+
+def listed(footnotes: dict[str, str]) -> list[str]:
+    """The notes with their numbers, wrapped."""
+    return [fill(f"{number} {note}", 110, subsequent_indent="    ") for note, number in footnotes.items()]

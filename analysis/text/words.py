@@ -1,6 +1,8 @@
 """Numbers and rules as they are written in tables, sentences and figures."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +47,12 @@ def ratio(value: float) -> str:
     return "-" if value != value else f"{value:.2f}x"
 
 
+def shares(row: Mapping[Any, Any]) -> str:
+    """Shares of growth of depth, width and resolution in per cent, as 33/33/33."""
+    parts = [float(row[f"{name}_share"]) for name in ("depth", "width", "resolution")]
+    return "-" if any(part != part for part in parts) else "/".join(f"{100 * part:.0f}" for part in parts)
+
+
 def sentence(words: str) -> str:
     """A note as a sentence."""
     return f"{words[0].upper()}{words[1:]}."
@@ -69,3 +77,9 @@ def coefficient(value: float) -> str:
     """Two decimals, or as many more as it takes, up to four."""
     text = f"{value:.4f}"
     return text[:-2] + text[-2:].rstrip("0")
+
+
+def use_of_weights(files: Sequence[Path]) -> str:
+    """Where weights are that a run has kept, of which there is at least one, and what to type to use them."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"

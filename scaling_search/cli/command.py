@@ -1,7 +1,7 @@
 """What commands are made of: options as a dataclass that tyro reads, and a call."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -46,6 +46,7 @@ class Running(Command):
 
     def carry_out(self, experiment: "Callable[..., Findings]") -> "Findings":
         """Calls one of `scaling_search.experiments`, prints what it found, and ends with status 1 if all failed."""
+        from scaling_search.analysis.text.words import use_of_weights
         from scaling_search.cli.clock import BEGAN
         from scaling_search.cli.tables import print_findings
         from scaling_search.cli.timings import Timings
@@ -53,6 +54,8 @@ class Running(Command):
         times = Timings(BEGAN)
         findings = experiment(workers=self.workers, watchers=(times,))
         print_findings(findings, self.format)
+        if weights := findings.weights:
+            print(f"weights: {use_of_weights(weights)}", file=sys.stderr)
         if self.timings:
             times.show()
         _report_failures(findings)
@@ -68,30 +71,28 @@ class Training(Running):
     4096 images). --recipe.NAME changes one of its numbers."""
 
 
+def value_of(name: str, options: Sequence[str]) -> str | None:
+    """The value of an option such as `--replay` among options that are not parsed yet, or None."""
+    for option, value in pairwise([*options, ""]):
+        given, equals, text = option.partition("=")
+        if given == name and (equals or value):
+            return text if equals else value
+    return None
+
+
 def replayed(options: Sequence[str], kind: type[C]) -> C | None:
     """The config of the recorded table that `--replay` names among options that are not parsed yet, or None."""
     from scaling_search.recorded import replay_config
 
-    for value in _values(options, "--replay"):
-        return replay_config(value, kind)
-    return None
+    table = value_of("--replay", options)
+    return None if table is None else replay_config(table, kind)
 
 
 def with_named_recipe(options: Sequence[str], config: C) -> C:
     """The config with the recipe that `--recipe` names among options that are not parsed yet, if it does."""
-    for value in _values(options, "--recipe"):
-        # tyro refuses what is no recipe's name.
-        if value in RECIPES:
-            config = replace(config, recipe=RECIPES[value])
-    return config
-
-
-def _values(options: Sequence[str], name: str) -> Iterator[str]:
-    """What is given for an option, as NAME VALUE or NAME=VALUE."""
-    for option, following in pairwise([*options, ""]):
-        given, equals, value = option.partition("=")
-        if given == name and (equals or following):
-            yield value if equals else following
+    recipe = value_of("--recipe", options)
+    # tyro refuses what is no recipe's name.
+    return replace(config, recipe=RECIPES[recipe]) if recipe in RECIPES else config
 
 
 def _report_failures(findings: "Findings") -> None:

@@ -1,4 +1,4 @@
-"""What `predict` and `evaluate` share: options, and the network with the pixels and size it expects."""
+"""What `predict`, `evaluate` and `cam` share: options, and the network with the pixels and size it expects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +38,11 @@ class WeightsOptions:
         opened = open_weights(weights, family)
         if (about := opened.description) is not None:
             side = self.resolution or about.input_resolution
-            return Judge(opened.network, about.classes, side, about.crop, about.mean, about.std)
+            return Judge(opened.network, opened.family.name, about.classes, side, about.crop, about.mean, about.std)
         side = self.resolution or opened.family.resolution
         mean, std = pixel_moments(self.pixels)
         classes = tuple(map(str, range(_logits_of(opened.network, side))))
-        return Judge(opened.network, classes, side, side / (side + MARGIN), mean, std)
+        return Judge(opened.network, opened.family.name, classes, side, side / (side + MARGIN), mean, std)
 
 
 def _logits_of(network: Any, side: int) -> int:
@@ -58,6 +58,8 @@ class Judge:
     """A network with its weights, and how it wants pictures."""
 
     network: Any
+    name: str
+    """Of the network's family."""
     classes: tuple[str, ...]
     side: int
     """Input side in pixels."""

@@ -157,27 +157,22 @@ def read_file(file: str | Path, *, least: int | None = None) -> Picture:
     raise UserError(f"picture {str(file)!r} cannot be read: {reason}") from None
 
 
-def read_picture(file: str | Path, side: int) -> np.ndarray:
-    """The middle of a picture as (side, side, 3) uint8: of the shorter side, side / (side + 32), resized bicubically.
+def read_picture(file: str | Path, side: int, kept: float | None = None) -> np.ndarray:
+    """The middle of a picture as (side, side, 3) uint8, resized bicubically.
 
-    Warns of what had to be done to it that changes its values. Raises UserError where the file cannot be read as a
-    picture.
+    Of the shorter side it is `kept`, by default side / (side + 32). Warns of what had to be done to it that changes its
+    values. Raises UserError where the file cannot be read as a picture.
     """
-    picture = read_file(file, least=DETAIL * (side + MARGIN))
+    kept = kept or side / (side + MARGIN)
+    picture = read_file(file, least=DETAIL * round(side / kept))
     for remark in picture.remarks:
         warnings.warn(f"{file}: a picture {remark}", stacklevel=2)
-    return np.broadcast_to(picture.square(side, kept=side / (side + MARGIN)), (side, side, 3)).copy()
+    return np.broadcast_to(picture.square(side, kept=kept), (side, side, 3)).copy()
 
 
 def pixel_moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation by channel, of pixel values in 0..1, that the weights were trained on."""
     return _NORMALISATION[pixels]
-
-
-def normalised(pictures: np.ndarray, pixels: Pixels) -> np.ndarray:
-    """Pictures (..., 3) uint8 as float32, by what the weights were trained on."""
-    mean, std = (np.asarray(values, np.float32) for values in _NORMALISATION[pixels])
-    return (pictures.astype(np.float32) / 255 - mean) / std
 
 
 @contextmanager

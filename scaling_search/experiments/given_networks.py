@@ -1,8 +1,9 @@
 """Networks trained as they are given: a sweep of several, or one."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import SweepConfig, TrainConfig, Workers
 from scaling_search.errors import UserError, printable
@@ -92,6 +93,18 @@ def train(
     """
     study = set_up_training(config or TrainConfig(), family, data)
     return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+
+
+def network_of(weights: str) -> dict[str, Any]:
+    """The fields of a `TrainConfig` that name the network which weights say they are of; none where they do not."""
+    from scaling_search.weights.bundle import read_description
+
+    try:
+        about = read_description(weights)
+    except UserError:
+        # What is wrong with the file is said when it is read for training.
+        return {}
+    return {"family": about.family, "family_options": about.options, **asdict(about.scale)}
 
 
 def set_up_sweep(config: SweepConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
+from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
 from scaling_search.rule import CompoundRule
@@ -68,12 +69,15 @@ def run(
 def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:
     """The run of the method, checked before anything is trained."""
     from scaling_search.search.grid import lay_out
+    from scaling_search.search.rounds import check_trainings
 
     if 1 in config.steps:
         config.grid.rules()
     materials = materials_of(config, family, data)
     config = materials.config
     layout = lay_out(materials.family, config, materials.images.num_classes) if 1 in config.steps else None
+    if layout is not None:
+        check_trainings(config, len(layout.networks))
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
         _announce(config, layout, materials.images, directory, progress)
@@ -92,7 +96,7 @@ def judgement_of(directory: RunDirectory) -> "Judgement":
         raise UserError(
             f"{directory.path} has no STEP 1 yet", hint="run scaling-search step1, or give --coefficients 1.2 1.1 1.15"
         )
-    return judge(run.points, run.trials)
+    return judge(run.points, run.trials, rivals=run.rivals)
 
 
 def _announce(
@@ -104,6 +108,8 @@ def _announce(
             f"STEP 1 at phi {config.phi:g}: {len(layout.points)} points of the grid round to {networks} networks; "
             f"{config.seeds} seeds each on {images.name}, {images.training} training images"
         )
+        if config.certainty is not None:
+            progress.note(rounds_in_words(config, len(layout.networks)))
         for reason, count in _refusals(layout).items():
             progress.note(f"equation 2 rejects {count} of them: {reason}")
         if layout.rivals:
@@ -137,10 +143,14 @@ def _method(
     rule = config.rule
     judged: list[Spec] = []
     if layout is not None:
-        directory.write_document("step1", layout.document())
-        progress.phase("STEP 1 and the published models" if published else "STEP 1")
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        yield [*step1_specs(layout, config, data), *step2_specs(published, config, data)]
+        also = step2_specs(published, config, data)
+        if config.certainty is None:
+            directory.write_document("step1", layout.document())
+            progress.phase("STEP 1 and the published models" if published else "STEP 1")
+            yield [*step1_specs(layout, config, data), *also]
+        else:
+            yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
         winner = judgement_of(directory).winner
         network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
         # Tables that were recorded before winners were confirmed lack these trainings.

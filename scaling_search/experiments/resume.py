@@ -55,10 +55,10 @@ def resume(
         UserError: There is no such run, or what it needs is missing; the message says what.
 
     Examples:
-        >>> from scaling_search import RunConfig, replay_config, resume, run
-        >>> findings = run(replay_config("tables/fashion_mnist.parquet", RunConfig), progress=None)
+        >>> from scaling_search import SweepConfig, replay_config, resume, sweep
+        >>> findings = sweep(replay_config("tables/fashion_mnist.parquet", SweepConfig), progress=None)
         >>> again = resume(findings.run.path, progress=None)
-        >>> again.winner == findings.winner
+        >>> again.sweep.equals(findings.sweep)
         True
 
     """

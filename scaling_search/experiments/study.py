@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scaling_search.config import Experiment, Workers
 from scaling_search.experiments.images import Images, open_images
+from scaling_search.experiments.keeping import Pruner, adopt, settle
 from scaling_search.experiments.outputs import write_outputs
 from scaling_search.family import Family, load_family
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.runners.progress import Progress, Watcher
+from scaling_search.runners.tracking import check_trackers
 from scaling_search.search.plan import Plan
 from scaling_search.store import RunDirectory, continue_run, finished_records, start_run
 from scaling_search.trial import Outcome, Spec, to_record
@@ -39,6 +41,11 @@ class Study:
     """The network family if it was passed as an object, for the processes that train."""
     given: tuple[str, ...] = ()
     """What was passed as an object: "family", "data"."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether there are trainings whose weights are kept."""
+        return self.config.keep != "none" and not isinstance(self.images.source, RecordedTable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +80,7 @@ def carry_out(
     from scaling_search.analysis.of_run import findings_of
 
     config, workers = study.config, workers or Workers()
+    check_trackers(config.log)
     reused = [open_trials(path) for path in config.reuse]
     if directory is None:
         images = study.images
@@ -83,6 +91,9 @@ def carry_out(
         plan = study.course(directory, directory.images, display)
         _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
         findings = findings_of(load_run(directory.path))
+        if study.keeps_weights:
+            for line in settle(directory, config, findings):
+                display.note(line)
         for file in write_outputs(directory, findings):
             display.note(f"wrote {file}")
     return findings
@@ -103,7 +114,7 @@ def _train(
     source = study.images.source
     replayed = [source] if isinstance(source, RecordedTable) else []
     finished = finished_records([directory, *reused, *replayed])
-    plan = _adopting(plan, finished, directory)
+    plan = _adopting(plan, finished, directory, reused if study.keeps_weights else ())
 
     def record(spec: Spec, outcome: Outcome) -> None:
         directory.write_record(to_record(spec, outcome))
@@ -116,14 +127,22 @@ def _train(
         return
 
     from scaling_search.runners.ray.driver import run_on_ray
+    from scaling_search.runners.tracking import Tracking
     from scaling_search.training.environment import training_environment, trim_cache
     from scaling_search.training.fit import train_group
+    from scaling_search.training.kept import Keep
 
     environment = training_environment()
     trim_cache(Path(environment["JAX_COMPILATION_CACHE_DIR"]))
+    keep = None
+    if study.keeps_weights:
+        directory.make_weights_folder()
+        keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe)
+        if study.config.keep == "best":
+            watchers = (*watchers, Pruner(keep))
     run_on_ray(
         plan,
-        train_group if study.family is None else partial(train_group, family=study.family),
+        partial(train_group, family=study.family, keep=keep),
         source,
         workers=workers,
         finished=finished,
@@ -131,11 +150,17 @@ def _train(
         watchers=watchers,
         worker_env=environment,
         note=display.note,
+        tracking=Tracking(study.config.log, directory.path.resolve()) if study.config.log else None,
     )
 
 
-def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: RunDirectory) -> Plan[None]:
-    """The plan; before its specs are looked up, records of other runs are copied to the run's own."""
+def _adopting(
+    plan: Plan[None],
+    finished: dict[str, dict[str, Any]],
+    directory: RunDirectory,
+    with_weights_of: Sequence[RunDirectory | RecordedTable],
+) -> Plan[None]:
+    """The plan; before its specs are looked up, records of other runs are copied to the run's own, with weights."""
     kept_here = set(finished_records([directory]))
     outcomes = None
     with closing(plan):
@@ -146,6 +171,7 @@ def _adopting(plan: Plan[None], finished: dict[str, dict[str, Any]], directory: 
                 return
             for spec in specs:
                 if spec.key in finished and spec.key not in kept_here:
+                    adopt(directory, spec.key, with_weights_of)
                     directory.write_record(finished[spec.key])
                     kept_here.add(spec.key)
             outcomes = yield specs

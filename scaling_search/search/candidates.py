@@ -1,5 +1,7 @@
 """From a rule or a scale to a network with its cost, and from there to the specs of its trainings."""
 
+from collections.abc import Iterable
+
 from scaling_search.config import Experiment, RunConfig
 from scaling_search.cost import cost_of_scale, memory
 from scaling_search.family import Cost, Family
@@ -53,12 +55,18 @@ def _network(
 
 
 def specs_of(
-    network: Network, config: Experiment, data: str, *, test: bool = False, init: Init | None = None
+    network: Network,
+    config: Experiment,
+    data: str,
+    *,
+    seeds: Iterable[int] | None = None,
+    test: bool = False,
+    init: Init | None = None,
 ) -> tuple[Spec, ...]:
     """The trainings of a network, one per seed, evaluated on the validation split or on the test split."""
     return tuple(
         Spec(network, config.recipe, data, config.split, seed, "test" if test else "validation", init)
-        for seed in config.all_seeds
+        for seed in (config.all_seeds if seeds is None else seeds)
     )
 
 

@@ -48,6 +48,8 @@ class Epochs:
     """(states, number of the epoch) -> (states, losses (S, steps)). The states are donated."""
     judge: Callable[[TrainState], Sums]
     """Judges the averaged weights of every seed."""
+    averaged: Callable[[TrainState, int], nnx.State[Any, Any]]
+    """(states, index of a seed) -> the averaged weights and statistics of that seed, as its network holds them."""
     seconds: dict[str, float]
     """Wall time of trace and compile."""
 
@@ -112,7 +114,13 @@ def compile_epochs(
         found = [evaluate(states, *piece) for piece in _ahead(feed.judging())]
         return Sums(*map(np.atleast_1d, np.asarray(jax.device_get(found), np.float64).sum(0)))
 
-    return Epochs(start, epoch, judge, compiler.seconds)
+    def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
+        ema, streams = states.ema, states.streams
+        if together:
+            ema, streams = jax.tree.map(lambda leaf: leaf[seed], (ema, streams))
+        return steps.averaged(states._replace(ema=jax.device_get(ema), streams=streams))
+
+    return Epochs(start, epoch, judge, averaged, compiler.seconds)
 
 
 @dataclass(frozen=True)

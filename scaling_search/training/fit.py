@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from scaling_search.data import ImageData, Prepared, evaluation_batches, prepare
 from scaling_search.family import Cost, Family, load_family
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
+from scaling_search.training.kept import Keep, noted, with_weights
 from scaling_search.training.precision import precision_of
 from scaling_search.training.recipe import learning_rate, starting
 from scaling_search.training.step import Program, TrainState, compile_program, steps_of
@@ -31,10 +33,13 @@ MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 
 
-def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = None) -> Iterator[Outcome]:
+def train_group(
+    specs: Sequence[Spec], data: ImageData, family: Family | None = None, keep: Keep | None = None
+) -> Iterator[Outcome]:
     """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
 
-    `family` is the specs' own where it was handed over as an object, which no name leads to. A loss that is not finite
+    `family` is the specs' own where it was handed over as an object, which no name leads to. `keep` writes the weights
+    of each before its outcome is yielded. A loss that is not finite
     ends its seed with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after
     the other; on other devices, or on several, as many at a time as their memory takes.
     """
@@ -54,12 +59,14 @@ def train_group(specs: Sequence[Spec], data: ImageData, family: Family | None = 
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate)
     prepared = time.perf_counter() - began
     if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
-        yield from _one_after_another(specs, images, build, prepared)
+        yield from _one_after_another(specs, images, build, prepared, keep)
     else:
-        yield from _within_memory(specs, images, build, prepared)
+        yield from _within_memory(specs, images, build, prepared, keep)
 
 
-def _one_after_another(specs: Sequence[Spec], images: Prepared, build: Build, prepared: float) -> Iterator[Outcome]:
+def _one_after_another(
+    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None
+) -> Iterator[Outcome]:
     spec = specs[0]
     began = time.perf_counter()
     network = build(spec.seed)
@@ -81,7 +88,8 @@ def _one_after_another(specs: Sequence[Spec], images: Prepared, build: Build, pr
         began = time.perf_counter()
         state = program.start(network if one is spec else build(one.seed))
         started = time.perf_counter() - began
-        outcome = _train(one, program, state, images)
+        outcome, state = _train(one, program, state, images)
+        outcome = with_weights(keep, one, outcome, images, partial(program.averaged, state))
         rate = _images_a_second(one, images, outcome)
         seconds = {**shared, **outcome.seconds}
         seconds["build"] = seconds.get("build", 0.0) + started
@@ -96,13 +104,15 @@ def _one_after_another(specs: Sequence[Spec], images: Prepared, build: Build, pr
         )
 
 
-def _within_memory(specs: Sequence[Spec], images: Prepared, build: Build, prepared: float) -> Iterator[Outcome]:
+def _within_memory(
+    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None = None
+) -> Iterator[Outcome]:
     """As many seeds at a time as memory takes; where that was too many, fewer, and at last one by parts of a batch."""
     left, parts, note = list(specs), 1, None
     at_once = _seeds_at_once(specs, images)
     while left:
         try:
-            outcomes = train_together(left[:at_once], images, build, parts=parts)
+            outcomes = train_together(left[:at_once], images, build, parts=parts, keep=keep)
         except jax.errors.JaxRuntimeError as error:
             batch_size = specs[0].recipe.batch_size
             if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size):
@@ -119,7 +129,7 @@ def _within_memory(specs: Sequence[Spec], images: Prepared, build: Build, prepar
         for outcome in outcomes:
             seconds = {**outcome.seconds, "build": outcome.seconds.get("build", 0.0) + prepared}
             prepared = 0.0
-            yield replace(outcome, seconds=seconds, note=note)
+            yield noted(replace(outcome, seconds=seconds), note)
         left = left[at_once:]
 
 
@@ -135,10 +145,13 @@ def _seeds_at_once(specs: Sequence[Spec], images: Prepared) -> int:
     return max(1, min(len(specs), int(MEMORY_SHARE * limit / one)))
 
 
-def train_together(specs: Sequence[Spec], images: Prepared, build: Build, *, parts: int = 1) -> list[Outcome]:
+def train_together(
+    specs: Sequence[Spec], images: Prepared, build: Build, *, parts: int = 1, keep: Keep | None = None
+) -> list[Outcome]:
     """Trains specs that differ in their seeds alone in one program, on all devices of this process.
 
-    `parts` of each batch are computed one after the other. Raises jax.errors.JaxRuntimeError where memory is short.
+    `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Raises
+    jax.errors.JaxRuntimeError where memory is short.
     """
     spec, recipe = specs[0], specs[0].recipe
     platform = jax.default_backend()
@@ -197,7 +210,7 @@ def train_together(specs: Sequence[Spec], images: Prepared, build: Build, *, par
             spec.network.multiply_adds, measured["images_per_second"], measured["device"], mesh.size
         )
     share = {phase: seconds.pop(phase) / len(specs) for phase in ("train", "evaluate")}
-    return [
+    outcomes = [
         replace(
             _ended(curves[seed], losses[seed], steps_per_epoch),
             seconds=share | (seconds if seed == 0 else {}),
@@ -205,10 +218,14 @@ def train_together(specs: Sequence[Spec], images: Prepared, build: Build, *, par
         )
         for seed in range(len(specs))
     ]
+    return [
+        with_weights(keep, one, outcome, images, partial(program.averaged, states, seed))
+        for seed, (one, outcome) in enumerate(zip(specs, outcomes, strict=True))
+    ]
 
 
-def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> Outcome:
-    """What one seed decides of an outcome."""
+def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> tuple[Outcome, TrainState]:
+    """What one seed decides of an outcome, and the state that its training ends in."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
     rate = jax.jit(learning_rate(recipe, steps_per_epoch))
@@ -240,7 +257,7 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
         seconds["evaluate"] += time.perf_counter() - began
         done = epoch * steps_per_epoch
         curve.append(_point(epoch, done, float(rate(jnp.asarray(done - 1))), float(values.mean()), judgement))
-    return replace(_ended(curve, losses, steps_per_epoch), seconds=seconds)
+    return replace(_ended(curve, losses, steps_per_epoch), seconds=seconds), state
 
 
 def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> Outcome:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flax import nnx
 
@@ -25,10 +26,15 @@ class Opened:
     """What the file says it is for; None where another family was asked for."""
 
 
-def write_bundle(file: str | Path, network: nnx.Module, description: Description, naming: Naming | None = None) -> None:
-    """Writes a network's weights as a .safetensors file with its description inside, whole or not at all.
+def write_bundle(
+    file: str | Path,
+    network: nnx.Module | nnx.State[Any, Any],
+    description: Description,
+    naming: Naming | None = None,
+) -> None:
+    """Writes the weights of a network, or of its state, as a .safetensors file with its description inside.
 
-    By default under the network's own names. Raises UserError where it cannot be written.
+    Whole or not at all. By default under the network's own names. Raises UserError where it cannot be written.
     """
     write_arrays(file, export_weights(network, naming), {KEY: description.to_json()})
 

@@ -48,11 +48,11 @@ def namings_of(family: Family) -> dict[str, Naming | None]:
     return namings | {OWN: None}
 
 
-def export_weights(network: nnx.Module, naming: Naming | None) -> Arrays:
-    """Parameters and batch statistics by their names in `naming`, in its layouts."""
+def export_weights(network: nnx.Module | nnx.State[Any, Any], naming: Naming | None) -> Arrays:
+    """Parameters and batch statistics of a network, or of its state, by their names in `naming`, in its layouts."""
     state = _flat_state(network)
     return {
-        tensor.name: _to_reference(np.asarray(state[tensor.path][...]), tensor) for tensor in _tensors(network, naming)
+        tensor.name: _to_reference(np.asarray(state[tensor.path][...]), tensor) for tensor in _tensors(state, naming)
     }
 
 
@@ -112,7 +112,7 @@ def import_weights(
     """
     naming, stripped = _recognised(network, arrays, namings, averaged)
     state = _flat_state(network)
-    tensors = list(_tensors(network, namings[naming]))
+    tensors = list(_tensors(state, namings[naming]))
     wanted = [tensor for tensor in tensors if head or tensor.path[0] != HEAD]
     theirs = [tensor for tensor in tensors if tensor.path[0] == HEAD and tensor.name in stripped.names]
     missing = [tensor.name for tensor in wanted if tensor.name not in stripped.names]
@@ -182,7 +182,7 @@ def load_network(
     classes = _classes_in(namings, arrays) or IMAGENET
     network = build(num_classes or classes)
     naming, stripped = _recognised(network, arrays, namings, averaged)
-    heads = {tensor.name for tensor in _tensors(network, namings[naming]) if tensor.path[0] == HEAD}
+    heads = {tensor.name for tensor in _tensors(_flat_state(network), namings[naming]) if tensor.path[0] == HEAD}
     takes_head = new_head is None or not heads.isdisjoint(stripped.names)
     if new_head is not None and not takes_head and new_head != classes:
         network = build(new_head)
@@ -207,7 +207,8 @@ def _recognised(
     network: nnx.Module, arrays: Mapping[str, np.ndarray], namings: Mapping[str, Naming | None], averaged: bool
 ) -> tuple[str, Stripped]:
     """The naming by which most of the network's tensors are found in a file, and the file's names by it."""
-    known = {name: {tensor.name for tensor in _tensors(network, naming)} for name, naming in namings.items()}
+    state = _flat_state(network)
+    known = {name: {tensor.name for tensor in _tensors(state, naming)} for name, naming in namings.items()}
     best = max(known, key=lambda name: known_in(arrays, known[name]))
     return best, strip_prefixes(arrays, known[best], averaged=averaged)
 
@@ -233,18 +234,23 @@ def _check(array: np.ndarray, tensor: _Tensor, name: str) -> None:
         raise UserError(f"weight {name} holds values that are not finite")
 
 
-def _flat_state(network: nnx.Module) -> dict[tuple[Any, ...], Any]:
+def _flat_state(network: nnx.Module | nnx.State[Any, Any]) -> dict[tuple[Any, ...], Any]:
     """Parameters and batch statistics as the network holds them, by path; setting one sets the network's."""
-    return {
-        (*path, name): variable
-        for path, module in nnx.iter_modules(network)
-        for name, variable in vars(module).items()
-        if isinstance(variable, nnx.Param | nnx.BatchStat)
-    }
+    variables: dict[tuple[Any, ...], Any]
+    if isinstance(network, nnx.State):
+        variables = dict(nnx.to_flat_state(network))
+    else:
+        variables = {
+            (*path, name): variable
+            for path, module in nnx.iter_modules(network)
+            for name, variable in vars(module).items()
+        }
+    return {path: one for path, one in variables.items() if isinstance(one, nnx.Param | nnx.BatchStat)}
 
 
-def _tensors(network: nnx.Module, naming: Naming | None) -> Iterator[_Tensor]:
-    for path, variable in _flat_state(network).items():
+def _tensors(state: Mapping[tuple[Any, ...], Any], naming: Naming | None) -> Iterator[_Tensor]:
+    """What `_flat_state` gives, by its names elsewhere."""
+    for path, variable in state.items():
         *parents, leaf = path
         shape = tuple(variable.shape)
         if naming is None:

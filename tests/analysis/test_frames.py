@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from made_up import outcome_of, spec_of, write_step1, write_step2
 
-from scaling_search.analysis.frames import CURVES, MODELS, POINTS, TIMINGS, TRIALS, load_run, load_runs
+from scaling_search.analysis.columns import CURVES, MODELS, POINTS, TIMINGS, TRIALS
+from scaling_search.analysis.frames import load_run, load_runs
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
 from scaling_search.recorded import table_bytes

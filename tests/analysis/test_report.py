@@ -11,7 +11,8 @@ from made_up import network_at, outcome_of, spec_of, step2_document, write_step1
 
 from scaling_search.analysis import findings_of, load_run
 from scaling_search.analysis.report.html import report_page
-from scaling_search.analysis.text.steps import separation_text, surface_text
+from scaling_search.analysis.text.region import region_text
+from scaling_search.analysis.text.step1 import separation_text
 from scaling_search.config import RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.rule import PAPER_RULE, Grid, Scale
@@ -130,28 +131,21 @@ def test_every_network_with_an_accuracy_is_a_point_that_says_all_about_it(page, 
 
 def test_learning_curves_are_there_where_networks_were_looked_at_more_than_once(page):
     figures = [figure["id"] for figure in page.all("figure")]
-    assert figures == ["accuracy", "step1-plot", "curves-train-loss", "surface"]
+    assert figures == ["accuracy", "step1-plot", "curves-train-loss"]
 
 
-def test_it_says_how_sure_step_1_is_and_shows_the_surface(content, page, judgement):
+def test_it_says_how_sure_step_1_is(page, judgement):
     text = page.text_of("p")
-    assert separation_text(judgement) in text and surface_text(judgement) in text
-    drawn = content.decode().split('<figure class="figure" id="surface">')[1].split("</figure>")[0]
-    shown = [*re.findall(r'aria-label="([^"]*)"', drawn)]
-    assert drawn.count('class="band"') == 3 and drawn.count('class="line solid"') == 3
-    assert sum(label.startswith("optimum, ") for label in shown) == 3
-    beta = judgement.surface.optimum.loc["beta", "value"]
-    assert all(f"beta {beta:.2f}" in label for label in shown if label.startswith("optimum, "))
+    assert separation_text(judgement) in text and region_text(judgement) in text
 
 
 def test_a_run_without_step_1_is_not_said_to_be_sure_of_it(new_run):
     assert "How certain" not in page_of(new_run.path).text_of("h2")
 
 
-def test_a_grid_too_small_for_a_surface_says_so_and_has_no_plot_of_it(new_run):
+def test_a_grid_too_small_for_a_surface_says_so(new_run):
     page = page_of(write_step1(new_run, grid=Grid("coefficients", step=0.2)).path)
-    assert "The sharpness of the optimum cannot be estimated" in page.text_of("p")
-    assert "surface" not in [figure["id"] for figure in page.all("figure")]
+    assert "There is no region of best shares of growth" in page.text_of("p")
 
 
 def test_every_control_has_a_label(content):

@@ -70,7 +70,7 @@ def test_a_rival_that_is_the_winner_does_not_differ(run):
     rivals = run.rivals.assign(fingerprint=judgement.winner.fingerprint, rejected=None)
     table = rivals_table(rivals, run.trials, judgement.winner)
     assert (table[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
-    assert set(table["note"]) == {"the winner's own network"}
+    assert set(table["note"]) == {"its own network"}
 
 
 def test_a_rival_cannot_win(run):

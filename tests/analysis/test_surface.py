@@ -1,114 +1,114 @@
 import numpy as np
-import pandas as pd
 import pytest
 
-from scaling_search.analysis.statistics.surface import FEWEST, MOVED, fit_surface
+from scaling_search.analysis.statistics import surface
+from scaling_search.analysis.statistics.surface import FEWEST, fit_surface
 from scaling_search.errors import UserError
-from scaling_search.rule import Grid
 
-RULES = pd.DataFrame([vars(rule) for rule in Grid("coefficients").rules()])
-TOTAL = RULES["alpha"] * RULES["beta"] ** 2 * RULES["gamma"] ** 2
-
-
-def shares_of(rules):
-    logs = np.c_[np.log(rules["alpha"]), 2 * np.log(rules["beta"]), 2 * np.log(rules["gamma"])]
-    return logs / logs.sum(1, keepdims=True)
+NETWORKS = np.array([(i, j, 4 - i - j) for i in range(5) for j in range(5 - i)]) / 4
+INSIDE = (0.25, 0.35, 0.4)
 
 
-def networks(curvature=0.4, peak=(0.3, 0.3, 0.4), noise=0.0, random=None, slope=0.02):
-    """A network for each rule of the default grid, its accuracy a paraboloid about `peak` that grows with cost."""
-    distance = ((shares_of(RULES) - peak) ** 2).sum(1)
-    accuracy = 0.9 - curvature * distance + slope * np.log2(TOTAL)
-    if random is not None:
-        accuracy += random.normal(0, noise, len(RULES))
-    return RULES.assign(multiply_adds=1e6 * TOTAL, val_accuracy=accuracy, seeds=3)
+def paraboloid(shares, peak=INSIDE, curvature=0.4):
+    return 0.9 - curvature * ((shares - np.array(peak)) ** 2).sum(1)
 
 
-def test_the_optimum_and_its_sharpness_are_found_exactly_where_nothing_scatters():
-    surface = fit_surface(networks(curvature=0.4, peak=(0.3, 0.3, 0.4)))
-    growth = np.log(TOTAL).mean()
-    expected = np.exp(np.array([0.3, 0.3, 0.4]) * growth / [1, 2, 2])
-    assert surface.optimum["value"].to_numpy() == pytest.approx(expected, abs=0.005)
-    # MOVED from one share to another is a distance of MOVED * sqrt(2).
-    assert surface.sharpness == pytest.approx(0.4 * 2 * MOVED**2)
-    assert surface.low == pytest.approx(surface.high) and surface.p_value < 1e-12 and surface.networks == 39
+def fitted(accuracy, *, shares=NETWORKS, deviation=0.004, seeds=3, **options):
+    variance = np.full(len(shares), deviation**2 / seeds)
+    return fit_surface(shares, accuracy, variance, len(shares) * (seeds - 1), **options)
 
 
-def test_what_more_multiply_adds_bring_is_taken_out():
-    flat, steep = (fit_surface(networks(slope=slope)) for slope in (0.0, 0.1))
-    assert steep.sharpness == pytest.approx(flat.sharpness)
-    assert steep.optimum.to_numpy() == pytest.approx(flat.optimum.to_numpy())
+@pytest.mark.parametrize("peak", [INSIDE, (0.0, 0.45, 0.55), (0.0, 0.0, 1.0)])
+def test_an_optimum_is_found_where_nothing_scatters_inside_on_an_edge_and_at_a_corner(peak):
+    fit = fitted(paraboloid(NETWORKS, peak), deviation=1e-6)
+    assert fit.optimum == pytest.approx(peak, abs=1e-6) and fit.centre == pytest.approx(peak, abs=0.051)
+    assert fit.whole and fit.covered < 0.02 and fit.p_value < 1e-6 and fit.lack_of_fit < 1e-4
+    assert fit.predict(np.array(peak)) == pytest.approx(0.9, abs=1e-6)
+    assert fit.networks == len(NETWORKS)
 
 
-def test_predictions_are_highest_at_the_optimum():
-    surface = fit_surface(networks())
-    best = surface.predict(*surface.optimum["value"])
-    assert (surface.predict(RULES["alpha"], RULES["beta"], RULES["gamma"]) <= best + 1e-4).all()
+SCENES = {
+    "inside": lambda shares: paraboloid(shares, curvature=0.05),
+    "on an edge": lambda shares: paraboloid(shares, (0.0, 0.4, 0.6), 0.05),
+    "at a corner": lambda shares: 0.85 + 0.02 * shares[:, 2],
+    "flat": lambda shares: np.full(len(shares), 0.85),
+}
 
 
-def test_a_peak_beyond_the_grid_is_put_at_its_edge():
-    surface = fit_surface(networks(peak=(0.9, 0.05, 0.05)))
-    assert surface.optimum.loc["alpha", "value"] == pytest.approx(1.4, abs=0.03) and surface.at_edge
-    assert not fit_surface(networks()).at_edge
-
-
-def test_traces_run_through_the_optimum_within_what_was_tried_and_are_the_surface():
-    surface = fit_surface(networks(noise=0.01, random=np.random.default_rng(4)))
-    traces = surface.traces
-    shares = shares_of(traces)
-    assert traces["accuracy"].to_numpy() == pytest.approx(
-        surface.predict(*traces[["alpha", "beta", "gamma"]].to_numpy().T)
-    )
-    assert (shares >= shares_of(RULES).min(0) - 1e-6).all() and (shares <= shares_of(RULES).max(0) + 1e-6).all()
-    assert (traces["low"] < traces["accuracy"]).all() and (traces["accuracy"] < traces["high"]).all()
-    for column, (dimension, trace) in enumerate(traces.groupby("dimension", sort=False)):
-        assert dimension == ("depth", "width", "resolution")[column]
-        assert trace["share"].is_monotonic_increasing
-        assert trace["share"].to_numpy() == pytest.approx(shares[trace.index, column])
-        (top,) = trace[trace["optimum"]].to_dict("records")
-        assert [top["alpha"], top["beta"], top["gamma"]] == pytest.approx(surface.optimum["value"].tolist())
-        others = np.delete(shares[trace.index], column, axis=1)
-        assert others[:, 0] / others.sum(1) == pytest.approx(others[0, 0] / others[0].sum())
-
-
-def test_intervals_of_the_traces_cover_the_truth_as_often_as_they_say():
-    random = np.random.default_rng(5)
-    inside = []
+@pytest.mark.parametrize("misfit", [0.0, 0.005])
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_region_holds_the_optimum_as_often_as_it_says(monkeypatch, scene, misfit):
+    """With deviations of seeds and a lack of fit that are estimated from what was trained."""
+    monkeypatch.setattr(surface, "DIVISIONS", 10)
+    random = np.random.default_rng([len(scene), int(1000 * misfit)])
+    truth, held, covered = SCENES[scene](NETWORKS), [], []
     for _ in range(60):
-        traces = fit_surface(networks(noise=0.004, random=random)).traces
-        truth = 0.9 - 0.4 * ((shares_of(traces) - [0.3, 0.3, 0.4]) ** 2).sum(1) + 0.02 * np.log2(TOTAL).mean()
-        inside.append(((traces["low"] <= truth) & (truth <= traces["high"])).mean())
-    assert 0.9 < np.mean(inside) < 0.99
+        trained = truth + random.normal(0, misfit, len(truth)) + random.normal(0, 0.01, (3, len(truth)))
+        deviation = np.sqrt(trained.var(0, ddof=1).mean())
+        fit = fitted(trained.mean(0), deviation=deviation)
+        heights = SCENES[scene](fit.places)
+        # Where all places are equally good, one of them stands for the truth.
+        true = random.integers(len(heights)) if scene == "flat" else heights.argmax()
+        held.append(fit.region[true])
+        covered.append(fit.covered)
+    assert np.mean(held) >= 0.9
+    assert np.mean(covered) > 0.9 if scene == "flat" else np.mean(covered) < 0.75
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    random = np.random.default_rng(0)
-    growth = np.log(TOTAL).mean()
-    truth = np.exp(np.array([0.3, 0.3, 0.4]) * growth / [1, 2, 2])
-    sharp, inside = [], []
-    for _ in range(60):
-        surface = fit_surface(networks(noise=0.004, random=random))
-        sharp.append(surface.low <= 0.4 * 2 * MOVED**2 <= surface.high)
-        inside.append((surface.optimum["low"] <= truth + 0.005) & (truth - 0.005 <= surface.optimum["high"]))
-    assert np.mean(sharp) > 0.86 and np.mean(inside) > 0.86
+def test_the_region_shrinks_with_seeds_and_grows_with_confidence():
+    accuracy = paraboloid(NETWORKS) + np.random.default_rng(2).normal(0, 0.002, len(NETWORKS))
+    covered = [fitted(accuracy, deviation=0.02, seeds=seeds).covered for seeds in (2, 8, 32)]
+    assert covered == sorted(covered, reverse=True) and covered[-1] < covered[0]
+    sure, surer = (fitted(accuracy, deviation=0.02, confidence=level).region for level in (0.8, 0.99))
+    assert (surer | ~sure).all() and surer.sum() > sure.sum()
 
 
-def test_a_flat_surface_is_seldom_called_sharp():
-    random = np.random.default_rng(1)
-    fits = [fit_surface(networks(curvature=0.0, noise=0.01, random=random)) for _ in range(60)]
-    assert np.mean([fit.low > 0 for fit in fits]) < 0.12 and np.mean([fit.p_value < 0.05 for fit in fits]) < 0.16
+def test_what_a_quadratic_misses_widens_the_region():
+    bump = 0.01 * (-1.0) ** np.arange(len(NETWORKS))
+    smooth, bumpy = (fitted(paraboloid(NETWORKS) + part) for part in (0.0, bump))
+    assert smooth.lack_of_fit == 0 and bumpy.lack_of_fit > 0.001 and bumpy.covered > smooth.covered
+
+
+def test_a_network_that_scatters_counts_for_less():
+    accuracy, variance = paraboloid(NETWORKS), np.full(len(NETWORKS), 1e-6)
+    accuracy[0] -= 0.2
+    trusting, doubting = (fit_surface(NETWORKS, accuracy, variance * by, 30) for by in (1.0, np.r_[1e6, np.ones(14)]))
+    assert trusting.optimum != pytest.approx(INSIDE, abs=0.01) or trusting.covered > doubting.covered
+    assert doubting.optimum == pytest.approx(INSIDE, abs=0.01)
+
+
+def test_what_more_cost_brings_is_taken_out():
+    cost = 2.0 ** np.random.default_rng(1).normal(1, 0.2, len(NETWORKS))
+    fit = fitted(paraboloid(NETWORKS) + 0.05 * np.log2(cost), cost=cost)
+    assert fit.optimum == pytest.approx(INSIDE, abs=0.01) and fit.lack_of_fit == 0
+
+
+def test_one_seed_each_leaves_the_scatter_about_the_surface():
+    random = np.random.default_rng(3)
+    accuracy = paraboloid(NETWORKS) + random.normal(0, 0.005, len(NETWORKS))
+    fit = fit_surface(NETWORKS, accuracy, np.full(len(NETWORKS), np.nan), np.nan)
+    assert fit.lack_of_fit == pytest.approx(0.005, rel=0.5) and 0 < fit.covered < 1
+
+
+def test_places_beyond_what_was_tried_are_left_out():
+    tried = NETWORKS[NETWORKS[:, 0] <= 0.5]
+    fit = fitted(paraboloid(tried, (0.9, 0.05, 0.05)), shares=tried)
+    assert not fit.whole and fit.places[:, 0].max() == pytest.approx(0.5)
+    assert fit.optimum[0] == pytest.approx(0.5)
+    assert fit.ends[1][0] == pytest.approx(0.5)
 
 
 def test_the_same_networks_give_the_same_surface_in_any_order():
-    table = networks(noise=0.01, random=np.random.default_rng(3))
-    one, other = fit_surface(table), fit_surface(table.sample(frac=1, random_state=0))
-    assert one.optimum.to_numpy() == pytest.approx(other.optimum.to_numpy(), abs=0.011)
-    assert one.sharpness == pytest.approx(other.sharpness)
+    accuracy = paraboloid(NETWORKS) + np.random.default_rng(4).normal(0, 0.01, len(NETWORKS))
+    order = np.random.default_rng(5).permutation(len(NETWORKS))
+    one, other = fitted(accuracy, deviation=0.01), fitted(accuracy[order], shares=NETWORKS[order], deviation=0.01)
+    assert one.optimum == other.optimum and one.room == pytest.approx(other.room, abs=1e-6)
 
 
 def test_too_few_networks_and_networks_on_a_line_are_refused():
-    table = networks()
     with pytest.raises(UserError, match=f"{FEWEST - 1} networks to fit a surface to"):
-        fit_surface(table[: FEWEST - 1])
+        fitted(paraboloid(NETWORKS[-FEWEST + 1 :]), shares=NETWORKS[-FEWEST + 1 :])
+    line = np.linspace(0, 1, 12)
+    shares = np.stack([line, 1 - line, 0 * line], axis=1)
     with pytest.raises(UserError, match="on a line"):
-        fit_surface(table.assign(alpha=2.0, beta=1.0, gamma=1.0))
+        fitted(paraboloid(shares), shares=shares)

@@ -126,25 +126,19 @@ def compared(done: dict[str, list[RunDirectory]]) -> dict[str, Any]:
     Means are at 95 %; differences are between searches from the same seed.
     """
     first = {name: [_document(run)["finalists"][0] for run in runs] for name, runs in done.items()}
-    results = {name: [worth(row) for row in rows] for name, rows in first.items()}
+    results = {name: [row["reward"] for row in rows] for name, rows in first.items()}
     table = {}
     for name, rewards in results.items():
         table[name] = {
             "rewards": rewards,
             "mean": _interval(rewards),
-            "accuracy": float(np.mean([np.mean(row["accuracies"][1:]) for row in first[name]])),
+            "accuracy": float(np.mean([row["accuracy"] for row in first[name]])),
             "multiply_adds": [row["cost"] for row in first[name]],
             "chosen_by": [max(rewards_in_turn(run)) for run in done[name]],
         }
         if "random" in results and name != "random":
             table[name]["better_than_random"] = _interval(np.subtract(rewards, results["random"]))
     return table
-
-
-def worth(finalist: dict[str, Any]) -> float:
-    """The mean reward of a network by the seeds that it was not chosen by."""
-    factor = finalist["reward"] / finalist["accuracy"]
-    return float(np.mean(finalist["accuracies"][1:]) * factor)
 
 
 def _interval(values: Sequence[float]) -> list[float]:

@@ -123,7 +123,8 @@ def test_a_finished_search_is_printed_again_and_trains_nothing(killed, tmp_path,
 
 
 def test_step_1_runs_on_what_was_found(killed, tmp_path):
-    small = ("--grid.step", "0.2", "--grid.alpha-max", "1", "--recipe.epochs", "1", "--seeds", "2", "--format", "json")
+    small = ("--grid.kind", "coefficients", "--grid.step", "0.2", "--grid.alpha-max", "1", "--recipe.epochs", "1")
+    small += ("--seeds", "2", "--format", "json")
     done = in_this_process(tmp_path, "step1", "--baseline", "runs/nas-digits", "--name", "scaled", *small)
     assert done.returncode == 0, done.stderr
     assert {row["network"] for row in json.loads(done.stdout)["step1"]} == {"mnasnet_tiny"}
@@ -140,7 +141,7 @@ def test_a_space_of_one_s_own_is_searched(tmp_path, pretended):
 def test_latency_as_the_metric_is_measured_once_and_kept(tmp_path):
     """On Ray, with real trainings."""
     pytest.importorskip("optuna")
-    words = ("nas", "--trials", "2", "--batch", "2", "--finalists", "1", "--seeds", "1", "--recipe.epochs", "1")
+    words = ("nas", "--trials", "2", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "1")
     words += ("--metric", "latency", "--strategy", "tpe", "--name", "quick", "--format", "json")
     done = in_this_process(tmp_path, *words)
     assert done.returncode == 0, done.stderr

@@ -59,17 +59,12 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(folder, 
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_found_in_given_weights_is_told(folder, pretended):
-    done = in_this_process(folder, "train", *FAST, "--init", "w.safetensors", "--name", "told")
-    assert done.returncode == 0, done.stderr
-    assert "w.safetensors: the head is new and untrained: that of the weights, of 1000 classes," in done.stderr
-
-
-@pytest.mark.slow
-def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
+def test_one_network_is_trained_from_given_weights_and_goes_on(folder, pretended):
     words = ("train", *FAST, "--init", "w.safetensors", "--trained", "head", "--name", "head")
     done = in_this_process(folder, *words)
     assert done.returncode == 0, done.stderr
+    assert "w.safetensors: the head is new and untrained: that of the weights, of 1000 classes," in done.stderr
+    assert {spec.init.trained for spec in pretended.trained} == {"head"}
     (row,) = json.loads(done.stdout)["sweep"]
     assert row["scaling"] == "network" and row["seeds"] == 2 and 0 < row["val_accuracy"] < 1
     again = in_this_process(folder, "resume", "runs/head", "--format", "json")
@@ -78,8 +73,7 @@ def test_one_network_is_trained_from_given_weights_and_goes_on(folder):
     assert other.returncode == 2 and "trained was 'head' and is now 'all'" in other.stderr
 
 
-@pytest.mark.slow
-def test_a_sweep_is_trained_where_it_is_given_images(folder):
+def test_a_sweep_is_trained_where_it_is_given_images(folder, pretended):
     done = in_this_process(folder, "sweep", *FAST, "--data", "digits", "--dims", "w", "--name", "sweep")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["sweep"]

@@ -22,8 +22,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(folder):
-    """The quick run, killed as soon as its first trials are kept."""
-    return killed_after(2, folder, folder / "runs" / "quick", "run", "--phi", "1", "--quick")
+    """The quick run, killed as soon as its first trial is kept."""
+    return killed_after(1, folder, folder / "runs" / "quick", "run", "--phi", "1", "--quick")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_progress_shows_before_anything_is_trained(killed):
 
 def test_a_killed_run_goes_on_where_it_was(killed, quick, folder):
     kept = killed[2]
-    assert len(kept) >= 2
+    assert kept
     assert kept.items() <= records_of(folder / "runs" / "quick").items()
     assert f"{len(kept)} from the store" in quick.stderr
 

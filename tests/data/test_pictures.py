@@ -16,7 +16,7 @@ from scaling_search.data.pictures import (
     SCALED,
     BadPictureError,
     decode,
-    normalised,
+    pixel_moments,
     read_file,
     read_picture,
 )
@@ -335,8 +335,10 @@ def test_what_is_no_picture_is_said(name, complaint, tmp_path):
         read_picture(tmp_path / name, 32)
 
 
-def test_normalisations():
-    pixels = np.array([[0, 127, 255]], np.uint8)
-    np.testing.assert_allclose(normalised(pixels, "half"), [[-1, -1 / 255, 1]], atol=1e-6)
-    np.testing.assert_allclose(normalised(pixels, "lite"), [[-127 / 128, 0, 1]], atol=1e-6)
-    np.testing.assert_allclose(normalised(pixels, "imagenet")[0, 0], -0.485 / 0.229, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("pixels", "black", "white"),
+    [("half", -1, 1), ("lite", -127 / 128, 1), ("imagenet", -0.485 / 0.229, 0.515 / 0.229)],
+)
+def test_normalisations(pixels, black, white):
+    mean, std = np.array(pixel_moments(pixels))
+    np.testing.assert_allclose([(-mean / std)[0], ((1 - mean) / std)[0]], [black, white])

@@ -71,11 +71,11 @@ def test_stage_6_sees_14_pixels_not_28():
     assert inputs == [112, 112, 56, 28, 14, 14, 7]
 
 
-small_scales = st.builds(Scale, st.floats(0.1, 1.2), st.floats(0.1, 3.0))
+small_scales = st.builds(Scale, st.floats(0.1, 0.7), st.floats(0.1, 3.0))
 
 
-# The benchmarks compare 200.
-@settings(max_examples=20)
+# Tracing takes seconds where there are many layers; the benchmarks compare 200.
+@settings(max_examples=10)
 @given(small_scales, st.integers(9, 300), st.sampled_from([1, 2]))
 def test_the_plan_costs_what_the_traced_network_costs(scale, resolution, stem_stride):
     family = EfficientNetFamily(stem_stride=stem_stride)

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from scaling_search.config import Recipe, RunConfig, Split
+from examples.plain_cnn import PlainCNNFamily
+from scaling_search.config import SHORT, Recipe, RunConfig, Split
 from scaling_search.data import from_arrays
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
@@ -52,6 +53,35 @@ def test_it_learns_and_says_how(outcomes):
         assert outcome.curve[-1].accuracy == outcome.accuracy and outcome.curve[-1].step == 8 * 5
         assert outcome.curve[-1].train_loss < outcome.curve[0].train_loss
         assert outcome.peak_memory > 10**7
+
+
+def test_the_short_recipe_trains_a_deeper_network_as_far(images):
+    family = load_family(CONFIG.family)
+    losses = []
+    for depth in (1, 3):
+        network = network_at(family, Scale(depth=depth), 3, name=CONFIG.family)
+        config = dataclasses.replace(CONFIG, recipe=dataclasses.replace(SHORT, epochs=8))
+        (outcome,) = train_group(specs_of(network, config, images.identity)[:1], images)
+        assert outcome.accuracy > 0.8
+        losses.append(outcome.curve[-1].train_loss)
+    assert losses[1] < losses[0] + 0.1
+
+
+@pytest.mark.parametrize(("recipe", "zeros"), [(SHORT, True), (Recipe(), False)])
+def test_networks_start_as_their_recipe_has_it(images, recipe, zeros):
+    asked = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Asked(PlainCNNFamily):
+        zero_init_residual: bool = False
+
+        def build(self, scale, num_classes, *, rngs):
+            asked.append(self.zero_init_residual)
+            return super().build(scale, num_classes, rngs=rngs)
+
+    config = dataclasses.replace(CONFIG, recipe=dataclasses.replace(recipe, epochs=1))
+    list(train_group(specs(images, config)[:1], images, Asked()))
+    assert set(asked) == {zeros}
 
 
 def test_seeds_share_one_program(outcomes):

@@ -39,6 +39,6 @@ def test_it_knows_what_is_in_a_picture(picture, classes, places, weights, tmp_pa
             *("--pixels", "lite", "-o", str(tmp_path / "cam.png"), "--format", "json"),
         ]
     )
-    found = [row["class"] for row in json.loads(capsys.readouterr().out)]
+    found = [int(row["class"]) for row in json.loads(capsys.readouterr().out)]
     assert set(found[:places]) & set(classes)
     assert (tmp_path / "cam.png").read_bytes().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ from scaling_search.runners.progress import Watcher
 from scaling_search.runners.ray.process import CONNECTED, CONNECTING, FINISHED, REFUSED, Job, unreachable
 from scaling_search.runners.ray.session import RaySession, ray_session
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.search.plan import Plan, T
 
 CONNECT_SECONDS = 30
@@ -34,6 +35,7 @@ def run_on_ray(
     watchers: Sequence[Watcher] = (),
     worker_env: Mapping[str, str] | None = None,
     note: Callable[[str], None] = lambda line: None,
+    tracking: Tracking | None = None,
 ) -> T:
     """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
 
@@ -41,17 +43,18 @@ def run_on_ray(
     process dies is tried once more and has crashed then; where its machine goes, up to four times more. `train` is
     pickled for the workers, by value where it is defined in a script or a notebook; `worker_env` is set for them before
     JAX starts. Nothing is started for a plan whose specs are all in `finished`. Where Ray itself dies it is started
-    again, which `note` is told.
+    again, which `note` is told. Trainings are also written to the trackers of `tracking`.
 
     Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
     an outcome in between, and where a machine of a cluster has other versions or cannot load `train`.
     """
     with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
-        trials = Trials(agenda)
+        trials = Trials(agenda, note)
         reported = -1
         while not agenda.done:
             try:
-                _run_once(trials, train, data, workers, worker_environment(workers, worker_env or {}))
+                environment = worker_environment(workers, worker_env or {})
+                _run_once(trials, train, data, workers, environment, tracking)
             except RayDiedError as death:
                 if trials.reported == reported:
                     raise UserError(
@@ -85,25 +88,36 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
 
 
 def _run_once(
-    trials: Trials, train: Train[ImageData], data: ImageData, workers: Workers, environment: dict[str, str]
+    trials: Trials,
+    train: Train[ImageData],
+    data: ImageData,
+    workers: Workers,
+    environment: dict[str, str],
+    tracking: Tracking | None,
 ) -> None:
     """Has a process with Ray train until the plan is done. Raises RayDiedError where it ends before."""
     with ray_session(workers, environment) as session:
         try:
-            _send_job(session, train, data, workers, environment)
+            _send_job(session, train, data, workers, environment, tracking)
             _serve(session, trials, workers.address)
         except (EOFError, ConnectionError) as error:
             raise RayDiedError(session.last_words()) from error
 
 
 def _send_job(
-    session: RaySession, train: Train[ImageData], data: ImageData, workers: Workers, environment: dict[str, str]
+    session: RaySession,
+    train: Train[ImageData],
+    data: ImageData,
+    workers: Workers,
+    environment: dict[str, str],
+    tracking: Tracking | None,
 ) -> None:
     buffers: list[pickle.PickleBuffer] = []
     head = cloudpickle.dumps(data, protocol=5, buffer_callback=buffers.append)
     views = [buffer.raw() for buffer in buffers]
     sizes = tuple(view.nbytes for view in views)
-    session.channel.send(Job(workers, environment, session.folder, cloudpickle.dumps(train), head, sizes))
+    pickled = cloudpickle.dumps(train)
+    session.channel.send(Job(workers, environment, session.folder, pickled, head, sizes, tracking))
     for view in views:
         session.channel.send_bytes(view)
 

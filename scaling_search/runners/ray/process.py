@@ -18,10 +18,11 @@ from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.agenda import Group
 from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slots_of, slots_on
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.nodes import installed, refuse_unfit
+from scaling_search.runners.ray.nodes import origin, refuse_unfit
 from scaling_search.runners.ray.own_code import runtime_environment
 from scaling_search.runners.ray.private import init_on_loopback, version_mismatch
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome
 
 CONNECTING, CONNECTED, REFUSED, FINISHED = "connecting", "connected", "refused", "finished"
@@ -45,6 +46,8 @@ class Job:
     """Pickled but for its buffers."""
     buffer_sizes: tuple[int, ...]
     """In bytes."""
+    tracking: Tracking | None = None
+    """What to tell of each training, if anything."""
 
 
 class RemoteTrials:
@@ -79,6 +82,10 @@ class RemoteTrials:
     def node_died(self, trial_id: str, reason: str) -> None:
         """Gives back what a trial has not trained, as its machine has gone."""
         self._call("node_died", trial_id, reason)
+
+    def note(self, line: str) -> None:
+        """Has a person be told something."""
+        self._call("note", line)
 
     def all_ended(self, reason: str) -> bool:
         """Gives back what no trial has trained. Says whether there was anything."""
@@ -155,6 +162,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     import ray
     from ray import tune
 
+    from scaling_search.runners.ray.trackers import LogTrainings
     from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
     from scaling_search.runners.ray.worker import Worker
 
@@ -167,8 +175,9 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
         refuse_unfit([node for node in nodes if slots_on(node["Resources"], demand)], job.train)
     trials.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    versions = None if job.workers.address is None else installed()
-    trainable = tune.with_parameters(Worker, train=job.train, data=data, versions=versions)
+    trainable = tune.with_parameters(
+        Worker, train=job.train, data=data, origin=None if job.workers.address is None else origin()
+    )
     del data
     while not trials.done:
         searcher = PlanSearcher(trials, demand)
@@ -178,6 +187,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
                 num_samples=-1,
                 search_alg=searcher,
                 scheduler=KeepWarm(searcher),
+                callbacks=[LogTrainings(job.tracking, trials.note)] if job.tracking else [],
                 reuse_actors=True,
                 resources_per_trial=tune.PlacementGroupFactory([demand]),
                 storage_path=str(job.folder / "tune"),

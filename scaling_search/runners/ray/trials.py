@@ -1,5 +1,6 @@
 """The trials of Ray Tune as an agenda sees them: which group of specs each is training."""
 
+from collections.abc import Callable
 from typing import Any
 
 from scaling_search.runners.agenda import Agenda, Group
@@ -12,9 +13,11 @@ NODE_TRIES = 5
 class Trials:
     """Gives groups out to trials and takes their outcomes back. A trial's id is Tune's."""
 
-    def __init__(self, agenda: Agenda[Any]) -> None:
+    def __init__(self, agenda: Agenda[Any], note: Callable[[str], None] = lambda line: None) -> None:
         self.reported = 0
         """How many outcomes came from trainings."""
+        self.note = note
+        """Tells a person something."""
         self._agenda = agenda
         self._slots = 1
         self._untrained: dict[str, Group] = {}

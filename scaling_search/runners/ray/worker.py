@@ -2,7 +2,8 @@
 
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from ray.tune import Trainable
 from scaling_search.data import ImageData
 from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
-from scaling_search.runners.ray.nodes import installed, name_of_this_node, refuse_other_versions
+from scaling_search.runners.ray.nodes import Origin, installed, name_of_this_node, refuse_other_versions
 from scaling_search.training.environment import compilation_cache, trim_cache
 from scaling_search.trial import Outcome, Spec
 
 GROUP, CORES, ACCELERATED = "group", "cores", "accelerated"
 """Keys of a trial's config: the specs to train, the CPU cores it may keep to itself, whether it has a GPU or TPU."""
-OUTCOME, LAST = "outcome", "last"
-"""Keys of a trial's result: the outcome of its next spec, and whether that was the last one."""
+OUTCOME, NUMBER, LAST = "outcome", "number", "last"
+"""Keys of a trial's result: the outcome of its next spec, that spec's number in the group, from 0, and whether it was
+the last one."""
 
 
 class Worker(Trainable):
@@ -34,17 +36,20 @@ class Worker(Trainable):
         super().__init__(config, **options)
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], train: bytes, data: ImageData, versions: Mapping[str, str] | None
+        self, config: dict[str, Any], train: bytes, data: ImageData, origin: Origin | None
     ) -> None:
         """Once a process. `train` is a pickled `agenda.Train`.
 
-        On a cluster, `versions` are what its machines must have. Raises UserError where this one, which may have joined
-        late, has others.
+        `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has
+        other versions.
         """
         self._train, self._data, self._machine = train, data, None
-        if versions is not None:
+        if origin is not None:
             self._machine = name_of_this_node()
-            refuse_other_versions(self._machine, installed(), versions)
+            refuse_other_versions(self._machine, installed(), origin.versions)
+            # As on one machine, wherever there is such a folder.
+            with suppress(OSError):
+                os.chdir(origin.folder)
             cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache()))
             trim_cache(Path(cache))
         self.reset_config(config)
@@ -52,7 +57,7 @@ class Worker(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Once a trial."""
         group = new_config[GROUP]
-        self._left = len(group)
+        self._count = self._left = len(group)
         self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
         return True
 
@@ -63,7 +68,7 @@ class Worker(Trainable):
         if not self._left:
             # The network and its program, which the training holds until then, take memory.
             self._outcomes.close()
-        return {OUTCOME: outcome, LAST: not self._left}
+        return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
     def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
         # Unpickled here, where what is raised becomes the outcome's reason.

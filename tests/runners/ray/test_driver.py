@@ -15,6 +15,7 @@ from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import run_on_ray, worker_environment
 from scaling_search.runners.ray.process import Job, run_tune
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome, to_record
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
 from tests.runners.observing import alive, descendants, handlers, listening, screen, temporary_files
@@ -45,6 +46,7 @@ def seen(tmp_path_factory):
         return "the plan's result"
 
     notes = Notes()
+    tracking = Tracking(("tensorboard",), tmp_path_factory.mktemp("run"))
     during = SimpleNamespace(listening=set(), processes=set(), forks=[])
 
     def record(spec, outcome):
@@ -66,11 +68,13 @@ def seen(tmp_path_factory):
             watchers=[notes],
             # With a temporary folder of its own, it does not share the cores with other runs on this machine.
             worker_env={"XLA_FLAGS": "--ours", "MARK": str(marks), "TMPDIR": str(marks)},
+            tracking=tracking,
         )
     return SimpleNamespace(
         result=result,
         notes=notes,
         by_name=by_name(notes),
+        tracked=[folder.name for folder in tracking.folder("tensorboard").iterdir()],
         during=during,
         before=before,
         after=SimpleNamespace(
@@ -88,6 +92,11 @@ def test_every_spec_gets_one_outcome_and_none_that_was_finished(seen):
     assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (4, 0)]
     assert len(seen.notes.recorded) == 2 * CORES + 1 + 4
     assert ("plain", 0) not in seen.by_name
+
+
+def test_each_training_is_tracked(seen):
+    ended = [spec for spec, outcome in seen.notes.recorded.items() if "its process" not in (outcome.reason or "")]
+    assert sorted(name.rpartition("-")[2] for name in seen.tracked) == sorted(key[:6] for key in ended)
 
 
 def test_outcomes_are_those_of_a_run_in_one_process(seen):

@@ -1,0 +1,85 @@
+"""The triangle of shares in a report."""
+
+from typing import TYPE_CHECKING
+
+from scaling_search.analysis.figures.shares import HEIGHT, bands, grid_lines, networks, outline
+from scaling_search.analysis.findings.facts import Facts
+from scaling_search.analysis.report.svg import Label, Line, Map, Plot, Point, Series, Shade
+from scaling_search.analysis.report.words import details_of
+from scaling_search.analysis.text.region import shares_in_words
+from scaling_search.analysis.text.words import shares
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_search.analysis.statistics.surface import Surface
+
+_HEADS = (
+    Label(0.5, HEIGHT + 0.1, "depth", heads=True),
+    Label(-0.03, -0.1, "width", "end", heads=True),
+    Label(1.03, -0.1, "resolution", "start", heads=True),
+)
+
+
+def triangle_plot(findings: Facts) -> Plot | None:
+    """Networks of STEP 1 by their shares of growth on the surface through them, or None where there is no region."""
+    judgement = findings.judgement
+    if judgement is None or judgement.surface is None or not judgement.by_region:
+        return None
+    surface, marks = judgement.surface, networks(findings)
+    best, rule = (marks["fingerprint"] == one.fingerprint for one in (judgement.best, judgement.winner))
+    level = f"{100 * surface.confidence:g} %"
+    series = (
+        _series(findings, marks[~best & ~rule], "measured", "networks", "circle"),
+        _series(findings, marks[best & ~rule], "best-measured", "best measured", "diamond"),
+        _series(findings, marks[rule], "winner", "representative rule", "star"),
+    )
+    edge = tuple(Line(piece) for piece in outline(surface))
+    return Plot(
+        "triangle",
+        "STEP 1, the triangle of shares",
+        "Each network where its depth, width and resolution share its growth in cost, in per cent. Shades are a "
+        f"quadratic surface through them, which is highest at {shares_in_words(surface.optimum)}. The outlined region "
+        f"holds the best shares at {level}.",
+        "",
+        "",
+        (Series("region", f"region of the best, {level}", lines=edge), *(one for one in series if one.points)),
+        map=_map(surface),
+    )
+
+
+def _series(findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marker: str) -> Series:
+    details = details_of(findings)
+    points = tuple(
+        Point(
+            x=float(row["x"]),
+            y=float(row["y"]),
+            network=str(row["fingerprint"]),
+            details=f"{details[row['fingerprint']]}\nshares of growth {shares(row)}",
+            name=f"{row['name']} {100 * row['val_accuracy']:.1f}" if row["name"] else "",
+        )
+        for row in marks.to_dict("records")
+    )
+    return Series(kind, label, marker, hollow=kind != "winner", points=points, names_above=kind == "winner")
+
+
+def _map(surface: "Surface") -> Map:
+    shades = bands(surface)
+    words = [f"{100 * band.loss:g}" for band in shades[1:]]
+    labels = [f"within {word}" for word in words]
+    beyond = f"more than {words[0]} points below the highest" if words else "the same height"
+    aside = {"depth": (0.015, 0.0, "start"), "width": (-0.015, 0.015, "end"), "resolution": (0.0, -0.03, "middle")}
+    ticks = []
+    for name, share, (x, y), _ in grid_lines():
+        dx, dy, anchor = aside[name]
+        ticks.append(Label(x + dx, y + dy, f"{100 * share:.0f}", anchor))
+    triangle = Line(((0.0, 0.0), (1.0, 0.0), (0.5, HEIGHT), (0.0, 0.0)))
+    return Map(
+        x=(-0.16, 1.22),
+        y=(-0.12, HEIGHT + 0.12),
+        shades=tuple(
+            Shade(band.colour, label, band.polygons) for band, label in zip(shades, [beyond, *labels], strict=True)
+        ),
+        lines=(triangle, *(Line((begin, end)) for *_, begin, end in grid_lines())),
+        labels=(*_HEADS, *ticks),
+    )
