@@ -47,7 +47,7 @@ class Split:
 
     validation: float | None = None
     """Share of the images used for validation. By default the data's own validation part, or else 0.1 (digits: 0.55,
-    glyphs: 0.4)."""
+    glyphs: 0.45)."""
     test: float | None = None
     """Share of the images held out to evaluate the winner once; not used where the data has a test part of its own. By
     default 0.1 (digits and glyphs: 0.2)."""
@@ -210,9 +210,9 @@ class Experiment:
 
     name: str | None = None
     """Name of the run, whose records go to RUNS/NAME; by default the name of its images."""
-    data: str = "digits"
-    """Images: digits, glyphs (synthetic), idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR (one folder of images
-    per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
+    data: str = "glyphs"
+    """Images: glyphs and cluttered_glyphs (synthetic), digits, idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR
+    (one folder of images per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
     on_bad_data: OnBadData = "refuse"
     """What to do if files cannot be read as images: refuse the data, or skip those files."""
     split: Split = field(default_factory=Split)
@@ -252,7 +252,7 @@ class Experiment:
         """The run's name, or one derived from the name of its images."""
         replayed = f"{Path(self.replay).stem}-replayed" if self.replay else ""
         kind, _, place = self.data.partition(":")
-        source = replayed or (place if place and kind != "glyphs" else kind)
+        source = replayed or (place if place and not kind.endswith("glyphs") else kind)
         return self.name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).expanduser().name).strip("-._") or "run"
 
     @property
@@ -314,7 +314,7 @@ class RunConfig(Experiment):
     """Equation 2: limit on the multiply-adds of STEP 1's networks, such as 2M."""
     max_memory: Amount | None = None
     """Equation 2: limit on the memory of STEP 1's training steps, such as 8GiB."""
-    training_budget: Amount = 4e10
+    training_budget: Amount = 7e10
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
@@ -358,7 +358,7 @@ QUICK = RunConfig(
     grid=Grid(divisions=2),
     seeds=2,
     recipe=dataclasses.replace(SHORT, epochs=4),
-    training_budget=8e9,
+    training_budget=1.5e10,
 )
 """The same method, small enough for CI and for trying things out (`--quick`)."""
 
