@@ -133,7 +133,7 @@ class Outcome:
     """Share of the device's peak in bfloat16 that this is: multiply-adds x 6 x images a second; None where the peak is
     not known or another precision was used."""
     note: str | None = None
-    """What was done about a lack of device memory."""
+    """What was done about a lack of device memory, or why its weights could not be kept."""
 
 
 def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:

@@ -82,4 +82,4 @@ def coefficient(value: float) -> str:
 def use_of_weights(files: Sequence[Path]) -> str:
     """Where weights are that a run has kept, of which there is at least one, and what to type to use them."""
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return f"weights: {files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"
+    return f"{files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"

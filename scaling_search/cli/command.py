@@ -55,7 +55,7 @@ class Running(Command):
         findings = experiment(workers=self.workers, watchers=(times,))
         print_findings(findings, self.format)
         if weights := findings.weights:
-            print(use_of_weights(weights), file=sys.stderr)
+            print(f"weights: {use_of_weights(weights)}", file=sys.stderr)
         if self.timings:
             times.show()
         _report_failures(findings)

@@ -43,6 +43,13 @@ def test_several_seeds_are_a_file_each_the_best_first(here, pretended):
     assert names(found)[0] == "network-seed2.safetensors"
 
 
+def test_the_report_says_how_to_use_them(here, pretended):
+    found = train(TrainConfig(**SMALL, seeds=2), progress=None)
+    file = "runs/digits/weights/network-seed1.safetensors"
+    line = f"<p>Weights: {file} and 1 more; try scaling-search predict {file} PICTURE</p>"
+    assert line in found.report().read_text(encoding="utf-8")
+
+
 def test_the_best_seed_alone_or_none(here, pretended):
     best = train(TrainConfig(**SMALL, seeds=3, keep="best"), progress=None)
     assert seeds_in(best) == {"network.safetensors": 2}

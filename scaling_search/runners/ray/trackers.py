@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,11 @@ class LogTrainings(Callback):
         spec, outcome = trial.config[GROUP][result[NUMBER]], result[OUTCOME]
         for tracker, logger in list(self._loggers.items()):
             with self._left_out_on_failure(tracker):
-                _log(logger, Training(spec, self._tracking.folder(tracker)), outcome)
+                training = Training(spec, self._tracking.folder(tracker))
+                if tracker == "tensorboard":
+                    # It takes each folder for a run. The others have all runs in one place.
+                    training = replace(training, folder=training.folder / str(training))
+                _log(logger, training, outcome)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Tune ends."""
@@ -71,7 +75,7 @@ class Training:
 
     spec: Spec
     folder: Path
-    """Of the tracker."""
+    """For its files."""
 
     def __str__(self) -> str:
         network = self.spec.network
@@ -91,12 +95,12 @@ class Training:
 
     @property
     def local_path(self) -> str:
-        """A folder of its own."""
-        return str(self.folder / str(self))
+        """The folder for its files."""
+        return str(self.folder)
 
     def init_local_path(self) -> None:
         """Makes the folder."""
-        Path(self.local_path).mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -122,7 +126,6 @@ class Training:
 
 
 def _log(logger: LoggerCallback, training: Any, outcome: Outcome) -> None:
-    training.init_local_path()
     logger.log_trial_start(training)
     for epoch in outcome.curve:
         logger.log_trial_result(epoch.epoch, training, _metrics(epoch))
