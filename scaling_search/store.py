@@ -2,7 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
-    runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs
+    runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
     runs/NAME/sweep.json          the networks that a sweep or a training was given
     runs/NAME/nas.json            a search for a baseline: what was tried, and the best
