@@ -170,7 +170,8 @@ def _trial_frames(
         try:
             if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
                 continue
-            network = trial_row(record, is_fresh(manifest, record["spec"]["seed"]))
+            seed = record["spec"]["seed"]
+            network = trial_row(record, isinstance(seed, int) and is_fresh(manifest, seed))
             row = typed(network | {"step": step_of(network["fingerprint"])}, TRIALS)
             curve = [typed(epoch, CURVES) for epoch in curve_rows(record)]
             times = [typed(time, TIMINGS) for time in timing_rows(record)]

@@ -19,7 +19,7 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 Augmentation = Literal["none", "shift", "shift_flip"]
 OnBadData = Literal["refuse", "skip"]
 Precision = Literal["float32", "bfloat16"]
-Optimiser = Literal["rmsprop", "adamw", "sgd"]
+Optimiser = Literal["rmsprop", "adamw", "sgd", "muon"]
 Schedule = Literal["stairs", "one_cycle"]
 RecipeName = Literal["short", "paper"]
 Metric = Literal["flops", "params", "memory", "latency"]
@@ -95,7 +95,7 @@ class Recipe:
     rms_decay: float = 0.9
     """Decay of averaged squared gradients: RMSProp's, and beta_2 of AdamW."""
     momentum: float = 0.9
-    """Momentum of RMSProp, Nesterov momentum of SGD, and beta_1 of AdamW."""
+    """Momentum of RMSProp, Nesterov momentum of SGD and Muon, and beta_1 of AdamW."""
     epsilon: float = 1e-3
     """RMSProp's epsilon, added to the mean square before the root; AdamW's, added after it."""
     weight_decay: float = 1e-5
@@ -114,7 +114,8 @@ class Recipe:
     """Precision that networks compute in; parameters, statistics, optimiser and averages are always float32. By default
     float32 on a CPU and bfloat16 on a GPU or TPU."""
     optimiser: Optimiser = "rmsprop"
-    """What makes a step of a gradient: the paper's RMSProp, AdamW, or SGD with Nesterov momentum."""
+    """What makes a step of a gradient: the paper's RMSProp, AdamW, SGD with Nesterov momentum, or Muon for the kernels
+    of convolutions beside AdamW for the rest."""
     schedule: Schedule = "stairs"
     """Learning rate over a run: the paper's warm-up and stairs, or one cycle, up to the peak and down to zero."""
     warmup_share: float = 0.25
@@ -146,7 +147,7 @@ class Recipe:
 
 
 SHORT = Recipe(
-    optimiser="adamw",
+    optimiser="muon",
     schedule="one_cycle",
     batch_size=16,
     learning_rate=0.02,

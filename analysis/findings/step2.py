@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_search.analysis.findings.region import GROWING, grown_over
-from scaling_search.analysis.statistics.law import fit_law
+from scaling_search.analysis.statistics.hold_outs import calibrated_law
 from scaling_search.analysis.statistics.means import run_means
 from scaling_search.errors import UserError
 
@@ -106,7 +106,7 @@ def _predicted(
     sizes: "pd.Series[int]", measured: "pd.DataFrame", larger: "pd.Series[int]", confidence: float
 ) -> "pd.DataFrame":
     """`Law.predict` at the sizes `larger`. Raises UserError where the measured networks are no ground for it."""
-    law = fit_law(sizes, measured["val_accuracy"])
+    law = calibrated_law(sizes, measured["val_accuracy"], confidence)
     if law.doubt:
         raise UserError(law.doubt, hint="train longer, or train more of the larger networks")
     return law.predict(larger, confidence)

@@ -1,14 +1,14 @@
-"""Which form of the law foretells larger networks best: the largest are held out, and the others predict them."""
+"""How well a law predicts larger networks: the largest are held out, and the others predict them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from scaling_search.analysis.statistics.law import fit_law
-from scaling_search.analysis.statistics.law_forms import FORMS, Form
+from scaling_search.analysis.statistics.law import Law, fit_law
+from scaling_search.analysis.statistics.law_forms import FORMS, Form, logit
 from scaling_search.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
-    """Networks to fit a law to, and larger ones that it should foretell."""
+    """Networks to fit a law to, and larger ones that it should predict."""
 
     networks: str
     """Which networks, in words."""
@@ -64,10 +64,39 @@ def paper_hold_outs() -> list[HoldOut]:
     return efficientnets + hold_largest_out(table[~ours], (7, 5, 3), "other ConvNets")
 
 
+_FEWEST = 5
+"""Networks that a law is fitted to when others are held out to calibrate it."""
+
+
+def calibrated_law(x: ArrayLike, y: ArrayLike, confidence: float = 0.95) -> Law:
+    """`fit_law`, its intervals beyond the largest network no narrower than those that hold-outs call for.
+
+    The largest fifth of the networks, three at least, is predicted by the others. How many times the half of its
+    interval each is off (logit scale) is its score, and the intervals are widened by the highest score, where above
+    1: as in conformal prediction, for as few scores. Where fewer than five sizes are left, there is no calibration.
+    """
+    law = fit_law(x, y)
+    if law.doubt:
+        return law
+    sizes, accuracy = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    known = ~np.isnan(sizes) & ~np.isnan(accuracy)
+    sizes, accuracy = sizes[known], accuracy[known]
+    order = np.argsort(sizes, kind="stable")
+    cut = len(order) - max(len(order) // 5, 3)
+    fitted, held_out = order[:cut], order[cut:]
+    if cut < _FEWEST or len(np.unique(sizes[fitted])) < _FEWEST:
+        return law
+    predicted = fit_law(sizes[fitted], accuracy[fitted]).predict(sizes[held_out], confidence)
+    centre, low, high = (logit(predicted[name].to_numpy()) for name in ("val_accuracy", "low", "high"))
+    off = logit(accuracy[held_out]) - centre
+    scores = np.abs(off) / np.maximum(np.where(off < 0, centre - low, high - centre), 1e-9)
+    return replace(law, widening=max(float(scores.max()), 1.0))
+
+
 def compare_forms(
-    cases: Sequence[HoldOut], forms: Sequence[Form] = FORMS, confidence: float = 0.95, resamples: int = 200
+    cases: Sequence[HoldOut], forms: Sequence[Form] = FORMS, confidence: float = 0.95, draws: int = 200
 ) -> "pd.DataFrame":
-    """One row a hold-out and form, in this order: how well the networks fitted foretell those held out.
+    """One row a hold-out and form, in this order: how well the networks fitted predict those held out.
 
     Columns: `networks`, `by` (what is their size), `fitted` and `held_out` (how many), `beyond` (the largest held out
     relative to the largest fitted), `form`, `coefficients` (how many), `mean_error` and `worst_error` (of predicted
@@ -80,7 +109,7 @@ def compare_forms(
     for case in cases:
         truth = case.held_out["val_accuracy"].to_numpy()
         for form in forms:
-            law = fit_law(case.fitted["size"], case.fitted["val_accuracy"], form=form, resamples=resamples)
+            law = fit_law(case.fitted["size"], case.fitted["val_accuracy"], form=form, draws=draws)
             predicted = law.predict(case.held_out["size"], confidence)
             misses = predicted["val_accuracy"].to_numpy() - truth
             low, high = predicted["low"].to_numpy(), predicted["high"].to_numpy()

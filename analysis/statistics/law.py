@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling_search.analysis.statistics.given import accuracies, numbers
+from scaling_search.analysis.statistics.law_draws import draw_laws
 from scaling_search.analysis.statistics.law_forms import SATURATING_POWER_LAW, Form, expit, logit, within
 from scaling_search.analysis.statistics.means import check_confidence
 from scaling_search.errors import UserError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 NOISE_DRAWS = 20
-"""Times that each resample scatters a new network about its law."""
+"""Times that a new network is scattered about each law drawn."""
 
 _LEVEL = 0.05
 """Of the tests for whether error falls with size."""
@@ -45,9 +46,11 @@ class Law:
     scatter: float
     """Standard deviation of a network about the law, on the logit scale."""
     draws: Floats
-    """Coefficients of refits to resampled networks, (resamples, coefficients)."""
+    """Coefficients of laws that the networks fitted allow, (draws, coefficients)."""
     noise: Floats
-    """The scatter of one more network, (resamples, NOISE_DRAWS), on the logit scale."""
+    """The scatter of one more network about each of these, (draws, NOISE_DRAWS), on the logit scale."""
+    widening: float
+    """Factor of the intervals beyond `reach`, see `hold_outs.calibrated_law`."""
     doubt: str
     """Why the networks fitted are no ground to predict larger ones, in words; empty where they are."""
 
@@ -68,7 +71,9 @@ class Law:
         errors = self.form.error(self.draws.T[:, :, None], u)
         tails = [(1 - confidence) / 2, (1 + confidence) / 2]
         shaken = 1 - expit(logit(errors)[:, None, :] + self.noise[:, :, None])
-        low, high = np.quantile(shaken.reshape(-1, len(sizes)), tails, axis=0)
+        ends = np.quantile(shaken.reshape(-1, len(sizes)), tails, axis=0)
+        factor = np.where(sizes > self.reach, self.widening, 1.0)
+        low, high = expit(logit(accuracy) + factor * (logit(ends) - logit(accuracy)))
         return pd.DataFrame(
             {
                 "val_accuracy": np.clip(accuracy, 0.0, 1.0),
@@ -79,22 +84,20 @@ class Law:
         )
 
 
-def fit_law(
-    x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, resamples: int = 200
-) -> Law:
+def fit_law(x: ArrayLike, y: ArrayLike, *, form: Form = SATURATING_POWER_LAW, seed: int = 0, draws: int = 200) -> Law:
     """Fits the law of scaling to networks of size `x` and top-1 accuracy `y`.
 
     Least squares on the logit of the error, so that errors of 20 % and 2 % weigh alike and predictions stay in 0..1,
-    with soft L1 loss so that one odd network does not bend the law. Intervals come from a parametric bootstrap:
-    accuracies are drawn about the fitted law, normal on the logit scale, with a scatter drawn from its chi-square
-    since few networks tell little about it. The same arguments give the same numbers. docs/laws.md compares the forms.
+    with soft L1 loss so that one odd network does not bend the law. Intervals come from laws drawn from the posterior
+    of the coefficients, see `law_draws`: a floor that the networks leave open, or none, is averaged over. The same
+    arguments give the same numbers. docs/laws.md compares the forms.
 
     Args:
         x: multiply-adds or parameters, (networks,), above 0.
         y: top-1 accuracy over seeds, (networks,), from 0 to 1. Networks with a NaN are left out with a warning.
         form: one of `law_forms.FORMS`.
-        seed: of the bootstrap.
-        resamples: how many the bootstrap draws.
+        seed: of the draws.
+        draws: how many laws are drawn.
 
     Raises:
         UserError: lengths differ, a size is not above 0 and finite, an accuracy is outside 0..1 (a percentage, say),
@@ -105,8 +108,8 @@ def fit_law(
     if len(sizes) != len(accuracy):
         raise UserError(f"{len(sizes)} sizes and {len(accuracy)} accuracies given", "each network needs one of each")
     _check_sizes(sizes[~np.isnan(sizes)])
-    if resamples < 1:
-        raise UserError(f"resamples {resamples} given", "it must be at least 1")
+    if draws < 1:
+        raise UserError(f"draws {draws} given", "it must be at least 1")
     known = ~np.isnan(sizes) & ~np.isnan(accuracy)
     if not known.all():
         warnings.warn(f"left out {np.sum(~known)} of {len(known)} networks without a size or accuracy", stacklevel=2)
@@ -127,8 +130,7 @@ def fit_law(
     fitted = logit(form.error(best, u))
     scatter = float(np.sqrt(np.sum((target - fitted) ** 2) / freedom))
     random = np.random.default_rng(seed)
-    spread = scatter * np.sqrt(freedom / random.chisquare(freedom, resamples))
-    resampled = fitted + spread[:, None] * random.standard_normal((resamples, len(u)))
+    laws, spread = draw_laws(form, best, u, target, draws, random)
     return Law(
         form=form,
         coefficients=dict(zip(form.coefficients, best.tolist(), strict=True)),
@@ -136,8 +138,9 @@ def fit_law(
         reach=float(sizes.max()),
         networks=len(u),
         scatter=scatter,
-        draws=np.array([_least_squares(form, best, u, one)[0] for one in resampled]),
-        noise=spread[:, None] * random.standard_normal((resamples, NOISE_DRAWS)),
+        draws=laws,
+        noise=spread[:, None] * random.standard_normal((draws, NOISE_DRAWS)),
+        widening=1.0,
         doubt=_doubt(u, target),
     )
 

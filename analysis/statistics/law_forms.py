@@ -30,6 +30,8 @@ class Form:
     highest: tuple[float, ...]
     typical: tuple[float, ...]
     """By how much a coefficient changes to make a difference."""
+    log_prior: Callable[[Floats], Floats] = lambda c: np.zeros(c.shape[1:])
+    """Logarithm of what is thought of coefficients (k, ...) before any network is seen, but for a constant."""
 
     def gradient(self, coefficients: Floats, u: Floats) -> Floats:
         """Of the error by the coefficients, (networks, k); exact, by complex steps."""
@@ -69,6 +71,16 @@ def _floored(transform: Callable[[Floats], Floats]) -> Callable[[Floats, Floats]
     return starts
 
 
+def _exponent_prior(log_exponent: Floats) -> Floats:
+    """Exponents of published laws lie between 0.05 and 1 (Hestness et al., 2017; Rosenfeld et al., 2020)."""
+    return np.asarray(-((log_exponent - np.log(0.3)) ** 2) / 2)
+
+
+def _floored_prior(c: Floats) -> Floats:
+    """As likely a floor of some tenths of a percent as one of some percents, or none to speak of."""
+    return np.asarray(_exponent_prior(c[2]) - np.log(c[0] + 1e-3))
+
+
 SATURATING_POWER_LAW = Form(
     name="power law with a floor",
     equation="floor + scale * x^-exponent",
@@ -78,6 +90,7 @@ SATURATING_POWER_LAW = Form(
     lowest=(0.0, -12.0, _SLOPE[0]),
     highest=(1.0, 12.0, _SLOPE[1]),
     typical=(0.05, 0.2, 0.5),
+    log_prior=_floored_prior,
 )
 
 FORMS = (
@@ -91,6 +104,7 @@ FORMS = (
         lowest=(0.0, -12.0, _SLOPE[0]),
         highest=(1.0, 12.0, _SLOPE[1]),
         typical=(0.05, 0.2, 0.5),
+        log_prior=_floored_prior,
     ),
     Form(
         name="power law",
@@ -101,6 +115,7 @@ FORMS = (
         lowest=(-12.0, _SLOPE[0]),
         highest=(12.0, _SLOPE[1]),
         typical=(0.2, 0.5),
+        log_prior=lambda c: _exponent_prior(c[1]),
     ),
     Form(
         name="logistic",
@@ -111,6 +126,7 @@ FORMS = (
         lowest=(-12.0, _SLOPE[0]),
         highest=(12.0, _SLOPE[1]),
         typical=(0.2, 0.5),
+        log_prior=lambda c: _exponent_prior(c[1]),
     ),
     Form(
         name="reciprocal of the logarithm",

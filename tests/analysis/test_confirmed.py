@@ -10,14 +10,14 @@ from scaling_search.analysis import findings_of, judge, load_run
 from scaling_search.analysis.findings.confirmed import confirm
 from scaling_search.analysis.report.words import answer
 from scaling_search.analysis.text.steps import findings_text
-from scaling_search.rule import CompoundRule, Grid
+from scaling_search.rule import CompoundRule
 from scaling_search.trial import to_record
 
 
 @pytest.fixture
 def before(new_run):
     """A finished run whose winner is not confirmed yet."""
-    made = write_step1(new_run, grid=Grid(step=0.1))
+    made = write_step1(new_run)
     winner = judge(*_frames(new_run)).winner
     write_step2(new_run, rule=CompoundRule(winner.alpha, winner.beta, winner.gamma))
     return new_run, made.networks[winner.fingerprint]

@@ -17,7 +17,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "laws.md"
 
 @pytest.fixture(scope="module")
 def table():
-    return compare_forms(paper_hold_outs(), resamples=2)
+    return compare_forms(paper_hold_outs(), draws=2)
 
 
 def test_every_form_is_judged_by_every_hold_out(table):
@@ -27,13 +27,13 @@ def test_every_form_is_judged_by_every_hold_out(table):
     assert (table["covered"] <= table["held_out"]).all() and (table["beyond"] > 1).all()
 
 
-def test_step_2_extrapolates_by_the_form_that_foretells_best(table):
+def test_step_2_extrapolates_by_the_form_that_predicts_best(table):
     ranked = ranking(table)
     assert ranked["form"].iloc[0] == SATURATING_POWER_LAW.name
     assert ranked["mean"].is_monotonic_increasing and set(ranked["form"]) == {form.name for form in FORMS}
 
 
-def test_b0_to_b3_foretell_b4_to_b7_by_four_points_for_three_coefficients(table):
+def test_b0_to_b3_predict_b4_to_b7_by_four_points_for_three_coefficients(table):
     row = table[(table["by"] == "multiply_adds") & (table["fitted"] == 4)].set_index("form")
     chosen = row.loc[SATURATING_POWER_LAW.name]
     assert chosen["held_out"] == 4 and chosen["beyond"] == pytest.approx(37 / 1.8)
@@ -48,10 +48,10 @@ def test_the_largest_networks_are_held_out_and_those_without_a_value_are_no_matt
         hold_largest_out(frame, [1, 2], "made up", "size", "accuracy")
 
 
-def test_a_form_foretells_its_own_law_without_error():
+def test_a_form_predicts_its_own_law_without_error():
     size = np.geomspace(1e6, 1e8, 9)
     frame = pd.DataFrame({"multiply_adds": size, "val_accuracy": 1 - 0.02 - 0.1 * (size / 1e6) ** -0.4})
-    found = compare_forms(hold_largest_out(frame, [3], "made up"), resamples=5).set_index("form")
+    found = compare_forms(hold_largest_out(frame, [3], "made up"), draws=5).set_index("form")
     assert found["mean_error"].idxmin() == SATURATING_POWER_LAW.name
     assert found.loc[SATURATING_POWER_LAW.name, "worst_error"] < 1e-3
 
