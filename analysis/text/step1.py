@@ -48,14 +48,14 @@ def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> 
 
 
 def verdicts(judgement: "Judgement", row: Mapping[Any, Any]) -> list[str]:
-    """What a network of STEP 1 is: the answer or the leader, the best measured, tied with it."""
+    """What a network of STEP 1 is: the best measured or tied with it, the answer or the leader."""
     said = []
-    if row["leads"]:
-        said.append("answer" if judgement.by_region else "leads")
     if judgement.by_region and row["fingerprint"] == judgement.best.fingerprint:
         said.append("best")
     elif row["tie"] and len(judgement.ties) > 1:
         said.append("tie")
+    if row["leads"]:
+        said.append("answer" if judgement.by_region else "leads")
     return said
 
 

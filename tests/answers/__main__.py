@@ -11,7 +11,7 @@ for name, scene in SCENES.items():
     winners, excess = winners_covered(scene, RUNS)
     selecting, fresh = 100 * excess.mean(0)
     print(
-        f"{name:36} networks {networks.mean():.3f}, the best of them {best:.3f}; confirmed winner {winners.mean():.3f}, "
+        f"{name:36} networks {networks.mean():.3f}, the best {best:.3f}; confirmed winner {winners.mean():.3f}, "
         f"its mean {fresh:+.1f} points off, of the selecting seeds {selecting:+.1f}; warned of {warned.mean():.2f}",
         flush=True,
     )

@@ -10,6 +10,7 @@ from flax import nnx
 from scaling_search.search.nas import zero_cost
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import nas as comparison
+from tests.benchmarks import recipes
 
 pytestmark = pytest.mark.slow
 
@@ -65,3 +66,13 @@ def test_search_strategies_are_compared(tmp_path, monkeypatch, pretended):
     target = json.loads((tmp_path / "runs" / "random-0" / "nas.json").read_text())["target"]
     assert peer["multiply_adds"] == pytest.approx(target, rel=0.2) and 0 < peer["mean"][0] < 1
     assert (tmp_path / "nas_strategies.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_recipes_are_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["recipes", "--smoke", "short", "paper"])
+    recipes.main()
+    rows = [json.loads(line) for line in (tmp_path / "recipes.jsonl").read_text().splitlines()]
+    assert [row["recipe"] for row in rows] == ["short", "paper"]
+    assert capsys.readouterr().out.count("| baseline |") == 2
+    assert all(row["loss"][0] > 0 and row["multiply_adds"] > 0 for row in rows)

@@ -123,8 +123,7 @@ def test_a_finished_search_is_printed_again_and_trains_nothing(killed, tmp_path,
 
 
 def test_step_1_runs_on_what_was_found(killed, tmp_path):
-    small = ("--grid.kind", "coefficients", "--grid.step", "0.2", "--grid.alpha-max", "1", "--recipe.epochs", "1")
-    small += ("--seeds", "2", "--format", "json")
+    small = ("--match", "paper", "--grid.divisions", "1", "--recipe.epochs", "1", "--seeds", "2", "--format", "json")
     done = in_this_process(tmp_path, "step1", "--baseline", "runs/nas-digits", "--name", "scaled", *small)
     assert done.returncode == 0, done.stderr
     assert {row["network"] for row in json.loads(done.stdout)["step1"]} == {"mnasnet_tiny"}

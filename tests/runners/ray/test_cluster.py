@@ -109,6 +109,7 @@ def test_nothing_is_shown(on_gpus):
     assert on_gpus.shown == {"stdout": "", "stderr": ""}
 
 
+@pytest.mark.slow
 def test_a_machine_with_other_versions_is_refused_before_anything_is_trained(cluster, tmp_path):
     def plan():
         yield seeds_of("plain", 0)
