@@ -39,6 +39,7 @@ TRIALS = {
     "seconds_evaluate": "float64",
     "peak_memory": "Int64",
     "device": "str",
+    "machine": "str",
 }
 """Columns of `Run.trials` with their types.
 
@@ -47,7 +48,7 @@ TRIALS = {
 what neither did. `evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that confirms
 STEP 1's winner. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and `fresh_accuracy` is missing where
 `evaluate` is another, so that none gets into the statistics of the others. `seconds_*` are missing where another seed's
-trial did that work, and `peak_memory` is in bytes.
+trial did that work, and `peak_memory` is in bytes. `machine` is missing but for trials of a cluster.
 """
 
 CURVES = {

@@ -38,6 +38,8 @@ def trial_row(record: dict[str, Any], fresh: bool) -> dict[str, Any]:
         **{f"seconds_{phase}": outcome["seconds"].get(phase) for phase in phases},
         "peak_memory": outcome["peak_memory"],
         "device": outcome["device"],
+        # Records of older versions have none.
+        "machine": outcome.get("machine"),
     }
 
 

@@ -2,7 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
-    runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs
+    runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
     runs/NAME/sweep.json          the networks that a sweep or a training was given
     runs/NAME/nas.json            a search for a baseline: what was tried, and the best
@@ -33,13 +33,17 @@ from typing import Any, Protocol
 from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.manifest import check_same, command_of, kind_of, stored_config, with_steps_of
+from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
 """What older versions stored as failures: exceptions, and trials that a replayed table does not have."""
 _KEY = re.compile(r"[0-9a-f]{20}")
 """Of a trial: `Spec.key`."""
+_DECISIVE = ("config", "data", "python", "machine", "packages", "git")
+"""Parts of a manifest on which numbers may depend."""
+_PLACES = ("name", "runs", "reuse")
+"""Settings that only say where records lie."""
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
@@ -240,6 +244,15 @@ def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
         updated["resumed"] = [*manifest.get("resumed", []), now]
     if updated != manifest:
         run.write_document("manifest", updated)
+
+
+def changes_between(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """What numbers may depend on and is not the same in two manifests, one phrase each."""
+    old, new = ({name: manifest.get(name) for name in _DECISIVE} for manifest in (first, second))
+    for tree in (old, new):
+        if isinstance(tree["config"], dict):
+            tree["config"] = {name: value for name, value in tree["config"].items() if name not in _PLACES}
+    return [line.removeprefix("config.") for line in differences(old, new)]
 
 
 def _digest(images: str) -> str:

@@ -36,7 +36,7 @@ class Certainty:
     sure: float
     """How probable it is, at least, that no network is truly better by more than `within`."""
     of_winner: float
-    """The same of STEP 1's winner; another network where the cheapest of a tie leads."""
+    """The same of STEP 1's winner: another network where that stands for a region, or is the cheapest of a tie."""
     networks: int
     """How many the best is of."""
     trainings: int

@@ -9,13 +9,11 @@ import numpy as np
 from scaling_search.analysis.frames import Run, load_run
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
 from scaling_search.errors import UserError
-from scaling_search.manifest import differences
+from scaling_search.store import changes_between
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OF_RESULTS = ("config", "data", "python", "machine", "packages", "git")
-"""Parts of a manifest on which numbers may depend."""
 _COMPARED = (
     "first",
     "second",
@@ -25,8 +23,6 @@ _COMPARED = (
     "difference_low",
     "difference_high",
 )
-_ELSEWHERE = ("name", "runs", "reuse")
-"""Settings that only say where records lie."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +83,7 @@ def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95
     return TwoRuns(
         runs[0],
         runs[1],
-        settings=tuple(_differences(runs[0].manifest, runs[1].manifest)),
+        settings=tuple(changes_between(runs[0].manifest, runs[1].manifest)),
         networks=table,
         only_first=len(one.table) - len(both),
         only_second=len(two.table) - len(both),
@@ -126,11 +122,3 @@ def _standard_error(one: SeedMeans, two: SeedMeans, both: "pd.Index") -> tuple[A
         variances, terms = variances + share, terms + share**2 / means.dfs[at]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.sqrt(variances), np.asarray(variances) ** 2 / terms
-
-
-def _differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    old, new = ({name: manifest.get(name) for name in _OF_RESULTS} for manifest in (first, second))
-    for tree in (old, new):
-        if isinstance(tree["config"], dict):
-            tree["config"] = {name: value for name, value in tree["config"].items() if name not in _ELSEWHERE}
-    return [line.removeprefix("config.") for line in differences(old, new)]

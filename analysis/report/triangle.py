@@ -29,10 +29,14 @@ def triangle_plot(findings: Facts) -> Plot | None:
     surface, marks = judgement.surface, networks(findings)
     best, rule = (marks["fingerprint"] == one.fingerprint for one in (judgement.best, judgement.winner))
     level = f"{100 * surface.confidence:g} %"
+    # Names stand clear of what lies beside a network: most that are high in the triangle have something below.
+    high = marks["depth_share"] >= 0.3
+    others = ~best & ~rule
     series = (
-        _series(findings, marks[~best & ~rule], "measured", "networks", "circle"),
+        _series(findings, marks[others & high], "measured", "networks", "circle", above=True),
+        _series(findings, marks[others & ~high], "measured", "networks", "circle"),
         _series(findings, marks[best & ~rule], "best-measured", "best measured", "diamond"),
-        _series(findings, marks[rule], "winner", "representative rule", "star"),
+        _series(findings, marks[rule], "winner", "representative rule", "star", above=True),
     )
     edge = tuple(Line(piece) for piece in outline(surface))
     return Plot(
@@ -48,7 +52,9 @@ def triangle_plot(findings: Facts) -> Plot | None:
     )
 
 
-def _series(findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marker: str) -> Series:
+def _series(
+    findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marker: str, *, above: bool = False
+) -> Series:
     details = details_of(findings)
     points = tuple(
         Point(
@@ -60,7 +66,7 @@ def _series(findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marke
         )
         for row in marks.to_dict("records")
     )
-    return Series(kind, label, marker, hollow=kind != "winner", points=points, names_above=kind == "winner")
+    return Series(kind, label, marker, hollow=kind != "winner", points=points, names_above=above)
 
 
 def _map(surface: "Surface") -> Map:

@@ -28,7 +28,7 @@ def region_text(judgement: "Judgement") -> str:
             "in two dimensions."
         )
     if surface.region.all():
-        matter = f"p = {surface.p_value:.2g} that they do not matter, F test"
+        matter = f"p = {surface.p_value:.2g} by the F test of whether they matter at all"
         through = f"by a quadratic surface through {surface.networks} networks ({matter})"
         text = f"Anything goes: {where_best(surface)}, {through}."
     else:

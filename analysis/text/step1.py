@@ -48,14 +48,14 @@ def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> 
 
 
 def verdicts(judgement: "Judgement", row: Mapping[Any, Any]) -> list[str]:
-    """What a network of STEP 1 is: the answer or the leader, the best measured, tied with it."""
+    """What a network of STEP 1 is: the best measured or tied with it, the answer or the leader."""
     said = []
-    if row["leads"]:
-        said.append("answer" if judgement.by_region else "leads")
     if judgement.by_region and row["fingerprint"] == judgement.best.fingerprint:
         said.append("best")
     elif row["tie"] and len(judgement.ties) > 1:
         said.append("tie")
+    if row["leads"]:
+        said.append("answer" if judgement.by_region else "leads")
     return said
 
 
@@ -136,7 +136,7 @@ def best_text(judgement: "Judgement") -> str:
         others = [rule_in_brackets(rule) for rule in judgement.rules(judgement.ties[1:])]
         return f"The winner is the {rank} of {tied} networks tied at {level}; the others are {', '.join(others)}"
     is_it = best.fingerprint == judgement.winner.fingerprint
-    text = "Its network is also the best measured"
+    text = "The representative rule's network is also the best measured"
     if not is_it:
         text = f"The best network measured is {rule_in_words(vars(best))}: {interval(vars(best))} % top-1"
     if tied < 2:

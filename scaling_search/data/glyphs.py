@@ -1,14 +1,15 @@
-"""Cluttered glyphs: made images whose classes are decided by features of three sizes, the same on every machine.
+"""Glyphs: made images whose classes are decided by features of three sizes, the same on every machine.
 
 In the manner of cluttered MNIST (Mnih et al., "Recurrent Models of Visual Attention", 2014), with glyphs of our own in
-place of digits. A class is an outline (4), a gap in it (4) and a mark inside (2): at 64 pixels a side an outline is
-some 20 to 48 pixels across, a gap in it 4 to 10 wide, and the two dots of one mark, where the other has a bar as heavy,
-3 to 7 apart. So what is left to tell classes apart by shrinks with the resolution, the finest feature first.
+place of digits. A class is an outline (4), a gap in it (4) and a mark inside (2): at 64 pixels a side the cluttered
+outlines are some 20 to 48 pixels across, a gap in them 4 to 10 wide, and the two dots of one mark, where the other has
+a bar as heavy, 3 to 7 apart. So what is left to tell classes apart by shrinks with the resolution, the finest feature
+first. Plain glyphs are larger, more alike and behind fewer strokes: small networks learn them in a few hundred steps.
 
 All arithmetic is of whole numbers, and so are the random draws: neither depends on the machine nor on NumPy's version.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import cos, isqrt, radians, sin
 
 import numpy as np
@@ -18,8 +19,6 @@ from scaling_search.data.arrays import from_arrays
 from scaling_search.data.images import ImageData
 from scaling_search.errors import UserError
 
-COUNT = 6000
-"""Images by default."""
 SIDE = 64
 """Pixels a side."""
 OUTLINES = ("circle", "square", "triangle", "rhombus")
@@ -27,16 +26,35 @@ GAPS = ("top", "right", "bottom", "left")
 MARKS = ("dots", "bar")
 CLASSES = tuple(f"{outline}-{gap}-{mark}" for outline in OUTLINES for gap in GAPS for mark in MARKS)
 
-_SPLIT = Split(validation=0.4, test=0.2)
 _UNITS = 32
 """Units of length in a pixel."""
 _RADIUS = 1000
 """Units of an outline before it is scaled, from its middle to its farthest point."""
-_CLUTTER = 4
-_NOISE = 20
-"""Standard deviation of what is added to each pixel."""
 _DRAWS = 64
-_TURNS = [(round(cos(radians(angle)) * 2**14), round(sin(radians(angle)) * 2**14)) for angle in range(-18, 19)]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How much glyphs differ within a class and what they are seen through; how many there are by default."""
+
+    clutter: int
+    """Most strokes behind a glyph."""
+    noise: int
+    """Standard deviation of what is added to each pixel."""
+    turn: int
+    """Most degrees of rotation."""
+    smallest: int
+    """Least radius, in percent of the side; the largest is 38."""
+    gap: int
+    """Least width of a gap beyond that of its stroke, in percent of the radius; the largest is 5 more."""
+    count: int
+    split: Split
+
+
+PLAIN = Style(clutter=2, noise=28, turn=8, smallest=30, gap=20, count=3200, split=Split(validation=0.45, test=0.2))
+CLUTTERED = Style(clutter=4, noise=20, turn=18, smallest=20, gap=15, count=6000, split=Split(validation=0.4, test=0.2))
+STYLES = {"glyphs": PLAIN, "cluttered_glyphs": CLUTTERED}
+"""By the kind of data."""
 
 Point = tuple[int, int]
 
@@ -58,29 +76,33 @@ _SHAPES: dict[str, tuple[list[Point], tuple[int, int, int, int]]] = {
 }
 
 
-def load(count: str = str(COUNT)) -> ImageData:
-    """`count` glyphs, an equal number of each class but for one. Raises UserError where `count` is not a number."""
+def load(kind: str = "glyphs", count: str | None = None) -> ImageData:
+    """So many glyphs of a kind of `STYLES`, an equal number of each class but for one.
+
+    Raises UserError where `count` is not a number.
+    """
+    style = STYLES[kind]
     try:
-        number = int(count.replace("_", ""))
+        number = style.count if count is None else int(count.replace("_", ""))
     except ValueError:
         number = 0
     if number < 4 * len(CLASSES):
         raise UserError(
-            f"data 'glyphs:{count}' given",
-            f"glyphs:COUNT makes a whole number of images, {4 * len(CLASSES)} or more",
-            f"try glyphs:{COUNT}",
+            f"data '{kind}:{count}' given",
+            f"{kind}:COUNT makes a whole number of images, {4 * len(CLASSES)} or more",
+            f"try {kind}:{style.count}",
         )
-    images, labels = make(number)
-    data = from_arrays(images, labels, name="glyphs", classes=CLASSES)
-    return replace(data, default_split=_SPLIT)
+    images, labels = make(number, style=style)
+    data = from_arrays(images, labels, name=kind, classes=CLASSES)
+    return replace(data, default_split=style.split)
 
 
-def make(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def make(count: int, seed: int = 0, style: Style = PLAIN) -> tuple[np.ndarray, np.ndarray]:
     """(count, 64, 64) uint8 and (count,) int32: the image of a number is the same however many are made."""
     labels = np.arange(count, dtype=np.int32) % len(CLASSES)
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for number in range(count):
-        images[number] = _image(int(labels[number]), _random(seed, number, _DRAWS + SIDE * SIDE // 2))
+        images[number] = _image(int(labels[number]), _random(seed, number, _DRAWS + SIDE * SIDE // 2), style)
     return images, labels
 
 
@@ -93,7 +115,7 @@ def _random(seed: int, number: int, count: int) -> np.ndarray:
     return state ^ (state >> np.uint64(31))
 
 
-def _image(label: int, random: np.ndarray) -> np.ndarray:
+def _image(label: int, random: np.ndarray, style: Style) -> np.ndarray:
     draws = iter(random[:_DRAWS].tolist())
 
     def between(low: int, high: int) -> int:
@@ -102,14 +124,15 @@ def _image(label: int, random: np.ndarray) -> np.ndarray:
     ground = between(0, 90)
     canvas = np.full((SIDE, SIDE), ground, np.int64)
     length = SIDE * _UNITS
-    for _ in range(between(0, _CLUTTER)):
+    for _ in range(between(0, style.clutter)):
         start = between(0, length), between(0, length)
         end = start[0] + between(-length // 4, length // 4), start[1] + between(-length // 4, length // 4)
         _stroke(canvas, start, end, half=between(_UNITS // 2, 2 * _UNITS), level=between(60, 220))
 
     outline, gap, mark = label // 8, label // 2 % 4, label % 2
-    radius = between(length * 20 // 100, length * 38 // 100)
-    cosine, sine = _TURNS[between(0, len(_TURNS) - 1)]
+    radius = between(length * style.smallest // 100, length * 38 // 100)
+    angle = radians(between(0, 2 * style.turn) - style.turn)
+    cosine, sine = round(cos(angle) * 2**14), round(sin(angle) * 2**14)
     # The glyph stays inside, but for what its strokes are wide.
     middle = between(radius, length - radius), between(radius, length - radius)
     level = min(255, ground + between(90, 165))
@@ -121,7 +144,7 @@ def _image(label: int, random: np.ndarray) -> np.ndarray:
 
     vertices, gaps = _SHAPES[OUTLINES[outline]]
     corners = [placed(vertex) for vertex in vertices]
-    opening = half + radius * between(15, 20) // 100
+    opening = half + radius * between(style.gap, style.gap + 5) // 100
     for first in range(len(corners)):
         second = (first + 1) % len(corners)
         start, end = corners[first], corners[second]
@@ -139,7 +162,7 @@ def _image(label: int, random: np.ndarray) -> np.ndarray:
 
     # Four bytes of each draw add up to nearly a normal distribution.
     loose = random[_DRAWS:].astype("<u8").view(np.uint8).reshape(4, SIDE, SIDE).sum(axis=0, dtype=np.int64) - 510
-    return np.clip(canvas + loose * _NOISE // 148, 0, 255).astype(np.uint8)
+    return np.clip(canvas + loose * style.noise // 148, 0, 255).astype(np.uint8)
 
 
 def _towards(point: Point, other: Point, distance: int) -> Point:

@@ -17,6 +17,7 @@ from scaling_search.errors import UserError
 SOURCES = {
     "digits": "digits",
     "glyphs": "glyphs or glyphs:COUNT",
+    "cluttered_glyphs": "cluttered_glyphs or cluttered_glyphs:COUNT",
     "idx": "idx:DIR (IDX files as MNIST's)",
     "folder": "folder:DIR (one folder of images a class)",
     "csv": "csv:FILE (path,label[,split])",
@@ -31,7 +32,8 @@ def load(source: str, on_bad: OnBadData = "refuse") -> ImageData:
     """The images that `source` names.
 
     - "digits": scikit-learn's 1797 handwritten digits, grey, 8 x 8 pixels, 10 classes.
-    - "glyphs", "glyphs:COUNT": made images of 64 x 64 pixels, grey, 32 classes (`glyphs.make`).
+    - "glyphs", "glyphs:COUNT": made images of 64 x 64 pixels, grey, 32 classes (`glyphs.make`); "cluttered_glyphs" are
+      harder.
     - "idx:DIR": the IDX files of MNIST, Fashion-MNIST, KMNIST and EMNIST (`idx.read`).
     - "folder:DIR": one folder of images a class, perhaps in parts (`folder.list_folder`).
     - "csv:FILE": a table of paths and labels (`table.list_table`).
@@ -44,10 +46,10 @@ def load(source: str, on_bad: OnBadData = "refuse") -> ImageData:
     kind, colon, place = source.partition(":")
     if source == "digits":
         return _digits()
-    if kind == "glyphs":
+    if kind in ("glyphs", "cluttered_glyphs"):
         from scaling_search.data import glyphs
 
-        return glyphs.load(place) if colon else glyphs.load()
+        return glyphs.load(kind, place) if colon else glyphs.load(kind)
     readers: dict[str, Callable[[str, str, OnBadData], ImageData]] = {
         "idx": _idx,
         "folder": _folder,
@@ -120,7 +122,8 @@ def _closest(source: str) -> str:
         return f"try {'idx' if idx.present(Path(source)) else 'folder'}:{source}"
     if source and Path(source).is_file() and source.lower().endswith(".csv"):
         return f"try csv:{source}"
-    written = {"digits": "digits", "glyphs": "glyphs", "idx": "idx:DIR", "folder": "folder:DIR", "csv": "csv:FILE"}
+    made = {name: name for name in ("digits", "glyphs", "cluttered_glyphs")}
+    written = made | {"idx": "idx:DIR", "folder": "folder:DIR", "csv": "csv:FILE"}
     near = difflib.get_close_matches(source.partition(":")[0].lower(), written, n=1)
     return f"did you mean {written[near[0]]}?" if near else ""
 

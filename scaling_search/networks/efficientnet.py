@@ -219,6 +219,12 @@ class EfficientNetFamily(StagedFamily):
     """SAME as the authors' TensorFlow pads, or SYMMETRIC as PyTorch does."""
     batch_norm_epsilon: float = 1e-3
     """The authors' epsilon; weights trained in PyTorch are for 1e-5."""
+    stages: tuple[Stage, ...] = B0_STAGES
+    """The rows of the table that is scaled."""
+    stem: int = B0_STEM
+    """Channels of the stem in that table."""
+    head: int = B0_HEAD
+    """Channels of the head in that table."""
     lite: bool = False
     """EfficientNet-Lite: ReLU6, no squeeze-and-excitation; stem, head and the layers of both end stages as in B0."""
 
@@ -242,23 +248,23 @@ class EfficientNetFamily(StagedFamily):
             zero_init_residual=self.zero_init_residual,
         )
         ends = 1.0 if self.lite else width
-        stem = self.channels(B0_STEM, ends)
-        widths = [self.channels(stage.channels, width) for stage in B0_STAGES]
-        strides = self.strides([stage.stride for stage in B0_STAGES])
-        layers = [round_layers(stage.layers, depth) for stage in B0_STAGES]
+        stem = self.channels(self.stem, ends)
+        widths = [self.channels(stage.channels, width) for stage in self.stages]
+        strides = self.strides([stage.stride for stage in self.stages])
+        layers = [round_layers(stage.layers, depth) for stage in self.stages]
         if self.lite:
-            layers[0], layers[-1] = B0_STAGES[0].layers, B0_STAGES[-1].layers
+            layers[0], layers[-1] = self.stages[0].layers, self.stages[-1].layers
         stages = tuple(
             StagePlan(before, after, stage.expansion, stage.kernel_size, stride, number, style)
             for (before, after), stage, stride, number in zip(
-                pairwise([stem, *widths]), B0_STAGES, strides, layers, strict=True
+                pairwise([stem, *widths]), self.stages, strides, layers, strict=True
             )
         )
         return EfficientNetPlan(
             stem=stem,
             stem_stride=self.stem_stride,
             stages=stages,
-            head=self.channels(B0_HEAD, ends),
+            head=self.channels(self.head, ends),
             num_classes=num_classes,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
@@ -320,17 +326,20 @@ EFFICIENTNET_TINY = EfficientNetFamily(
 
 EFFICIENTNET_SMALL = EfficientNetFamily(
     name="efficientnet_small",
-    resolution=24,
-    depth=0.25,
-    width=0.2,
-    strided_stages=1,
+    resolution=16,
+    stages=(
+        Stage(expansion=3, kernel_size=3, stride=1, channels=10, layers=3),
+        Stage(expansion=3, kernel_size=3, stride=2, channels=23, layers=4),
+    ),
+    stem=12,
+    head=96,
     divisor=1,
     dropout=0.1,
     drop_connect=0.0,
 )
-"""A quarter of B0's depth and a fifth of its width for images of 24 pixels and more: of its total stride of 4 the
-stem has one half, so that the last map has 6x6 pixels and follows the input without leaps; channels come in steps of 1,
-so that costs follow the width."""
+"""Two stages for small images, laid out to be scaled by little: a total stride of 4 leaves 16 pixels a last map of 4x4,
+which follows the input without leaps; 3 and 4 layers, rounded up, differ for 2^(1/4), 2^(1/3), 2^(1/2), 2^(2/3) and 2
+times the depth; and channels come in steps of 1, so that costs follow the width."""
 
 B0, B1, B2, B3, B4, B5, B6, B7, B8, L2 = map(_published, PUBLISHED)
 """The published models, each a family at whose r = 1 it is just what was published."""

@@ -6,6 +6,7 @@ warm-up, and averaged weights, by the authors' code. It is stretched to the leng
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, cast
 
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jax import Array
 
 from scaling_search.config import Recipe
 from scaling_search.family import Family
+from scaling_search.training.muon import muon
 
 PAPER_BATCH = 4096
 """Images a step for which the paper's learning rate is given."""
@@ -70,14 +72,22 @@ def _one_cycle(recipe: Recipe, total: int) -> optax.Schedule:
     return schedule
 
 
-def optimiser(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The recipe's optimiser, for parameters packed as {"kernels": vector, "rest": vector}."""
+def optimiser(
+    recipe: Recipe, steps_per_epoch: int, kernels: Sequence[tuple[int, ...]] = ()
+) -> optax.GradientTransformation:
+    """The recipe's optimiser, for parameters packed as {"kernels": vector, "rest": vector}.
+
+    `kernels` are the shapes of what is packed in the first, which Muon needs.
+    """
     rate = learning_rate(recipe, steps_per_epoch)
     penalty = optax.add_decayed_weights(recipe.weight_decay, mask=_KERNELS)
+    betas = {"b1": recipe.momentum, "b2": recipe.rms_decay, "eps": recipe.epsilon}
+    adamw = optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
     match recipe.optimiser:
         case "adamw":
-            betas = {"b1": recipe.momentum, "b2": recipe.rms_decay, "eps": recipe.epsilon}
-            return optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
+            return adamw
+        case "muon":
+            return muon(rate, kernels, momentum=recipe.momentum, weight_decay=recipe.weight_decay, other=adamw)
         case "sgd":
             return optax.chain(penalty, optax.sgd(rate, recipe.momentum, nesterov=True))
         case "rmsprop":

@@ -133,6 +133,12 @@ def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, Cal
     return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
 
 
+def _kernel_shapes(network: nnx.Module, trained: Trained) -> list[tuple[int, ...]]:
+    """The shapes of what `_take_apart` packs as kernels, in order."""
+    leaves = jax.tree.leaves(nnx.state(network, _trainable(trained)))
+    return [leaf.shape for leaf in leaves if leaf.ndim >= 2]
+
+
 def _changed(network: nnx.Module, trained: Trained) -> tuple[Array, Any]:
     """Statistics and streams of a network after a call, as `_take_apart` orders them."""
     statistics, streams, _ = _partition(nnx.state(network, nnx.Not(_trainable(trained))), _is_float)
@@ -170,7 +176,7 @@ def steps_of(
     auxiliary head, whose loss counts 0.4 times. A step takes its batch in `parts`, which divide it, and adds their
     gradients up: less memory, and batch norm over each part.
     """
-    rule = optimiser(recipe, steps_per_epoch)
+    rule = optimiser(recipe, steps_per_epoch, _kernel_shapes(network, trained))
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
     compute_in(network, precision)
     graphdef, _, put_together = _take_apart(network, trained)

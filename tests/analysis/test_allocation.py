@@ -16,9 +16,7 @@ from scaling_search.analysis.statistics.allocation import (
     trainings_to_go,
     worthwhile,
 )
-from scaling_search.analysis.statistics.deviations import borrowed_deviations
-
-WITHIN = 0.005
+from tests.benchmarks.certainty import SCENES, WITHIN, equal_chance, good, searched
 
 
 def evidence(means, deviations=0.01, seeds=2, first=2, df=30.0):
@@ -104,61 +102,18 @@ def test_as_many_more_trainings_as_it_says_make_it_sure_if_means_stay():
 # Simulated searches
 
 
-def searched(random, means, deviations, *, asked=0.9, spent=10_000, seeds=2, size=8):
-    """One made-up STEP 1 in rounds, by deviations as a run estimates them: the pick and how many trainings it took."""
-    networks = len(means)
-    every_one, counts = np.arange(networks), np.full(networks, seeds)
-    values = means + deviations * random.standard_normal((1500, networks))
-    sums, squares = values.cumsum(0), ((values - means) ** 2).cumsum(0)
-    while True:
-        found = sums[counts - 1, every_one] / counts
-        own = (squares[counts - 1, every_one] - counts * (found - means) ** 2) / (counts - 1)
-        variances, dfs = borrowed_deviations(found, np.maximum(own, 1e-9), counts - 1.0).one_each()
-        known = Evidence(found, variances, dfs, counts, seeds)
-        left = spent - counts.sum()
-        if left <= 0 or certainty(known, known.best, WITHIN) >= asked:
-            return known.best, int(counts.sum())
-        counts = counts + next_trainings(known, WITHIN, min(size, left), every(known))
-
-
-def good(means, pick):
-    return bool(means[pick] >= means.max() - WITHIN)
-
-
-AHEAD = np.r_[
-    0.9508, 0.9408, 0.9397, 0.9382, 0.9379, 0.9348, 0.9336, 0.9323, 0.93, 0.928, 0.915, 0.905, 0.904, 0.89, 0.733
-]
-SCATTER = np.r_[np.full(10, 0.0125), 0.03, 0.015, 0.015, 0.05, 0.05]
-"""A grid of 15 networks as one was measured, but that the best is a point ahead, and how their seeds scattered."""
-
-
 def test_40_percent_fewer_trainings_than_equal_seeds_pick_as_well():
-    random = np.random.default_rng(0)
-    ten_each = AHEAD + SCATTER / np.sqrt(10) * random.standard_normal((20_000, 15))
-    equal = np.mean(AHEAD[ten_each.argmax(1)] >= AHEAD.max() - WITHIN)
-    rounds = [good(AHEAD, searched(random, AHEAD, SCATTER, asked=1.1, spent=90)[0]) for _ in range(120)]
+    random, (means, deviations) = np.random.default_rng(0), SCENES["measured"](None)
+    equal = equal_chance(random, SCENES["measured"], 150)
+    picks = [searched(random, means, deviations, asked=1.1, spent=90, size=15).pick for _ in range(100)]
     assert 0.9 < equal < 0.96
-    assert np.mean(rounds) > equal - 0.02
+    assert np.mean([good(means, pick) for pick in picks]) > equal - 0.02
 
 
-def unlike(random):
-    return 0.94 + 0.005 * random.standard_normal(20), 0.008 * np.exp(random.normal(0, 0.6, 20))
-
-
-def near_ties(random):
-    return 0.94 + 0.004 * random.standard_normal(30), np.full(30, 0.01)
-
-
-def just_missed(random):
-    """The worst case: all but the best are too far behind to be picked, and only just."""
-    return np.r_[0.95, np.full(14, 0.9445)], np.full(15, 0.01)
-
-
-@pytest.mark.parametrize("scene", [unlike, near_ties, just_missed])
+@pytest.mark.parametrize("scene", ["unlike", "ties", "just missed"])
 def test_it_is_right_as_often_as_it_is_sure(scene):
-    random = np.random.default_rng(1)
-    right = []
-    for _ in range(30):
-        means, deviations = scene(random)
-        right.append(good(means, searched(random, means, deviations, size=24)[0]))
-    assert np.mean(right) >= 0.9 - 2 * np.sqrt(0.9 * 0.1 / 30)
+    random, right = np.random.default_rng(1), []
+    for _ in range(24):
+        means, deviations = SCENES[scene](random)
+        right.append(good(means, searched(random, means, deviations, size=24).pick))
+    assert np.mean(right) >= 0.9 - 2 * np.sqrt(0.9 * 0.1 / 24)

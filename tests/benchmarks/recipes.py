@@ -29,6 +29,8 @@ RECIPES: dict[str, Recipe] = {
     "paper": SQUEEZED,
     "paper+zeros": replace(SQUEEZED, zero_init_residual=True),
     "sgd": replace(SHORT, optimiser="sgd", learning_rate=0.2, weight_decay=5e-4),
+    "adamw": replace(SHORT, optimiser="adamw"),
+    "momentum-0.95": replace(SHORT, momentum=0.95),
     "rate/2": replace(SHORT, learning_rate=SHORT.learning_rate / 2),
     "rate*2": replace(SHORT, learning_rate=SHORT.learning_rate * 2),
     "batch*2": replace(SHORT, batch_size=SHORT.batch_size * 2),

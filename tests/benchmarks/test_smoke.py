@@ -3,10 +3,14 @@
 import json
 import sys
 
+import jax
 import pytest
+from flax import nnx
 
+from scaling_search.search.nas import zero_cost
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import nas as comparison
+from tests.benchmarks import recipes
 
 pytestmark = pytest.mark.slow
 
@@ -44,15 +48,31 @@ def test_our_side_of_a_step_is_measured(in_a_folder):
     assert figures["images_per_second"]["ours"] > 0 and figures["ratio"] == {}
 
 
+def parameters_of(network):
+    return float(sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))))
+
+
 def test_search_strategies_are_compared(tmp_path, monkeypatch, pretended):
     words = ["--smoke", "--strategies", "random", "evolution", "--folder", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["comparison", *words])
     # Each better than the last, so that there is progress to draw.
     pretended.accuracy = lambda spec: 0.5 + len(pretended.trained) / 20
+    # In place of scores that take seconds to compile for each network.
+    monkeypatch.setattr(zero_cost, "SCORES", {"size": lambda network, images, labels: parameters_of(network)})
     comparison.main()
     found = json.loads((tmp_path / "nas.json").read_text())
-    assert found["strategies"].keys() == {"random", "evolution"} and "synflow" in found["scores"]
+    assert found["strategies"].keys() == {"random", "evolution"} and found["scores"]["size"]["networks"] == 2
     peer = found["peers"]["mobilenet_v2"]
     target = json.loads((tmp_path / "runs" / "random-0" / "nas.json").read_text())["target"]
     assert peer["multiply_adds"] == pytest.approx(target, rel=0.2) and 0 < peer["mean"][0] < 1
     assert (tmp_path / "nas_strategies.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_recipes_are_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["recipes", "--smoke", "short", "paper"])
+    recipes.main()
+    rows = [json.loads(line) for line in (tmp_path / "recipes.jsonl").read_text().splitlines()]
+    assert [row["recipe"] for row in rows] == ["short", "paper"]
+    assert capsys.readouterr().out.count("| baseline |") == 2
+    assert all(row["loss"][0] > 0 and row["multiply_adds"] > 0 for row in rows)

@@ -1,12 +1,14 @@
 """STEP 1 in rounds, from the config to the tables."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scaling_search import Recipe, RunConfig, UserError, record, replay_config, resume, run
+from scaling_search.analysis.report.words import certainty as words
 from scaling_search.store import open_run
 from scaling_search.trial import Epoch, Outcome
 
@@ -44,6 +46,15 @@ def test_trainings_go_where_they_matter_until_it_is_sure(scattering):
     assert (table["note"] == "").all()
     assert certainty.trainings == sum(seeds.values()) == findings.run.trials["val_accuracy"].notna().sum()
     assert document(findings)["rounds"][-1]["sure"] == pytest.approx(certainty.sure)
+    said = re.compile(r"9\d % sure that \(.*\) is within 0.5 points of the best of \d+ networks")
+    assert any(said.match(paragraph) for paragraph in words(findings))
+
+
+def test_a_table_of_such_a_run_repeats_it(scattering, here):
+    first = run(CONFIG, progress=None)
+    table = record([first.run.path], here / "sure.parquet").path
+    again = run(replay_config(table, RunConfig), progress=None)
+    assert document(again) == document(first) and again.step1.equals(first.step1)
 
 
 def test_a_killed_run_resumes_with_the_same_rounds_and_tables(scattering, monkeypatch):

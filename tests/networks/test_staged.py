@@ -20,10 +20,11 @@ from scaling_search.baselines.xception import XCEPTION, XceptionBlock
 from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
-from scaling_search.networks.efficientnet import EFFICIENTNET, EFFICIENTNET_SMALL, EfficientNetFamily, MBConv
+from scaling_search.networks.efficientnet import EFFICIENTNET, EfficientNetFamily, MBConv
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.networks.mnasnet import MNASNET_TINY, MnasNetFamily
 from scaling_search.rule import Scale
+from tests.tiny import FINE_FAMILY
 
 TABLES = sorted((Path(__file__).parents[2] / "tables").glob("*.parquet"))
 
@@ -146,7 +147,7 @@ def test_channels_come_in_multiples_of_the_divisor():
         plan = EfficientNetFamily("fine", width=0.3, divisor=divisor).plan(Scale(), 10)
         channels = [plan.stem, plan.head, *(stage.out_channels for stage in plan.stages)]
         assert all(one % divisor == 0 for one in channels)
-    assert [stage.out_channels for stage in EFFICIENTNET_SMALL.plan(Scale(), 10).stages] == [3, 5, 8, 16, 22, 38, 64]
+    assert [stage.out_channels for stage in FINE_FAMILY.plan(Scale(), 10).stages] == [3, 5, 8, 16, 22, 38, 64]
 
 
 @pytest.mark.parametrize("bad", [{"divisor": 0}, {"strided_stages": 5}, {"strided_stages": -1}])

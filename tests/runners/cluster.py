@@ -13,9 +13,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-for-these-tests-alone-0123456789"}
-ROOT = Path(__file__).parents[2]
-PYTHONPATH = str(ROOT)
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "a-token-for-these-tests-alone-0123456789",
+    # Else Ray takes, for 127.0.0.1, the address by which others reach this machine.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # So that a node that was killed is found dead within seconds.
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    # Processes that nobody waits for take most of the time.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""Of the nodes, and of what connects to them."""
+PYTHONPATH = str(Path(__file__).parents[2])
 
 
 class Nodes:
@@ -26,7 +37,7 @@ class Nodes:
         self.folder = tempfile.mkdtemp(prefix="ss-nodes-", dir="/tmp")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.runners.cluster", self.folder],
-            env={**os.environ, **TOKEN, "PYTHONPATH": PYTHONPATH, "RAY_USAGE_STATS_ENABLED": "0"},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": PYTHONPATH, "RAY_USAGE_STATS_ENABLED": "0"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -55,11 +66,8 @@ class Nodes:
 
 
 def main(folder):
-    from ray._private import ray_constants
     from ray.cluster_utils import Cluster
 
-    # Else Ray takes the address by which others reach this machine.
-    ray_constants.ENABLE_RAY_CLUSTER = False
     cluster = Cluster(shutdown_at_exit=False)
     nodes = {}
     try:

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from scaling_search.config import to_dict
+from scaling_search.config import RunConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.rule import PAPER_RULE, CompoundRule, Grid, Scale
@@ -15,10 +15,12 @@ from scaling_search.search.growing import MEASURES, SPREAD, Grower
 from scaling_search.search.rivals import RIVALS, fast_rule
 from scaling_search.search.scale_up import found_models, published_models
 from scaling_search.search.sides import side_for
+from tests.tiny import FINE, FINE_FAMILY
 from tests.tiny import TINY as TINY_RUN
 
-SMALL, TINY = (load_family(name) for name in ("efficientnet_small", "efficientnet_tiny"))
-ROUNDED = dataclasses.replace(TINY_RUN, family="efficientnet_small")
+SMALL, TINY = FINE_FAMILY, load_family("efficientnet_tiny")
+ROUNDED = dataclasses.replace(TINY_RUN, family="efficientnet", family_options=FINE)
+NAMED = {"name": "efficientnet", "options": FINE}
 MATCHED = dataclasses.replace(ROUNDED, match="cost", rivals=True)
 
 
@@ -46,7 +48,7 @@ def test_b0_to_b7_cost_powers_of_two_by_any_measure(by, rule):
     config = dataclasses.replace(MATCHED, match_by=by)
     models = found_models(rule, SMALL, config, 10, 630)
     base = getattr(models[0].network, MEASURES[by])
-    assert models[0].network == network_at(SMALL, Scale(), 10, name="efficientnet_small")
+    assert models[0].network == network_at(SMALL, Scale(), 10, **NAMED)
     for phi, model in enumerate(models):
         assert abs(math.log2(getattr(model.network, MEASURES[by]) / base) - phi) <= 0.02
 
@@ -80,6 +82,19 @@ def test_shares_are_what_each_dimension_alone_makes_of_the_growth_in_cost():
     alone = {name: layout.rivals[f"{name} alone"].grown.growth for name in ("depth", "width")}
     assert alone["depth"].resolution_share == 0 and alone["width"].depth_share == 0
     assert alone["width"].width_share == 1
+
+
+def test_the_default_baselines_layers_tell_depths_apart_and_its_costs_are_equal():
+    family = load_family("efficientnet_small")
+    depths = (1, *(2**share for share in (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1)))
+    layers = [family.plan(Scale(depth), 32).layers for depth in depths]
+    assert layers == sorted(set(layers)) and layers[-1] == 2 * layers[0]
+    assert family.plan(Scale(), 32).last_map_side(family.resolution) == 4
+    for divisions in (3, 4):
+        layout = lay_out(family, RunConfig(grid=Grid(divisions=divisions)), 32)
+        deviations = [deviation(point.grown) for point in layout.points]
+        assert statistics.pstdev(deviations) < SPREAD
+        assert [note for note in layout.notes if "follow" in note] == []
 
 
 def test_the_corners_of_a_grid_of_shares_are_the_rivals_of_one_dimension_and_trained_once():
@@ -143,7 +158,9 @@ def test_equation_2_holds_for_rivals_too(layout):
 
 def test_costs_that_no_width_gives_are_refused_points_not_the_end_of_the_run():
     grid = Grid("coefficients", alpha_max=1.9, beta_max=1.0, gamma_max=1.6, step=0.3, tolerance=0.9)
-    config = dataclasses.replace(MATCHED, family="efficientnet_tiny", phi=6, grid=grid)
+    config = dataclasses.replace(
+        MATCHED, family="efficientnet_tiny", family_options=("resolution=17",), phi=6, grid=grid
+    )
     refused = [
         point for point in lay_out(dataclasses.replace(TINY, resolution=17), config, 10).points if point.rejected
     ]
@@ -171,7 +188,7 @@ def test_a_note_says_how_well_costs_are_matched(plain_family, layout):
     family = dataclasses.replace(load_family("efficientnet"), resolution=48, divisor=64)
     assert "try --family-options divisor=1 or --family efficientnet_small" in lay_out(family, coarse, 10).notes[-1]
     quick = Grid("coefficients", step=0.2)
-    plain = lay_out(plain_family, dataclasses.replace(MATCHED, family="plain", grid=quick), 10)
+    plain = lay_out(plain_family, dataclasses.replace(MATCHED, family="plain", family_options=(), grid=quick), 10)
     assert plain.notes[-1].endswith("too coarse for less; try --family efficientnet_small")
     assert all(point.grown.growth.layers is None for point in plain.points)
 
@@ -192,5 +209,5 @@ def test_the_document_keeps_what_each_network_realises(layout):
 
 def test_a_network_is_made_of_the_solved_width():
     grown = Grower(SMALL, MATCHED, 10).matched(PAPER_RULE, 1)
-    assert grown.network == network_at(SMALL, grown.network.scale, 10, name="efficientnet_small")
+    assert grown.network == network_at(SMALL, grown.network.scale, 10, **NAMED)
     assert grown.network.scale.depth == PAPER_RULE.alpha and grown.network.scale.width != PAPER_RULE.beta

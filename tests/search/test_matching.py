@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_search.errors import UserError
-from scaling_search.networks.efficientnet import EFFICIENTNET, EFFICIENTNET_SMALL, EFFICIENTNET_TINY
+from scaling_search.networks.efficientnet import EFFICIENTNET, EFFICIENTNET_TINY
 from scaling_search.rule import PAPER_RULE, CompoundRule, Grid, Scale, round_resolution
 from scaling_search.search.matching import match_cost
 from scaling_search.search.sides import side_for
+from tests.tiny import FINE_FAMILY
 
 RULES = Grid("coefficients").rules()
 FINE_TINY = dataclasses.replace(EFFICIENTNET_TINY, divisor=1)
@@ -28,7 +29,7 @@ def rounded_deviations(family):
         yield math.log2(counted(family, rule.at(1), side).multiply_adds / base / 2)
 
 
-@pytest.mark.parametrize("family", [EFFICIENTNET_SMALL, FINE_TINY], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [FINE_FAMILY, FINE_TINY], ids=lambda family: family.name)
 def test_the_grids_39_points_cost_the_same_within_a_hundredth_where_rounding_spreads_them_by_a_sixth(family):
     deviations = [match_cost(family, rule, 1, 10).deviation for rule in RULES]
     assert len(deviations) == 39
@@ -39,7 +40,7 @@ def test_the_grids_39_points_cost_the_same_within_a_hundredth_where_rounding_spr
 @pytest.mark.parametrize("phi", [2, 7])
 @pytest.mark.parametrize("by", ["multiply_adds", "activations", "parameters"])
 def test_any_phi_and_any_cost(phi, by):
-    deviations = [match_cost(EFFICIENTNET_SMALL, rule, phi, 10, by=by).deviation for rule in RULES[::6]]
+    deviations = [match_cost(FINE_FAMILY, rule, phi, 10, by=by).deviation for rule in RULES[::6]]
     assert max(map(abs, deviations)) < 0.02
 
 
@@ -62,8 +63,8 @@ def test_no_other_width_comes_nearer(rule, phi, widths):
 
 
 def test_input_sides_may_be_chosen_by_the_last_map_too():
-    last_map = EFFICIENTNET_SMALL.plan(Scale(), 10).last_map_side
-    matched = match_cost(EFFICIENTNET_SMALL, PAPER_RULE, 1, 10, side=lambda ratio: side_for(last_map, 24, ratio))
+    last_map = FINE_FAMILY.plan(Scale(), 10).last_map_side
+    matched = match_cost(FINE_FAMILY, PAPER_RULE, 1, 10, side=lambda ratio: side_for(last_map, 24, ratio))
     assert matched.input_resolution == 28 and last_map(28) == 7
     assert abs(matched.deviation) < 0.02
 

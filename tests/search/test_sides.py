@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_search.networks.efficientnet import EFFICIENTNET_SMALL, EFFICIENTNET_TINY
+from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
 from scaling_search.rule import Grid, Scale, round_resolution
 from scaling_search.search.grid import lay_out
 from scaling_search.search.sides import REACH, side_for, small_map
-from tests.tiny import TINY
+from tests.tiny import FINE, FINE_FAMILY, TINY
 
 
 def last_map_of(family):
@@ -42,7 +42,7 @@ def test_the_last_map_of_the_small_baseline_follows_the_grid_and_the_tiny_ones_l
         ratios = {rule.gamma for rule in Grid("coefficients").rules()}
         return max(abs(math.log(last_map(choose(ratio)) / last_map(base) / ratio)) for ratio in ratios)
 
-    small, tiny = EFFICIENTNET_SMALL, EFFICIENTNET_TINY
+    small, tiny = FINE_FAMILY, EFFICIENTNET_TINY
     assert worst(tiny, lambda ratio: round_resolution(16, ratio)) > 0.6
     assert worst(small, lambda ratio: side_for(last_map_of(small), 24, ratio)) < 0.06
 
@@ -54,4 +54,4 @@ def test_a_last_map_of_a_single_pixel_is_spoken_of(resolution, last_map, said):
 
 def test_laying_out_a_grid_notes_the_sides_whose_last_map_is_a_single_pixel():
     assert [note.split()[4:7] for note in lay_out(EFFICIENTNET_TINY, TINY, 10).notes] == [["16", "x", "16"]]
-    assert lay_out(EFFICIENTNET_SMALL, dataclasses.replace(TINY, family="efficientnet_small"), 10).notes == ()
+    assert lay_out(FINE_FAMILY, dataclasses.replace(TINY, family="efficientnet", family_options=FINE), 10).notes == ()

@@ -7,6 +7,7 @@ import pytest
 
 from scaling_search.baselines.resnet import RESNET50
 from scaling_search.config import PAPER, SHORT, Recipe
+from scaling_search.training.muon import orthogonalised
 from scaling_search.training.recipe import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
 
 
@@ -120,3 +121,33 @@ def test_averages_forget_the_start_of_a_short_run():
     assert batch_norm_momentum(Recipe(), 10**6) == 0.99
     assert batch_norm_momentum(Recipe(), 100) == pytest.approx(0.9)
     assert batch_norm_momentum(Recipe(), 1) == 0.5
+
+
+def test_muon_orthogonalises_its_steps():
+    rng = np.random.default_rng(0)
+    for shape in ((3, 27, 8), (2, 8, 27), (1, 5, 5)):
+        values = np.linalg.svd(orthogonalised(jnp.asarray(rng.standard_normal(shape), jnp.float32)), compute_uv=False)
+        assert (values > 0.3).all() and (values < 1.3).all()
+
+
+def test_muon_moves_kernels_that_mix_channels_and_leaves_the_others_to_adamw():
+    shapes = [(3, 3, 4, 8), (3, 3, 1, 8), (8, 10)]
+    recipe = Recipe(optimiser="muon", learning_rate=0.1, warmup_epochs=0, weight_decay=0.01, epsilon=1e-8)
+    rng = np.random.default_rng(0)
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    params, gradients = (
+        {"kernels": jnp.asarray(rng.standard_normal(sum(sizes)), jnp.float32), "rest": jnp.ones(5)} for _ in range(2)
+    )
+
+    def step(recipe):
+        rule = optimiser(recipe, 10**6, shapes)
+        updates, _ = rule.update(gradients, rule.init(params), params)
+        return np.split(np.asarray(updates["kernels"]), np.cumsum(sizes)[:-1]), updates["rest"]
+
+    (mixing, *others), rest = step(recipe)
+    (_, *expected), expected_rest = step(replace(recipe, optimiser="adamw"))
+    assert all(np.allclose(found, one) for found, one in zip(others, expected, strict=True))
+    assert np.allclose(rest, expected_rest)
+    weights = np.asarray(params["kernels"][: sizes[0]])
+    values = np.linalg.svd((-mixing / 0.1 - 0.01 * weights).reshape(36, 8), compute_uv=False)
+    assert (values > 0.5).all() and (values < 1.3).all()

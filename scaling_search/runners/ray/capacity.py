@@ -16,12 +16,15 @@ CHIPS = (0, 1, 2, 4, 8)
 def resources_per_trial(workers: Workers, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """What a trial takes, by Ray's names: a CPU, and one GPU or TPU chip where there are any, unless told otherwise.
 
-    Raises UserError where no machine has as much, or has it in such parts, and where there are GPUs and TPUs and
+    Raises UserError where no machine has as much, or Ray has no such part of it, and where there are GPUs and TPUs and
     neither was chosen.
     """
     largest = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU", "TPU")}
     asked = {"CPU": workers.cpus_per_trial, "GPU": workers.gpus_per_trial, "TPU": workers.tpus_per_trial}
-    _check_parts(workers)
+    if workers.tpus_per_trial not in (None, *CHIPS):
+        raise UserError(
+            f"--tpus-per-trial {workers.tpus_per_trial} given", f"it must be one of {', '.join(map(str, CHIPS))}"
+        )
     for kind, amount in asked.items():
         if amount is not None and amount > largest[kind]:
             flag = f"--{kind.lower()}s-per-trial"
@@ -31,28 +34,15 @@ def resources_per_trial(workers: Workers, nodes: Sequence[Mapping[str, float]]) 
                 "a trial runs on one machine" if several else "",
                 f"try {flag} {largest[kind]:g}",
             )
-    accelerators = [kind for kind in ("GPU", "TPU") if asked[kind] is None and largest[kind] >= 1]
-    if any(asked[kind] for kind in ("GPU", "TPU")):
-        accelerators = []
-    if len(accelerators) > 1:
+    chosen = any(asked[kind] for kind in ("GPU", "TPU"))
+    by_default = [kind for kind in ("GPU", "TPU") if not chosen and asked[kind] is None and largest[kind] >= 1]
+    if len(by_default) > 1:
         raise UserError(
             "the cluster has GPUs and TPUs",
             "a run trains on one kind, as numbers depend on it",
             "try --tpus-per-trial 0 or --gpus-per-trial 0",
         )
-    return (
-        {"CPU": 0, "GPU": 0, "TPU": 0}
-        | {kind: amount for kind, amount in asked.items() if amount is not None}
-        | dict.fromkeys(accelerators, 1)
-    )
-
-
-def _check_parts(workers: Workers) -> None:
-    gpus, tpus = workers.gpus_per_trial or 0, workers.tpus_per_trial or 0
-    if gpus > 1 and gpus % 1:
-        raise UserError(f"--gpus-per-trial {gpus:g} given", "it must be whole, or below 1", f"try {round(gpus)}")
-    if tpus not in CHIPS:
-        raise UserError(f"--tpus-per-trial {tpus} given", f"it must be one of {', '.join(map(str, CHIPS))}")
+    return {kind: 1 if kind in by_default else amount or 0 for kind, amount in asked.items()}
 
 
 def slots_of(nodes: Sequence[Mapping[str, float]], demand: Mapping[str, float]) -> int:
@@ -66,12 +56,10 @@ def slots_of(nodes: Sequence[Mapping[str, float]], demand: Mapping[str, float]) 
 
 def slots_on(node: Mapping[str, float], demand: Mapping[str, float]) -> int:
     """How many trials a machine runs at a time."""
-    if not (needs := {kind: need for kind, need in demand.items() if need}):
-        return 0
-    return min(_whole(node.get(kind, 0), need) for kind, need in needs.items())
+    return min(_times(node.get(kind, 0), need) for kind, need in demand.items() if need)
 
 
-def _whole(amount: float, need: float) -> int:
+def _times(amount: float, need: float) -> int:
     if need >= 1:
         return int(amount / need + 1e-6)
     # A fraction is of one GPU, never of parts of two.

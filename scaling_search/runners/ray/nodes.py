@@ -3,14 +3,16 @@
 import pickle
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from scaling_search.errors import UserError, first_line, in_one_line
 
 COMPARED = ("ray", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages that numbers depend on, and that are not sent along."""
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 300
 """How long a machine may take to start a process and say what it has."""
 
 
@@ -23,6 +25,20 @@ def installed() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[package] = "none"
     return versions
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the machines of a cluster know of the process that a run was started in."""
+
+    versions: Mapping[str, str]
+    folder: str
+    """The folder that it is in."""
+
+
+def origin() -> Origin:
+    """That of a run that is started in this process."""
+    return Origin(installed(), str(Path.cwd()))
 
 
 def refuse_other_versions(machine: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.agenda import Group
 from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slots_of, slots_on
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.nodes import installed, refuse_unfit
+from scaling_search.runners.ray.nodes import origin, refuse_unfit
 from scaling_search.runners.ray.own_code import runtime_environment
 from scaling_search.runners.ray.private import init_on_loopback, version_mismatch
 from scaling_search.runners.ray.trials import Trials
@@ -175,8 +175,9 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
         refuse_unfit([node for node in nodes if slots_on(node["Resources"], demand)], job.train)
     trials.started(slots)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    versions = None if job.workers.address is None else installed()
-    trainable = tune.with_parameters(Worker, train=job.train, data=data, versions=versions)
+    trainable = tune.with_parameters(
+        Worker, train=job.train, data=data, origin=None if job.workers.address is None else origin()
+    )
     del data
     while not trials.done:
         searcher = PlanSearcher(trials, demand)

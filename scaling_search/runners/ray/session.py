@@ -36,7 +36,9 @@ _SETTINGS = {
 _DEFAULTS = {
     # Where Ray's memory monitor kills a process, Tune gives up. Where the kernel does, it is one trial's loss.
     "RAY_memory_monitor_refresh_ms": "0",
-    # Ray waits a minute for its control service to come back, which nobody restarts.
+}
+_LOCAL_DEFAULTS = {
+    # Ray waits a minute for its control service to come back, which nobody restarts here.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 
@@ -74,9 +76,11 @@ def ray_session(workers: Workers, worker_env: Mapping[str, str]) -> Iterator[Ray
     `worker_env` is the environment of the processes that train.
     """
     # A cluster gives the processes that train their environment by other means.
-    local = {**worker_env, **_token()} if workers.address is None else {}
+    here = workers.address is None
+    local = {**worker_env, **_token()} if here else {}
     environment = {
         **_DEFAULTS,
+        **(_LOCAL_DEFAULTS if here else {}),
         **os.environ,
         **_SETTINGS,
         **local,

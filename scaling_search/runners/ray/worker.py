@@ -2,7 +2,8 @@
 
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ray.tune import Trainable
 from scaling_search.data import ImageData
 from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
-from scaling_search.runners.ray.nodes import installed, name_of_this_node, refuse_other_versions
+from scaling_search.runners.ray.nodes import Origin, installed, name_of_this_node, refuse_other_versions
 from scaling_search.training.environment import compilation_cache, trim_cache
 from scaling_search.trial import Outcome, Spec
 
@@ -35,17 +36,20 @@ class Worker(Trainable):
         super().__init__(config, **options)
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], train: bytes, data: ImageData, versions: Mapping[str, str] | None
+        self, config: dict[str, Any], train: bytes, data: ImageData, origin: Origin | None
     ) -> None:
         """Once a process. `train` is a pickled `agenda.Train`.
 
-        On a cluster, `versions` are what its machines must have. Raises UserError where this one, which may have joined
-        late, has others.
+        `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has
+        other versions.
         """
         self._train, self._data, self._machine = train, data, None
-        if versions is not None:
+        if origin is not None:
             self._machine = name_of_this_node()
-            refuse_other_versions(self._machine, installed(), versions)
+            refuse_other_versions(self._machine, installed(), origin.versions)
+            # As on one machine, wherever there is such a folder.
+            with suppress(OSError):
+                os.chdir(origin.folder)
             cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache()))
             trim_cache(Path(cache))
         self.reset_config(config)

@@ -1,0 +1,88 @@
+"""Muon: momentum whose steps are orthogonalised, kernel by kernel, beside another optimiser for what is no matrix.
+
+Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). A convolution's kernel
+(height, width, inputs, outputs) is a matrix from height x width x inputs to outputs. Depthwise kernels, dense layers,
+scales and biases are left to the other optimiser.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from scaling_search.networks import ops
+
+ITERATIONS = 5
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the quintic that brings singular values to between 0.7 and 1.2 within five iterations."""
+
+Packed = dict[str, Array]
+Shape = tuple[int, ...]
+
+
+class MuonState(NamedTuple):
+    """What Muon remembers."""
+
+    step: Array
+    momentum: Array
+    """Average gradient of all kernels, packed as these."""
+    other: optax.OptState
+
+
+def orthogonalised(matrices: Array) -> Array:
+    """Matrices (N, rows, columns) with their singular values brought to about 1."""
+    a, b, c = _COEFFICIENTS
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.swapaxes(1, 2) if tall else matrices
+    x = x / (jnp.linalg.norm(x, axis=(1, 2), keepdims=True) + 1e-7)
+    for _ in range(ITERATIONS):
+        gram = x @ x.swapaxes(1, 2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.swapaxes(1, 2) if tall else x
+
+
+def is_matrix(shape: Shape) -> bool:
+    """Whether Muon takes a kernel: a convolution's that mixes channels."""
+    return len(shape) == 4 and shape[2] > 1
+
+
+def muon(
+    rate: optax.Schedule,
+    shapes: Sequence[Shape],
+    *,
+    momentum: float,
+    weight_decay: float,
+    other: optax.GradientTransformation,
+) -> optax.GradientTransformation:
+    """Muon for the kernels of `shapes`, which are packed one after the other, and `other` for the other parameters.
+
+    Weight decay is decoupled. A step of a matrix is `rate` times an orthogonal one, times the root of outputs / inputs
+    where there are more outputs.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, shape in enumerate(shapes):
+        if is_matrix(shape):
+            groups.setdefault((math.prod(shape[:-1]), shape[-1]), []).append(index)
+
+    def init(params: Packed) -> MuonState:
+        return MuonState(jnp.zeros((), jnp.int32), jnp.zeros_like(params["kernels"]), other.init(params))
+
+    def update(gradients: Packed, state: MuonState, params: Packed) -> tuple[Packed, MuonState]:
+        updates, of_other = other.update(gradients, state.other, params)
+        average = momentum * state.momentum + (1 - momentum) * gradients["kernels"]
+        ahead = momentum * average + (1 - momentum) * gradients["kernels"]
+        steps, kernels = ops.split(ahead, tuple(shapes)), ops.split(params["kernels"], tuple(shapes))
+        packed = list(ops.split(updates["kernels"], tuple(shapes)))
+        now = rate(state.step)
+        for (inputs, outputs), members in groups.items():
+            step = orthogonalised(jnp.stack([steps[index].reshape(inputs, outputs) for index in members]))
+            step *= max(1.0, outputs / inputs) ** 0.5
+            for index, one in zip(members, step, strict=True):
+                packed[index] = -now * (one.reshape(shapes[index]) + weight_decay * kernels[index])
+        moved = jnp.concatenate([jnp.ravel(one) for one in packed] or [updates["kernels"]])
+        return {**updates, "kernels": moved}, MuonState(state.step + 1, average, of_other)
+
+    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
