@@ -27,7 +27,7 @@ def draw_laws(
     to none. Sampled by differential evolution (ter Braak, 2006): each chain proposes to move by the difference of two
     others.
     """
-    half, count, seen = max((draws + 1) // 2, 6), len(best), len(u)
+    half, count, seen = max((draws + 1) // 2, 6), len(best), len(u) + 1
     best, lowest, highest = (_sampled(form, np.array(ends)) for ends in (best, form.lowest, form.highest))
     typical = np.array((1.0, *form.typical[1:]) if form.floored else form.typical)
 

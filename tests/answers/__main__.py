@@ -12,8 +12,8 @@ for name, scene in SCENES.items():
     selecting, fresh = 100 * excess.mean(0)
     print(
         f"{name:36} networks {networks.mean():.3f}, the best of them {best:.3f}; "
-        f"confirmed winner {winners.mean():.3f}, its mean {fresh:+.1f} points off, "
-        f"of the selecting seeds {selecting:+.1f}; warned of {warned.mean():.2f}",
+        f"confirmed winner {winners.mean():.3f}, its mean {fresh:+.1f} points off, of the selecting seeds "
+        f"{selecting:+.1f}; collapses warned of {warned.mean():.2f}",
         flush=True,
     )
 for name, law in LAWS.items():
