@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling_search.analysis.findings.advice import advice_of
 from scaling_search.analysis.findings.certainty import Certainty, certainty_of
 from scaling_search.analysis.findings.confirmed import Confirmed, confirm
 from scaling_search.analysis.findings.frontier import frontier_frame
@@ -64,6 +65,8 @@ class Facts:
     missing: tuple[str, ...]
     """Sentences on what is still to come."""
     progress: Progress
+    advice: tuple[str, ...]
+    """Sentences on what the trainings say against their own recipe, data or baseline, and what to change."""
     names: dict[str, str]
     """A short name for each network, by fingerprint: its roles and its rule."""
 
@@ -139,6 +142,7 @@ def facts_of(run: "Run") -> Facts:
         missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
+    names = _names(run, measured)
     region = judgement.surface if judgement is not None and judgement.by_region else None
     return Facts(
         run,
@@ -155,7 +159,8 @@ def facts_of(run: "Run") -> Facts:
         tested=tested_table(run),
         missing=tuple(missing),
         progress=_progress(run),
-        names=_names(run, measured),
+        advice=advice_of(run, names),
+        names=names,
     )
 
 

@@ -65,7 +65,7 @@ def certainty(findings: Facts) -> list[str]:
     judgement = findings.judgement
     notes = [sentence(note) for note in findings.run.notes]
     if judgement is None:
-        return notes
+        return [*notes, *findings.advice]
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
     claim = [claim_text(findings.rivals)] if findings.rivals is not None else []
@@ -81,6 +81,7 @@ def certainty(findings: Facts) -> list[str]:
         *same,
         *edge,
         separation_text(judgement),
+        *findings.advice,
     ]
     return [part for part in parts if part]
 

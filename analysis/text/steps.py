@@ -97,6 +97,8 @@ def findings_text(findings: "Facts") -> str:
         parts.append(nas_text(findings.nas))
     if (tested := tested_text(findings.tested)) is not None:
         parts.append(tested)
+    if findings.advice:
+        parts.append("\n".join(fill(line, 110, subsequent_indent="  ") for line in findings.advice))
     return "\n\n".join(parts)
 
 

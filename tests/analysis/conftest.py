@@ -1,10 +1,11 @@
 """Runs that the tests of analysis share."""
 
+from dataclasses import replace
+
 import pytest
 from made_up import CONFIG, network_at, spec_of, write_step1, write_step2
 
 from scaling_search.analysis import findings_of, judge, load_run
-from scaling_search.config import RunConfig
 from scaling_search.rule import CompoundRule, Grid
 from scaling_search.store import start_run
 from scaling_search.trial import Outcome, to_record
@@ -13,7 +14,7 @@ from scaling_search.trial import Outcome, to_record
 @pytest.fixture
 def new_run(tmp_path):
     """An empty run."""
-    return start_run(RunConfig(name="made-up", runs=str(tmp_path)), "made-up:0")
+    return start_run(replace(CONFIG, runs=str(tmp_path)), "made-up:0")
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def step1_run(new_run):
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory):
     """A finished run: STEP 1 on the default grid, STEP 2, and the winner judged on the test split."""
-    directory = start_run(RunConfig(name="made-up", runs=str(tmp_path_factory.mktemp("runs"))), "made-up:0")
+    directory = start_run(replace(CONFIG, runs=str(tmp_path_factory.mktemp("runs"))), "made-up:0")
     run = write_step1(directory)
     frames = load_run(directory.path)
     winner = judge(frames.points, frames.trials).winner
