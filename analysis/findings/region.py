@@ -64,6 +64,8 @@ def _variances(means: SeedMeans) -> tuple[Floats, float]:
     if not means.unlike:
         return means.variance / seeds, float(means.df)
     variances = means.variances / seeds
+    if not variances.any():
+        return variances, 0.0
     return variances, float(variances.sum() ** 2 / np.sum(variances**2 / means.dfs))
 
 

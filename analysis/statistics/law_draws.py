@@ -7,8 +7,11 @@ from scaling_search.analysis.statistics.law_forms import Form, logit
 
 Floats = NDArray[np.float64]
 
-_STEPS = 150
+_STEPS = 250
 """Of each chain; the last is its draw."""
+
+_NO_FLOOR = 1e-4
+"""Floors far below this error are none."""
 
 _SCATTER = 0.02
 """Scatter about a law that is expected before any network is seen, on the logit scale; it counts as one network."""
@@ -20,23 +23,27 @@ def draw_laws(
     """Coefficients of laws about the fit `best`, (draws, coefficients), and the scatter about each, (draws,).
 
     Networks of log size `u` scatter about the law normally on the logit scale, where their errors are `target`. The
-    coefficients have the prior of the form, the scatter one of 1 / scatter. Sampled by differential evolution (ter
-    Braak, 2006): each chain proposes to move by the difference of two others.
+    coefficients have the prior of the form, the scatter one of 1 / scatter. A floor is sampled by its logarithm, down
+    to none. Sampled by differential evolution (ter Braak, 2006): each chain proposes to move by the difference of two
+    others.
     """
-    half, count, freedom = max((draws + 1) // 2, 6), len(best), len(u) + 1
-    lowest, highest, typical = (np.array(bounds) for bounds in (form.lowest, form.highest, form.typical))
+    half, count, seen = max((draws + 1) // 2, 6), len(best), len(u) + 1
+    best, lowest, highest = (_sampled(form, np.array(ends)) for ends in (best, form.lowest, form.highest))
+    typical = np.array((1.0, *form.typical[1:]) if form.floored else form.typical)
 
-    def squares(coefficients: Floats) -> Floats:
-        misses = logit(form.error(coefficients.T[:, :, None], u)) - target
+    def squares(points: Floats) -> Floats:
+        misses = logit(form.error(_coefficients(form, points).T[:, :, None], u)) - target
         return np.asarray(np.sum(misses**2, axis=1) + _SCATTER**2)
 
-    def density(coefficients: Floats) -> Floats:
-        inside = np.all((coefficients >= lowest) & (coefficients <= highest), axis=1)
-        within = np.clip(coefficients, lowest, highest)
-        return np.where(inside, form.log_prior(within.T) - (freedom - 1) / 2 * np.log(squares(within)), -np.inf)
+    def density(points: Floats) -> Floats:
+        inside = np.all((points >= lowest) & (points <= highest), axis=1)
+        within = np.clip(points, lowest, highest)
+        return np.where(inside, form.log_prior(within.T) - seen / 2 * np.log(squares(within)), -np.inf)
 
-    # Two populations; each moves by differences within the other.
-    chains = best + 0.1 * typical * random.standard_normal((2, half, count))
+    # Two populations, spread wide; each moves by differences within the other.
+    chains = best + typical * random.standard_normal((2, half, count))
+    if form.floored:
+        chains[..., 0] = random.uniform(lowest[0], best[0] + 1, (2, half))
     chains = np.clip(chains, lowest, highest)
     now = np.stack([density(population) for population in chains])
     for step in range(_STEPS):
@@ -51,4 +58,18 @@ def draw_laws(
             taken = np.log(random.random(half)) < new - now[moving]
             chains[moving][taken], now[moving][taken] = proposed[taken], new[taken]
     laws = chains.reshape(-1, count)[:draws]
-    return laws, np.sqrt(squares(laws) / random.chisquare(freedom - 1, len(laws)))
+    return _coefficients(form, laws), np.sqrt(squares(laws) / random.chisquare(seen, len(laws)))
+
+
+def _sampled(form: Form, coefficients: Floats) -> Floats:
+    """Coefficients as they are sampled, a floor by its logarithm."""
+    if form.floored:
+        coefficients = np.r_[np.log(coefficients[0] + _NO_FLOOR), coefficients[1:]]
+    return coefficients
+
+
+def _coefficients(form: Form, points: Floats) -> Floats:
+    """The inverse of `_sampled`, of (draws, coefficients)."""
+    if form.floored:
+        points = np.column_stack([np.maximum(np.exp(points[:, 0]) - _NO_FLOOR, 0.0), points[:, 1:]])
+    return points

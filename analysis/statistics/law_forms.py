@@ -32,6 +32,8 @@ class Form:
     """By how much a coefficient changes to make a difference."""
     log_prior: Callable[[Floats], Floats] = lambda c: np.zeros(c.shape[1:])
     """Logarithm of what is thought of coefficients (k, ...) before any network is seen, but for a constant."""
+    floored: bool = False
+    """Whether the first coefficient is a floor, of which any order of magnitude is as likely, see `law_draws`."""
 
     def gradient(self, coefficients: Floats, u: Floats) -> Floats:
         """Of the error by the coefficients, (networks, k); exact, by complex steps."""
@@ -76,11 +78,6 @@ def _exponent_prior(log_exponent: Floats) -> Floats:
     return np.asarray(-((log_exponent - np.log(0.3)) ** 2) / 2)
 
 
-def _floored_prior(c: Floats) -> Floats:
-    """As likely a floor of some tenths of a percent as one of some percents, or none to speak of."""
-    return np.asarray(_exponent_prior(c[2]) - np.log(c[0] + 1e-3))
-
-
 SATURATING_POWER_LAW = Form(
     name="power law with a floor",
     equation="floor + scale * x^-exponent",
@@ -90,7 +87,8 @@ SATURATING_POWER_LAW = Form(
     lowest=(0.0, -12.0, _SLOPE[0]),
     highest=(1.0, 12.0, _SLOPE[1]),
     typical=(0.05, 0.2, 0.5),
-    log_prior=_floored_prior,
+    log_prior=lambda c: _exponent_prior(c[2]),
+    floored=True,
 )
 
 FORMS = (
@@ -104,7 +102,8 @@ FORMS = (
         lowest=(0.0, -12.0, _SLOPE[0]),
         highest=(1.0, 12.0, _SLOPE[1]),
         typical=(0.05, 0.2, 0.5),
-        log_prior=_floored_prior,
+        log_prior=lambda c: _exponent_prior(c[2]),
+        floored=True,
     ),
     Form(
         name="power law",

@@ -136,7 +136,7 @@ def best_text(judgement: "Judgement") -> str:
         others = [rule_in_brackets(rule) for rule in judgement.rules(judgement.ties[1:])]
         return f"The winner is the {rank} of {tied} networks tied at {level}; the others are {', '.join(others)}"
     is_it = best.fingerprint == judgement.winner.fingerprint
-    text = "Its network is also the best measured"
+    text = "The representative rule's network is also the best measured"
     if not is_it:
         text = f"The best network measured is {rule_in_words(vars(best))}: {interval(vars(best))} % top-1"
     if tied < 2:

@@ -107,8 +107,26 @@ def next_command(directory: RunDirectory) -> list[str]:
     """The command, in words, that scales the result of a search with the same images and recipe."""
     config = directory.config()
     own = RunConfig(data=config.data, split=config.split, recipe=config.recipe, name=f"{directory.path.name}-scaled")
+    if _on_a_cliff(directory):
+        # Rules of equal cost are not compared there; those that are rounded as in the paper are, with a note.
+        own = replace(own, match="paper")
     name, *flags = command_of(own)
     return ["scaling-search", name, "--phi", "1", "--baseline", str(directory.path), *flags]
+
+
+def _on_a_cliff(directory: RunDirectory) -> bool:
+    """Whether the last feature map of the best architecture is too small to compare rules of equal cost on."""
+    from scaling_search.family import load_family
+    from scaling_search.input_side import last_map_side
+    from scaling_search.rule import Scale
+    from scaling_search.search.sides import SMALLEST_MAP
+
+    best = (directory.document(DOCUMENT) or {}).get("best")
+    if best is None:
+        return False
+    family = load_family(best["family"], tuple(best["options"]))
+    # The number of classes changes no map.
+    return last_map_side(family, Scale(), 10, family.resolution) < SMALLEST_MAP
 
 
 def _large(count: int) -> str:

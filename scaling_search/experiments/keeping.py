@@ -59,8 +59,10 @@ def settle(directory: RunDirectory, config: Experiment, findings: "Findings") ->
     """
     held = directory.weights()
     trials = findings.run.trials
-    trained = trials[(trials["status"] == "ok") & trials["val_accuracy"].notna()]
-    trained = trained.sort_values(["val_accuracy", "seed"], ascending=[False, True], kind="stable")
+    trained = trials[(trials["status"] == "ok") & (trials["evaluate"] != "test")]
+    # Seeds that confirm the winner have their accuracy in a column of its own.
+    trained = trained.assign(accuracy=trained["val_accuracy"].fillna(trained["fresh_accuracy"]))
+    trained = trained.sort_values(["accuracy", "seed"], ascending=[False, True], kind="stable")
     names: dict[str, str] = {}
     missing: list[str] = []
     for role, fingerprint in _wanted(config, findings, trained["fingerprint"]):

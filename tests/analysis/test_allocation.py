@@ -105,7 +105,7 @@ def test_as_many_more_trainings_as_it_says_make_it_sure_if_means_stay():
 def test_40_percent_fewer_trainings_than_equal_seeds_pick_as_well():
     random, (means, deviations) = np.random.default_rng(0), SCENES["measured"](None)
     equal = equal_chance(random, SCENES["measured"], 150)
-    picks = [searched(random, means, deviations, asked=1.1, spent=90, size=12).pick for _ in range(120)]
+    picks = [searched(random, means, deviations, asked=1.1, spent=90, size=15).pick for _ in range(100)]
     assert 0.9 < equal < 0.96
     assert np.mean([good(means, pick) for pick in picks]) > equal - 0.02
 
@@ -113,7 +113,7 @@ def test_40_percent_fewer_trainings_than_equal_seeds_pick_as_well():
 @pytest.mark.parametrize("scene", ["unlike", "ties", "just missed"])
 def test_it_is_right_as_often_as_it_is_sure(scene):
     random, right = np.random.default_rng(1), []
-    for _ in range(30):
+    for _ in range(24):
         means, deviations = SCENES[scene](random)
         right.append(good(means, searched(random, means, deviations, size=24).pick))
-    assert np.mean(right) >= 0.9 - 2 * np.sqrt(0.9 * 0.1 / 30)
+    assert np.mean(right) >= 0.9 - 2 * np.sqrt(0.9 * 0.1 / 24)

@@ -37,7 +37,7 @@ def test_b0_to_b3_of_table_2_predict_b4_to_b7_within_1_3_points(table2):
     predicted = fit_law(x[:4], y[:4]).predict(x[4:])
     assert np.abs(predicted["val_accuracy"] - y[4:]).max() < 0.013
     assert (predicted["low"] <= y[4:]).all() and (y[4:] <= predicted["high"]).all()
-    assert (predicted["high"] - predicted["low"] < 0.1).all()
+    assert (predicted["high"] - predicted["low"] < 0.15).all()
     assert predicted["beyond"].tolist() == pytest.approx([4.2 / 1.8, 5.5, 19 / 1.8, 37 / 1.8])
 
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 
+import made_up_shares
 import pytest
 from made_up import write_step1
 
@@ -144,14 +145,23 @@ def test_each_plot_is_one_stop_of_the_tab_key_and_arrows_walk_its_points(page):
     assert page.switch_to.active_element.get_attribute("type") == "checkbox"
 
 
-def test_the_surface_is_walked_by_keys_and_says_coefficients(page):
-    page.execute_script("document.querySelector('#surface .depth .point').focus()")
-    press(page, Keys.END)
-    details = one(page, "#surface .tip").text
-    assert details.startswith("depth with") and "alpha" in details and "by the surface" in details
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_the_triangle_is_equilateral_and_walked_by_keys(browser, new_run, tmp_path, size):
+    file = tmp_path / "triangle.html"
+    file.write_bytes(
+        report_page(findings_of(made_up_shares.write(new_run, made_up_shares.document())), "scaling-search run")
+    )
+    page = opened(browser, file, size)
+    page.execute_script("document.querySelector('#triangle .winner .point').focus()")
+    assert "shares of growth 33/33/33" in one(page, "#triangle .tip").text
     press(page, Keys.ARROW_UP)
-    assert kind_of(page, page.switch_to.active_element) == "width"
-    assert one(page, "#surface .tip").text.startswith("width with")
+    assert kind_of(page, page.switch_to.active_element) == "measured"
+    box = page.execute_script(
+        "const b = document.querySelector('#triangle .map-line').getBBox(); return [b.width, b.height]"
+    )
+    area = one(page, "#triangle .area").rect
+    assert box[1] * area["height"] / (box[0] * area["width"]) == pytest.approx(3**0.5 / 2, rel=0.02)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= size[0]
 
 
 def test_a_series_goes_with_its_shade_and_its_names(page):

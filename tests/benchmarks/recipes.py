@@ -62,6 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.smoke:
         options.data, options.epochs, options.seeds, options.growth = "digits", 1, 1, ["baseline"]
+        options.family = "examples.plain_cnn:PlainCNNFamily"
     os.environ.update(training_environment())
     print("| recipe | network | multiply-adds | top-1, % | training loss | seconds of a core |\n|" + " --- |" * 6)
     for row in rows_of(options):

@@ -56,6 +56,15 @@ def test_what_comes_next_is_trained_on_the_same_images_in_the_same_way(tmp_path)
     assert (asked.data, asked.split, asked.recipe) == (config.data, config.split, config.recipe)
 
 
+@pytest.mark.parametrize(("resolution", "match"), [(16, "paper"), (32, "cost")])
+def test_what_comes_next_compares_rules_of_equal_cost_where_maps_are_large_enough(tmp_path, resolution, match):
+    architecture = f"architecture={EFFICIENTNET_B0}"
+    directory = finished(tmp_path, family="mnasnet_tiny", options=[architecture, f"resolution={resolution}"])
+    words = next_command(directory)[2:]
+    options = tyro.cli(Run, args=words, **Run.defaults(words), config=(tyro.conf.FlagCreatePairsOff,))
+    assert options.config.match == match
+
+
 def finished(place, name="nas-digits", **best):
     directory = start_run(NasConfig(name=name, runs=str(place)), "digits:0")
     directory.write_document("nas", {"best": best} if best else {})
