@@ -36,7 +36,7 @@ def test_its_commands_are_understood(guide, monkeypatch):
         monkeypatch.setattr(kind, "execute", lambda command: parsed.append(command))
     for words in commands_in(guide):
         # The table that a reader has made by the command before.
-        main(["tables/fashion_mnist.parquet" if word == "digits.parquet" else word for word in words])
+        main(["tables/fashion_mnist.parquet" if word == "glyphs.parquet" else word for word in words])
     assert len(parsed) == len(list(commands_in(guide)))
 
 

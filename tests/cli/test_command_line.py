@@ -38,8 +38,11 @@ def test_every_command_has_help_with_an_example(command, capsys):
         (["run", "--phi"], "--phi"),
         (["run", "--phi", "0"], "phi"),
         (["run", "--no-such-option", "1"], "--no-such-option"),
-        (["run", "--grid.alpha-max", "0.9"], "alpha_max.*at least 1"),
-        (["run", "--grid.step", "0.4", "--grid.tolerance", "0.01"], "no point of the grid"),
+        (["run", "--grid.kind", "coefficients", "--grid.alpha-max", "0.9"], "alpha_max.*at least 1"),
+        (
+            ["run", "--grid.kind", "coefficients", "--grid.step", "0.4", "--grid.tolerance", "0.01"],
+            "no point of the grid",
+        ),
         (["run", "--family", "resnt"], "unknown family 'resnt'"),
         (["run", "--data", "cifar"], "cifar"),
         (["run", "--data", "idx:/no/such/folder"], "/no/such/folder"),
