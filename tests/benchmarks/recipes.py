@@ -23,7 +23,7 @@ from scaling_search.config import SHORT, Recipe, Split
 from scaling_search.training.environment import training_environment
 
 SQUEEZED = Recipe(learning_rate=1.0)
-"""The paper's recipe in batches of 32 at four times its rate, which trained short runs best."""
+"""The paper's recipe in batches of 32 at four times its rate: what searches were trained by before `SHORT`."""
 RECIPES: dict[str, Recipe] = {
     "short": SHORT,
     "paper": SQUEEZED,

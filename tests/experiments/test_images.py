@@ -29,7 +29,7 @@ def test_the_split_is_the_datas_own_where_none_is_asked_for(pets) -> None:
 
 def test_a_small_set_has_every_class_in_every_part(pets) -> None:
     assert open_images(pets).training == 8
-    with pytest.raises(UserError, match=r"32 given for 8 training images \(split: 10 % validation, 10 % test"):
+    with pytest.raises(UserError, match=r"16 given for 8 training images \(split: 10 % validation, 10 % test"):
         open_images(replace(pets, recipe=RunConfig().recipe))
 
 
