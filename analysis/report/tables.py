@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.analysis.findings.facts import Facts
-from scaling_search.analysis.findings.region import GROWING, SHARES
+from scaling_search.analysis.findings.region import GROWING
 from scaling_search.analysis.text.region import SPREAD_NOTE
 from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
-from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, short
+from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, shares, short
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def tables_of(findings: Facts) -> list[Table]:
 
 
 _GROWTH = (("layers", True), ("channels", True), ("pixels", True))
-_SHARES = (("depth, %", True), ("width, %", True), ("resolution, %", True))
+_SHARES = ("d/w/r, %", True)
+"""Shares of growth in one column, which sorts by depth's: with one each the table would be wider than a page."""
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
 
 
@@ -67,14 +68,14 @@ def _step1(findings: Facts) -> Table | None:
         ("seeds", True),
         ("verdict", False),
         *_GROWTH,
-        *_SHARES,
+        _SHARES,
     )
     return Table(
         "step1",
         "STEP 1: the grid",
         "Every point of the grid; points of the same network share its accuracy. The cost factor is alpha * beta^2 * "
-        "gamma^2. Layers, channels and pixels a side are what the network has relative to the baseline, and depth, "
-        "width and resolution what these take of its growth in cost. " + sentence(judgement.note),
+        "gamma^2. Layers, channels and pixels a side are what the network has relative to the baseline, and "
+        "d/w/r the shares that depth, width and resolution take of its growth in cost. " + sentence(judgement.note),
         columns,
         tuple(
             Row(
@@ -87,7 +88,7 @@ def _step1(findings: Facts) -> Table | None:
                     _number(row["seeds"], str(row["seeds"])),
                     Cell(", ".join(part for part in (*verdicts(judgement, row), row["note"]) if part)),
                     *_growth(row),
-                    *_shares(row),
+                    _number(row["depth_share"], shares(row)),
                 ),
                 network=str(row["fingerprint"]),
                 leads=bool(row["leads"]),
@@ -106,7 +107,7 @@ def _rivals(findings: Facts) -> Table | None:
         ("rival", False),
         *((name, True) for name in ("alpha", "beta", "gamma")),
         *_GROWTH,
-        *_SHARES,
+        _SHARES,
         ("of baseline", True),
         ("top-1, %", True),
         ("less the rule's", True),
@@ -125,7 +126,7 @@ def _rivals(findings: Facts) -> Table | None:
                     Cell(row["rival"]),
                     *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
                     *_growth(row),
-                    *_shares(row),
+                    _number(row["depth_share"], shares(row)),
                     _number(row["realised_cost"], ratio(row["realised_cost"])),
                     _number(row["val_accuracy"], interval(row)),
                     _number(row["difference"], difference(row)),
@@ -334,10 +335,6 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, str]]:
 
 def _growth(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     return tuple(_number(row[name], ratio(row[name])) for name, _ in _GROWTH)
-
-
-def _shares(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
-    return tuple(_number(100 * row[name], f"{100 * row[name]:.0f}") for name in SHARES)
 
 
 def _costs(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
