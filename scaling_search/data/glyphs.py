@@ -51,7 +51,7 @@ class Style:
     split: Split
 
 
-PLAIN = Style(clutter=3, noise=36, turn=12, smallest=25, gap=15, count=3200, split=Split(validation=0.45, test=0.2))
+PLAIN = Style(clutter=3, noise=36, turn=12, smallest=25, gap=15, count=3000, split=Split(validation=0.45, test=0.2))
 CLUTTERED = Style(clutter=4, noise=20, turn=18, smallest=20, gap=15, count=6000, split=Split(validation=0.4, test=0.2))
 STYLES = {"glyphs": PLAIN, "cluttered_glyphs": CLUTTERED}
 """By the kind of data."""

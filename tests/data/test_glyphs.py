@@ -45,7 +45,7 @@ def test_as_many_as_are_asked_for_evenly_over_32_classes() -> None:
 
 @pytest.mark.parametrize("count", ["", "0", "-5", "100", "many", "1e3", "1.5"])
 def test_a_count_that_makes_no_data_set_is_refused(count) -> None:
-    with pytest.raises(UserError, match=f"data 'glyphs:{count}' given; .*128 or more; try glyphs:3200"):
+    with pytest.raises(UserError, match=f"data 'glyphs:{count}' given; .*128 or more; try glyphs:3000"):
         load(f"glyphs:{count}")
 
 
