@@ -314,7 +314,7 @@ class RunConfig(Experiment):
     """Equation 2: limit on the multiply-adds of STEP 1's networks, such as 2M."""
     max_memory: Amount | None = None
     """Equation 2: limit on the memory of STEP 1's training steps, such as 8GiB."""
-    training_budget: Amount = 6.5e10
+    training_budget: Amount = 6.1e10
     """Multiply-adds (3 x network x images x epochs) that STEP 2 may spend on training a network once, such as 40G;
     larger networks are extrapolated, and marked as such."""
 
