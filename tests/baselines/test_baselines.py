@@ -13,7 +13,7 @@ from scaling_search.cost import cost_of_scale
 from scaling_search.family import load_family, registered_families
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.rule import Scale
-from scaling_search.weights.transfer import _tensors, import_weights, namings_of
+from scaling_search.weights.transfer import _flat_state, _tensors, import_weights, namings_of
 from tests.baselines.reference import FOLDER, drawn, pictures
 
 NAMES = [name for name, entry in registered_families().items() if entry.value.startswith("scaling_search.baselines.")]
@@ -91,7 +91,7 @@ def test_it_answers_as_its_reference_does(name):
     naming = next(iter(namings_of(family)))
     arrays = {
         tensor.name: drawn(tensor.name, tensor.shape, reference["gain"])
-        for tensor in _tensors(network, namings_of(family)[naming])
+        for tensor in _tensors(_flat_state(network), namings_of(family)[naming])
     }
     assert import_weights(network, arrays, namings_of(family)).naming == naming
     logits = nnx.jit(lambda net, x: net(x))(network, jnp.asarray(pictures(reference["small_resolution"])))

@@ -18,7 +18,21 @@ from scaling_search.search.nas import latency
 from scaling_search.store import start_run
 from tests.cli.commands import in_this_process, records_of
 
-FAST = ("nas", "--trials", "4", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "1")
+FAST = (
+    "nas",
+    "--data",
+    "digits",
+    "--trials",
+    "4",
+    "--batch",
+    "2",
+    "--finalists",
+    "1",
+    "--seeds",
+    "2",
+    "--recipe.epochs",
+    "1",
+)
 
 
 @pytest.mark.parametrize(
