@@ -109,7 +109,7 @@ def networks(findings: "Facts") -> "pd.DataFrame":
     both = pd.concat([grid, rivals[columns]]).drop_duplicates("fingerprint")
     known = both[both["val_accuracy"].notna()].reset_index(drop=True)
     x, y = spots(known[list(SHARES)].to_numpy(np.float64)).T
-    return known.assign(x=x, y=y, name=known["fingerprint"].map(names).fillna(""))
+    return known.assign(x=x, y=y, name=[names.get(one, "") for one in known["fingerprint"]])
 
 
 def _spot(shares: Sequence[float]) -> Spot:

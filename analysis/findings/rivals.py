@@ -48,7 +48,7 @@ def rivals_table(
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["note"] = np.select(
         [table["rejected"].notna(), same, table["seeds"] == 0],
-        [table["rejected"].astype("object").fillna("").astype("str"), "its own network", "not trained"],
+        [table["rejected"].astype("object").fillna(""), "its own network", "not trained"],
         "",
     )
     measured = ("val_accuracy", "low", "high", "seeds", "difference", "difference_low", "difference_high")

@@ -11,7 +11,7 @@ from scaling_search.baselines.inception_v3 import INCEPTION_V3
 from scaling_search.baselines.parts import AuxiliaryHead, halving_stages
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.rule import Scale
-from scaling_search.weights.transfer import _tensors
+from scaling_search.weights.transfer import _flat_state, _tensors
 
 TINY = Scale(depth=0.1, width=0.125)
 
@@ -36,7 +36,10 @@ def test_stages_halve_the_image_but_for_the_first():
 
 def test_inception_v3_s_auxiliary_head_is_called_as_in_torchvision():
     family = replace(INCEPTION_V3, auxiliary=True)
-    names = {tensor.name for tensor in _tensors(abstract_network(family, TINY, 7), family.namings["torchvision"])}
+    names = {
+        tensor.name
+        for tensor in _tensors(_flat_state(abstract_network(family, TINY, 7)), family.namings["torchvision"])
+    }
     assert {
         "AuxLogits.conv0.conv.weight",
         "AuxLogits.conv0.bn.running_mean",
