@@ -108,7 +108,7 @@ def test_a_family_and_images_of_one_s_own_train_on_ray_s_workers_and_are_asked_f
         split=Split(validation=0.3, test=0.2), recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0)
     )
     findings = train(config, family=mine, data=arrays, progress=None)
-    assert (findings.run.trials["status"] == "ok").all() and set(findings.sweep["network"]) == {"mine"}
+    assert (findings.run.trials["status"] == "ok").all() and set(findings.run.sweep["network"]) == {"mine"}
     with pytest.raises(UserError, match=r"started from Python with family="):
         resume(findings.run.path, progress=None)
     with pytest.raises(UserError, match=r"started from Python with data="):
