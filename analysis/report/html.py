@@ -65,6 +65,7 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
         networks=findings.names,
         drawings=[draw(plot) for plot in plots_of(findings)],
         certainty=certainty(findings),
+        certainty_title="How certain STEP 1 is" if findings.judgement else "Advice",
         triangle=None if triangle is None else draw(triangle),
         tables=tables_of(findings),
         command=command,

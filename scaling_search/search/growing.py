@@ -132,13 +132,19 @@ class Grower:
         )
 
     def _shares(self, network: Network) -> tuple[float, float] | tuple[None, None]:
-        """Of the growth in log cost, what the layers and what the input side make of it, each on the baseline alone."""
+        """Of the growth in log cost, what the layers and what the input side make of it, each on the baseline alone.
+
+        None where there is no such growth, or the baseline does not take its layers or its side without the rest.
+        """
         side, base = self.baseline.input_resolution, getattr(self.baseline, self._by)
         growth = log2(getattr(network, self._by) / base)
         if growth == 0:
             return None, None
-        deeper = self._cost(Scale(depth=network.scale.depth), side)
-        larger = self._cost(Scale(), network.input_resolution)
+        try:
+            deeper = self._cost(Scale(depth=network.scale.depth), side)
+            larger = self._cost(Scale(), network.input_resolution)
+        except InputSizeError:
+            return None, None
         return log2(deeper / base) / growth, log2(larger / base) / growth
 
     def _counted(self, scale: Scale, side: int) -> int:

@@ -85,7 +85,7 @@ def test_a_search_that_has_trained_nothing_has_a_table_too(run):
 def test_the_report_speaks_of_the_search_and_not_of_ratios(run):
     page = report_page(findings_of(run), "scaling-search nas").decode()
     best = nas_table(run).iloc[0]
-    assert "Which architecture of mnasnet_tiny makes the best baseline on digits?" in page
+    assert "Which architecture of mnasnet_tiny makes the best baseline on glyphs?" in page
     assert f"Of 4 architectures made-up-1 has the best reward, {best['reward']:.4f}, with " in page
     assert "STEP" not in page and "depth 1.00" not in page and "search for a baseline" in page
     # One seed of the first, three of the finalist, one that failed; the fourth was sorted out.

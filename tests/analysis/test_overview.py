@@ -1,10 +1,11 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
-from made_up import write_step1
+from made_up import CONFIG, write_step1
 
-from scaling_search import RunConfig, UserError
+from scaling_search import UserError
 from scaling_search.analysis.findings.overview import age, overview
 from scaling_search.analysis.text.runs import overview_text
 from scaling_search.rule import Grid
@@ -13,9 +14,11 @@ from scaling_search.store import start_run
 
 def test_each_run_of_a_folder_is_a_row_with_its_progress(whole_run, tmp_path):
     shutil.copytree(whole_run.path, tmp_path / "whole")
-    cut = write_step1(start_run(RunConfig(name="cut", runs=str(tmp_path)), "made-up:0"), grid=Grid(step=0.1))
+    cut = write_step1(
+        start_run(replace(CONFIG, name="cut", runs=str(tmp_path)), "made-up:0"), grid=Grid("coefficients", step=0.1)
+    )
     next((cut.path / "trials").iterdir()).unlink()
-    start_run(RunConfig(name="new", runs=str(tmp_path)), "made-up:0")
+    start_run(replace(CONFIG, name="new", runs=str(tmp_path)), "made-up:0")
     (tmp_path / "not-a-run").mkdir()
     table = overview(tmp_path).set_index(overview(tmp_path)["run"].str.rpartition("/")[2])
     assert sorted(table.index) == ["cut", "new", "whole"]

@@ -111,7 +111,7 @@ def test_a_recorded_table_replays_the_run_to_the_same_tables(quick, folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout == quick.stdout
     # A finer grid asks for networks that the table does not have.
-    finer = in_this_process(folder, "step1", "--replay", "quick.parquet", "--grid.step", "0.1", "--name", "finer")
+    finer = in_this_process(folder, "step1", "--replay", "quick.parquet", "--grid.divisions", "4", "--name", "finer")
     assert "missing from the table" in finer.stderr
     other = in_this_process(folder, "run", "--replay", "quick.parquet", "--recipe.epochs", "9", "--name", "other")
     assert other.returncode == 2

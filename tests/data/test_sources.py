@@ -41,7 +41,7 @@ def test_the_digits_have_one_identity_on_every_machine() -> None:
         ("Digits", "did you mean digits?"),
         ("fodler:photos", "did you mean folder:DIR?"),
         ("idx", "did you mean idx:DIR?"),
-        ("cifar10", "digits, glyphs or glyphs:COUNT, idx:DIR"),
+        ("cifar10", "digits, glyphs or glyphs:COUNT, cluttered_glyphs or cluttered_glyphs:COUNT, idx:DIR"),
         ("", "idx:DIR"),
         ("folder:", "names no file or folder"),
         ("idx:/no/such/place", "there is no folder /no/such/place"),

@@ -247,7 +247,7 @@ def test_the_document_holds_what_is_known(found):
 
 
 def test_a_search_survives_its_manifest():
-    assert CONFIG.run_name == "nas-digits"
+    assert CONFIG.run_name == f"nas-{CONFIG.data}"
     assert config_from_dict(NasConfig, json.loads(json.dumps(to_dict(CONFIG)))) == CONFIG
 
 
