@@ -231,7 +231,7 @@ def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
     machine, other versions or another state of git (under `resumed`). Raises UserError where it is another run.
     """
     manifest, stored = run.manifest(), run.config()
-    digests = (_digest(manifest["data"]), _digest(images))
+    digests = (digest_of(manifest["data"]), digest_of(images))
     if changes := check_same(stored, config, digests):
         raise UserError(
             f"{run.path} exists with another config: {'; '.join(changes)}",
@@ -255,7 +255,8 @@ def changes_between(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
     return [line.removeprefix("config.") for line in differences(old, new)]
 
 
-def _digest(images: str) -> str:
+def digest_of(images: str) -> str:
+    """The digest in a name of images, NAME:DIGEST, which stays when they move or are called something else."""
     return images.rpartition(":")[2]
 
 
@@ -349,13 +350,15 @@ def _clear_os_errors(path: Path, hint: str) -> Iterator[None]:
 
 
 def _package_versions() -> dict[str, str]:
-    versions = {}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    return {package: installed_version(package) or "not installed" for package in RECORDED_PACKAGES}
+
+
+def installed_version(package: str) -> str | None:
+    """The version of a package that is installed here, or None where it is not."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -66,7 +66,10 @@ def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95
             raise UserError(f"{path} has no finished training", hint=f"try scaling-search resume {path}")
     one, two = (seed_means(run.trials, confidence) for run in runs)
     both = one.table.index.intersection(two.table.index, sort=False)
-    table = _networks(runs[0], one, two, both, confidence)
+    error, df = _standard_error(one, two, both)
+    half = stats.t.ppf((1 + confidence) / 2, df) * error
+    # Without scatter there is nothing for a t distribution to say.
+    table = _networks(runs[0], one, two, both, np.where(error == 0, 0.0, half))
     shared = runs[0].trials.merge(runs[1].trials, on="key")
     same = (shared["val_accuracy_x"] == shared["val_accuracy_y"]) | (
         shared["test_accuracy_x"] == shared["test_accuracy_y"]
@@ -74,7 +77,6 @@ def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95
     mean = None
     if len(table):
         difference = table["difference"].to_numpy()
-        error, df = _standard_error(one, two, both)
         spread = float(np.sqrt(np.sum(error**2)) / len(table))
         total = np.sum(error**2) ** 2 / np.sum(error**4 / df) if spread > 0 else np.nan
         half = float(stats.t.ppf((1 + confidence) / 2, total)) * spread if spread > 0 else spread
@@ -94,19 +96,14 @@ def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95
     )
 
 
-def _networks(run: Run, one: SeedMeans, two: SeedMeans, both: "pd.Index", confidence: float) -> "pd.DataFrame":
-    from scipy import stats
-
+def _networks(run: Run, one: SeedMeans, two: SeedMeans, both: "pd.Index", half: Any) -> "pd.DataFrame":
+    """The table of a `TwoRuns`; `half` is half of each network's interval, in the order of `both`."""
     names = ["network", "depth", "width", "resolution", "input_resolution", "multiply_adds"]
     table = run.trials.drop_duplicates("fingerprint").set_index("fingerprint").loc[both, names]
     for name, means in (("first", one), ("second", two)):
         table[name] = means.table["val_accuracy"]
         table[f"{name}_seeds"] = means.table["seeds"]
     table["difference"] = table["second"] - table["first"]
-    error, df = _standard_error(one, two, both)
-    half = stats.t.ppf((1 + confidence) / 2, df) * error
-    # Without scatter there is nothing for a t distribution to say.
-    half = np.where(error == 0, 0.0, half)
     table["difference_low"], table["difference_high"] = table["difference"] - half, table["difference"] + half
     return table.reset_index().sort_values(["multiply_adds", "fingerprint"], ignore_index=True)[
         [*names, *_COMPARED, "fingerprint"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.display import ProgressSetting, display_for
-from scaling_search.store import RunDirectory, open_run
+from scaling_search.store import RunDirectory, digest_of, open_run
 from scaling_search.trial import TRAINING_VERSION, Network, Outcome, Spec, outcome_from_dict, spec_from_dict
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _not_of_the_run(directory: RunDirectory, records: Sequence[_Record]) -> Iter
     config, images = directory.config(), directory.images
     for record in records:
         spec = record.spec
-        if spec.data.rpartition(":")[2] != images.rpartition(":")[2]:
+        if digest_of(spec.data) != digest_of(images):
             yield f"{record.file} was trained on {spec.data}, the run on {images}"
         if spec.split != config.split:
             yield f"{record.file} has another split than the run"
@@ -212,7 +212,7 @@ def _repeated(
 
     config = directory.config()
     images = load(config.data, config.on_bad_data) if data is None else data
-    if images.identity.rpartition(":")[2] != directory.images.rpartition(":")[2]:
+    if digest_of(images.identity) != digest_of(directory.images):
         raise UserError(
             f"the images of {directory.path} were {directory.images}", f"{config.data} gives {images.identity} now"
         )

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from scaling_search.config import Recipe, RunConfig, Split
-from scaling_search.data import augment, draw_moves, from_arrays, prepare, reach
+from scaling_search.data import augment, draw_moves, prepare, reach
 from scaling_search.family import load_family
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
@@ -27,16 +27,6 @@ CONFIG = RunConfig(
     split=Split(validation=0.3, test=0.2),
     seeds=3,
 )
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    labels = np.arange(120) % 3
-    pixels = rng.integers(0, 120, (120, 12, 12))
-    for label in range(3):
-        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
-    return from_arrays(pixels.astype(np.uint8), labels)
 
 
 def specs_and_build(images, config=CONFIG):

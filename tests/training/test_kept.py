@@ -1,11 +1,10 @@
 """Weights that trainings leave: the averaged ones, which answer as the training was judged."""
 
-import numpy as np
 import pytest
 from flax import nnx
 
 from scaling_search.config import Recipe, RunConfig, Split
-from scaling_search.data import from_arrays, prepare
+from scaling_search.data import prepare
 from scaling_search.evaluation.predict import evaluate
 from scaling_search.family import load_family
 from scaling_search.rule import Scale
@@ -22,16 +21,6 @@ CONFIG = RunConfig(
     seeds=2,
 )
 SCALE = Scale(1.0, 1.2, 1.0)
-
-
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    labels = np.arange(120) % 3
-    pixels = rng.integers(0, 120, (120, 12, 12))
-    for label in range(3):
-        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
-    return from_arrays(pixels.astype(np.uint8), labels)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ import pickle
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from scaling_search.errors import UserError, first_line, in_one_line
+from scaling_search.store import installed_version
 
 COMPARED = ("ray", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages that numbers depend on, and that are not sent along."""
@@ -18,13 +18,8 @@ ANSWER_SECONDS = 300
 
 def installed() -> dict[str, str]:
     """The versions that numbers depend on."""
-    versions = {"Python": ".".join(platform.python_version_tuple()[:2])}
-    for package in COMPARED:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "none"
-    return versions
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python, **{package: installed_version(package) or "none" for package in COMPARED}}
 
 
 @dataclass(frozen=True)

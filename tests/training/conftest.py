@@ -1,0 +1,17 @@
+"""Images that tests of training share."""
+
+import numpy as np
+import pytest
+
+from scaling_search.data import from_arrays
+
+
+@pytest.fixture(scope="module")
+def images():
+    """120 of 12 pixels a side, in three classes that differ in where a bright bar lies."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    pixels = rng.integers(0, 120, (120, 12, 12))
+    for label in range(3):
+        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
+    return from_arrays(pixels.astype(np.uint8), labels)
