@@ -14,6 +14,8 @@ from scaling_search.store import changes_between
 if TYPE_CHECKING:
     import pandas as pd
 
+_ACCURACIES = ("val_accuracy", "fresh_accuracy", "test_accuracy")
+"""Columns of `Run.trials`, of which each trial has one."""
 _COMPARED = (
     "first",
     "second",
@@ -71,9 +73,7 @@ def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95
     # Without scatter there is nothing for a t distribution to say.
     table = _networks(runs[0], one, two, both, np.where(error == 0, 0.0, half))
     shared = runs[0].trials.merge(runs[1].trials, on="key")
-    same = (shared["val_accuracy_x"] == shared["val_accuracy_y"]) | (
-        shared["test_accuracy_x"] == shared["test_accuracy_y"]
-    )
+    same = np.any([shared[f"{name}_x"] == shared[f"{name}_y"] for name in _ACCURACIES], axis=0)
     mean = None
     if len(table):
         difference = table["difference"].to_numpy()

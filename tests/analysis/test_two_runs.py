@@ -34,6 +34,16 @@ def test_the_same_run_twice_is_the_same_to_the_bit(whole_run, tmp_path):
     assert "asked for the same" in two_runs_text(two)
 
 
+def test_seeds_that_confirm_the_winner_are_compared_too(tmp_path):
+    first, second = (a_run(tmp_path, name, lambda index, seed: 0.5 + 0.01 * seed) for name in ("first", "second"))
+    for path in (first, second):
+        spec = spec_of(NETWORKS[0], 1000)
+        RunDirectory(path).write_record(to_record(spec, Outcome("ok", 0.6, 0.3)))
+    two = compare_runs(first, second)
+    assert two.first.trials["fresh_accuracy"].notna().sum() == 1
+    assert two.shared_trials == two.identical_trials == 10
+
+
 def test_differences_are_the_second_less_the_first(tmp_path):
     first = a_run(tmp_path, "first", lambda index, seed: 0.5 + 0.1 * index + 0.01 * seed)
     second = a_run(tmp_path, "second", lambda index, seed: 0.6 + 0.1 * index + 0.01 * seed, seeds=(1, 2, 3))
