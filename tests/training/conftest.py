@@ -6,8 +6,7 @@ import pytest
 from scaling_search.data import from_arrays
 
 
-@pytest.fixture(scope="module")
-def images():
+def barred_images():
     """120 of 12 pixels a side, in three classes that differ in where a bright bar lies."""
     rng = np.random.default_rng(0)
     labels = np.arange(120) % 3
@@ -15,3 +14,8 @@ def images():
     for label in range(3):
         pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
     return from_arrays(pixels.astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return barred_images()

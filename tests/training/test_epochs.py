@@ -125,11 +125,12 @@ def test_a_batch_is_shared_out_among_as_many_devices_as_divide_it():
 
 
 CURVE = """
-import json, sys
-from tests.training.test_epochs import CONFIG, images, losses, specs_and_build
-from scaling_search.training.fit import train_group
+import json
 import jax
-data = images.__wrapped__() if hasattr(images, "__wrapped__") else images._get_wrapped_function()()
+from scaling_search.training.fit import train_group
+from tests.training.conftest import barred_images
+from tests.training.test_epochs import losses, specs_and_build
+data = barred_images()
 specs, _ = specs_and_build(data)
 outcomes = list(train_group(specs[:2], data))
 print(json.dumps([jax.device_count(), losses(outcomes).tolist()]))
