@@ -16,22 +16,13 @@ if TYPE_CHECKING:
         findings_of as findings_of,
     )
     from scaling_search.config import (
-        PAPER as PAPER,
-    )
-    from scaling_search.config import (
         QUICK as QUICK,
-    )
-    from scaling_search.config import (
-        SHORT as SHORT,
     )
     from scaling_search.config import (
         Experiment as Experiment,
     )
     from scaling_search.config import (
         NasConfig as NasConfig,
-    )
-    from scaling_search.config import (
-        Recipe as Recipe,
     )
     from scaling_search.config import (
         RunConfig as RunConfig,
@@ -79,6 +70,9 @@ if TYPE_CHECKING:
         load_family as load_family,
     )
     from scaling_search.networks.efficientnet import efficientnet as efficientnet
+    from scaling_search.recipe import PAPER as PAPER
+    from scaling_search.recipe import SHORT as SHORT
+    from scaling_search.recipe import Recipe as Recipe
     from scaling_search.recorded import replay_config as replay_config
     from scaling_search.rule import (
         PAPER_RULE as PAPER_RULE,

@@ -1,6 +1,9 @@
 """`UserError`, for mistakes that the user can fix, and helpers for readable messages."""
 
+import dataclasses
+import math
 import re
+from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
@@ -33,3 +36,11 @@ def in_one_line(error: Exception) -> str:
     """What went wrong, in one readable line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".removesuffix(": ")[:500]
+
+
+def check_finite(config: Any) -> None:
+    """Raises UserError where a number of a dataclass is infinite or none."""
+    for one in dataclasses.fields(config):
+        value = getattr(config, one.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{one.name} {value!r} given", "it must be a finite number")

@@ -5,12 +5,10 @@ from typing import Any, TypeVar, cast
 
 from scaling_search.config import (
     CONFIGS,
-    PAPER,
     QUICK,
     Experiment,
     Kind,
     NasConfig,
-    Recipe,
     RunConfig,
     Split,
     SweepConfig,
@@ -18,6 +16,7 @@ from scaling_search.config import (
     to_dict,
 )
 from scaling_search.errors import UserError
+from scaling_search.recipe import PAPER, Recipe
 from scaling_search.rule import Grid, GridKind
 
 C = TypeVar("C", bound=Experiment)

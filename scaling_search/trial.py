@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scaling_search.config import Recipe, Split, Trained, to_dict
+from scaling_search.config import Split, Trained, to_dict
+from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 
 TRAINING_VERSION = 2

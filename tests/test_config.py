@@ -2,9 +2,10 @@ import dataclasses
 
 import pytest
 
-from scaling_search.config import PAPER, QUICK, SHORT, Recipe, RunConfig, Split, Workers, to_dict
+from scaling_search.config import QUICK, RunConfig, Split, Workers, to_dict
 from scaling_search.errors import UserError
 from scaling_search.manifest import config_from_dict
+from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.rule import Grid
 
 

@@ -109,7 +109,7 @@ XLAS_ANALYSIS = """
 import sys
 import jax, jax.numpy as jnp
 from flax import nnx
-from scaling_search.config import Recipe
+from scaling_search.recipe import Recipe
 from scaling_search.cost import cost_of_scale, memory
 from scaling_search.family import load_family
 from scaling_search.rule import Scale

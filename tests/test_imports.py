@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic"),
-    ("units", "rule", "traced"),
+    ("units", "rule", "recipe", "traced"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
     ("recorded",),
-    ("native", "traced"),
+    ("native",),
     ("networks", "data"),
     ("input_side",),
     ("cost", "weights", "baselines"),

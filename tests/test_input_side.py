@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.config import Recipe
 from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.experiments.costs import fit
@@ -16,6 +15,7 @@ from scaling_search.family import Cost, load_family
 from scaling_search.input_side import InputTooSmallError, last_map_side, smallest_side, total_stride
 from scaling_search.networks.initialise import abstract_network
 from scaling_search.networks.pooling import max_pool
+from scaling_search.recipe import Recipe
 from scaling_search.rule import CompoundRule, Grid, Scale, round_channels, round_layers
 from scaling_search.search.grid import lay_out
 from scaling_search.search.nas.limits import Limits

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from scaling_search.config import Recipe, RunConfig
+from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 from scaling_search.recorded import RecordedTable, open_trials, table_bytes
 from scaling_search.rule import Scale
 from scaling_search.store import start_run

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from scaling_search.config import RECIPES, Experiment, RecipeName, Workers
+from scaling_search.config import Experiment, Workers
+from scaling_search.recipe import RECIPES, RecipeName
 
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings

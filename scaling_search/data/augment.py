@@ -5,8 +5,8 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from scaling_search.config import Augmentation
 from scaling_search.errors import UserError
+from scaling_search.recipe import Augmentation
 
 
 class Moves(NamedTuple):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling_search.config import Augmentation
 from scaling_search.data.augment import Moves, draw_moves
 from scaling_search.data.augment import augment as augmented
 from scaling_search.errors import UserError
+from scaling_search.recipe import Augmentation
 
 
 def check_batch_size(batch_size: int, count: int, split: str = "") -> None:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling_search.config import Augmentation, Split
+from scaling_search.config import Split
 from scaling_search.data.augment import augment
 from scaling_search.data.encoded import EncodedImages
 from scaling_search.data.images import ImageData
 from scaling_search.data.prepare import prepare
 from scaling_search.data.split import divide, in_words
 from scaling_search.errors import UserError
+from scaling_search.recipe import Augmentation
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,9 +18,9 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from scaling_search.config import Augmentation
 from scaling_search.data import Moves, Pass, Prepared, evaluation_batches, reach, training_batches, training_pass
 from scaling_search.input_side import checked_evaluation
+from scaling_search.recipe import Augmentation
 from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec

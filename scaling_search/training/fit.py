@@ -19,8 +19,8 @@ from scaling_search.family import Cost, Family, load_family
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.kept import Keep, noted, with_weights
+from scaling_search.training.optimiser import learning_rate, starting
 from scaling_search.training.precision import precision_of
-from scaling_search.training.recipe import learning_rate, starting
 from scaling_search.training.step import Program, TrainState, compile_program, steps_of
 from scaling_search.trial import Epoch, Outcome, Spec
 from scaling_search.weights.files import read_arrays

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from scaling_search.config import Recipe
 from scaling_search.data import Prepared
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 from scaling_search.trial import Outcome, Spec
 from scaling_search.weights.bundle import write_bundle
 from scaling_search.weights.description import Channels, Description, channels

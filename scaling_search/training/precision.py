@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from scaling_search.config import Precision, Recipe
 from scaling_search.family import HEAD
+from scaling_search.recipe import Precision, Recipe
 
 
 def precision_of(recipe: Recipe, platform: str) -> Precision:

@@ -21,14 +21,15 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from scaling_search.config import Precision, Recipe, Trained
+from scaling_search.config import Trained
 from scaling_search.errors import UserError, first_line
 from scaling_search.family import HEAD
 from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
+from scaling_search.recipe import Precision, Recipe
+from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, optimiser
 from scaling_search.training.precision import compute_in
-from scaling_search.training.recipe import batch_norm_momentum, ema_decay, optimiser
 
 AUXILIARY_LOSS = 0.4
 """How much an auxiliary head's loss counts, as in NASNet (Zoph et al., 2018, appendix A.4)."""

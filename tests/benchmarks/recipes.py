@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from scaling_search.config import SHORT, Recipe, Split
+from scaling_search.config import Split
+from scaling_search.recipe import SHORT, Recipe
 from scaling_search.training.environment import training_environment
 
 SQUEEZED = Recipe(learning_rate=1.0)

@@ -26,8 +26,8 @@ def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dic
     import jax.numpy as jnp
     from flax import nnx
 
-    from scaling_search.config import Recipe
     from scaling_search.family import load_family
+    from scaling_search.recipe import Recipe
     from scaling_search.rule import Scale
     from scaling_search.training.step import compile_program
 

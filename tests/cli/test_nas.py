@@ -9,11 +9,12 @@ import tyro
 
 from scaling_search.cli import main
 from scaling_search.cli.commands import Run
-from scaling_search.config import SHORT, NasConfig, RunConfig, Split
+from scaling_search.config import NasConfig, RunConfig, Split
 from scaling_search.errors import UserError
 from scaling_search.experiments.baseline import next_command, with_baseline
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import EFFICIENTNET_B0
+from scaling_search.recipe import SHORT
 from scaling_search.search.nas import latency
 from scaling_search.store import start_run
 from tests.cli.commands import in_this_process, records_of

@@ -14,18 +14,8 @@ import tyro
 from scaling_search.cli import main
 from scaling_search.cli.commands import Nas, Run, Step2, Sweep, Train
 from scaling_search.cli.server import ReportServer
-from scaling_search.config import (
-    PAPER,
-    QUICK,
-    SHORT,
-    NasConfig,
-    Recipe,
-    RunConfig,
-    Split,
-    SweepConfig,
-    TrainConfig,
-    to_dict,
-)
+from scaling_search.config import QUICK, NasConfig, RunConfig, Split, SweepConfig, TrainConfig, to_dict
+from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.rule import Grid
 from scaling_search.store import RunDirectory, start_run
 

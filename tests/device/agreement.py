@@ -24,9 +24,9 @@ import optax
 from flax import nnx
 from jax import Array
 
-from scaling_search.config import Precision
 from scaling_search.family import load_family
 from scaling_search.networks.blocks import Conv
+from scaling_search.recipe import Precision
 from scaling_search.rule import Scale
 from scaling_search.training.precision import compute_in
 

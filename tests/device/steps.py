@@ -26,9 +26,9 @@ def ours(network: str, pixels: int, batch: int) -> Side:
     import numpy as np
     from flax import nnx
 
-    from scaling_search.config import Recipe
     from scaling_search.cost import cost_of_scale
     from scaling_search.family import load_family
+    from scaling_search.recipe import Recipe
     from scaling_search.rule import Scale
     from scaling_search.training import devices
     from scaling_search.training.step import steps_of

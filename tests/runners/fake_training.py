@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import scaling_search
-from scaling_search.config import Recipe, Split
+from scaling_search.config import Split
 from scaling_search.data import ImageData, from_arrays
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.trial import Network, Outcome, Spec
 

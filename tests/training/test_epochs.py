@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.config import Recipe, RunConfig, Split
+from scaling_search.config import RunConfig, Split
 from scaling_search.data import augment, draw_moves, prepare, reach
 from scaling_search.family import load_family
+from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import fit

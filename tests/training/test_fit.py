@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from examples.plain_cnn import PlainCNNFamily
-from scaling_search.config import SHORT, Recipe, RunConfig, Split
+from scaling_search.config import RunConfig, Split
 from scaling_search.data import from_arrays
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
+from scaling_search.recipe import SHORT, Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training.fit import train_group

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.config import Recipe, Split
+from scaling_search.config import Split
 from scaling_search.family import load_family, registered_families
 from scaling_search.networks.initialise import abstract_network
+from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.training.precision import compute_in, precision_of
 from scaling_search.training.step import compile_program

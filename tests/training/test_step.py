@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.config import Recipe
 from scaling_search.networks.blocks import BatchNorm
+from scaling_search.recipe import Recipe
 from scaling_search.training.step import compile_program
 
 RECIPE = Recipe(epochs=2, learning_rate=8.0, warmup_epochs=0.0)

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from scaling_search.cli.command import Command, Format
-from scaling_search.config import Augmentation, OnBadData, Split
+from scaling_search.config import OnBadData, Split
 from scaling_search.errors import UserError
+from scaling_search.recipe import Augmentation
 from scaling_search.store import output_file, write_output
 
 

@@ -62,7 +62,7 @@ def _disk() -> str:
 def _devices() -> str:
     import jax
 
-    from scaling_search.config import Recipe
+    from scaling_search.recipe import Recipe
     from scaling_search.training.devices import memory_limit, peak_flops
     from scaling_search.training.precision import precision_of
 

@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from scaling_search.config import NasConfig, Recipe, to_dict
+from scaling_search.config import NasConfig, to_dict
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.manifest import config_from_dict
+from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here

@@ -1,4 +1,4 @@
-"""A recipe as an optimiser, schedules over the length of the run, and how a network starts.
+"""The optimiser, the schedules and the start of a network that a recipe asks for.
 
 The paper's, by section 5.2 of "EfficientNet": RMSProp with decay 0.9 and momentum 0.9, batch-norm momentum 0.99, weight
 decay 1e-5, initial learning rate 0.256 that decays by 0.97 every 2.4 epochs; 4096 images a step, 350 epochs, five of
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaling_search.config import Recipe
 from scaling_search.family import Family
+from scaling_search.recipe import Recipe
 from scaling_search.training.muon import muon
 
 PAPER_BATCH = 4096

@@ -6,9 +6,9 @@ import optax
 import pytest
 
 from scaling_search.baselines.resnet import RESNET50
-from scaling_search.config import PAPER, SHORT, Recipe
+from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.training.muon import orthogonalised
-from scaling_search.training.recipe import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
+from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
 
 
 def test_at_the_papers_size_the_learning_rate_is_the_papers():

@@ -1,0 +1,108 @@
+"""How networks are trained: `Recipe`, and the recipes by name, `SHORT` and `PAPER`."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from scaling_search.errors import UserError, check_finite
+
+Augmentation = Literal["none", "shift", "shift_flip"]
+Precision = Literal["float32", "bfloat16"]
+Optimiser = Literal["rmsprop", "adamw", "sgd", "muon"]
+Schedule = Literal["stairs", "one_cycle"]
+RecipeName = Literal["short", "paper"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. `SHORT` and `PAPER` are the recipes by name; docs/recipe.md compares them.
+
+    Defaults are the paper's (section 5.2), for 10 epochs of batches of 32 images.
+    """
+
+    epochs: int = 10
+    """Passes over the training images."""
+    batch_size: int = 32
+    """Images per step."""
+    learning_rate: float = 0.256
+    """Peak learning rate. With rmsprop at 4096 images per step, and in proportion to the batch size; otherwise as it
+    is used, whatever the batch size."""
+    decay_rate: float = 0.97
+    """With stairs: factor applied to the learning rate every `decay_epochs`."""
+    decay_epochs: float = 2.4
+    """With stairs: epochs between decays of the learning rate, in a run of `paper_epochs`."""
+    paper_epochs: float = 350.0
+    """With stairs: length of the schedule that warm-up and decay refer to; both are rescaled to `epochs`."""
+    warmup_epochs: float = 5.0
+    """With stairs: epochs of linear warm-up, in a run of `paper_epochs`."""
+    rms_decay: float = 0.9
+    """Decay of averaged squared gradients: RMSProp's, and beta_2 of AdamW."""
+    momentum: float = 0.9
+    """Momentum of RMSProp, Nesterov momentum of SGD and Muon, and beta_1 of AdamW."""
+    epsilon: float = 1e-3
+    """RMSProp's epsilon, added to the mean square before the root; AdamW's, added after it."""
+    weight_decay: float = 1e-5
+    """Decay of convolution and dense kernels: an L2 penalty, with adamw decoupled (times the learning rate alone)."""
+    batch_norm_momentum: float = 0.99
+    """Momentum of batch norm's running averages; reduced in runs of few steps."""
+    ema_decay: float = 0.9999
+    """Decay of the averaged weights that are evaluated; warmed up as (1 + step) / (10 + step)."""
+    label_smoothing: float = 0.1
+    """Share of the target distribution spread evenly over the classes."""
+    evaluate_every: int = 5
+    """Epochs between evaluations, for the learning curve; the last epoch is always evaluated."""
+    augment: Augmentation = "shift"
+    """Augmentation of training images: none, random shifts, or random shifts and horizontal flips."""
+    precision: Precision | None = None
+    """Precision that networks compute in; parameters, statistics, optimiser and averages are always float32. By default
+    float32 on a CPU and bfloat16 on a GPU or TPU."""
+    optimiser: Optimiser = "rmsprop"
+    """What makes a step of a gradient: the paper's RMSProp, AdamW, SGD with Nesterov momentum, or Muon for the kernels
+    of convolutions beside AdamW for the rest."""
+    schedule: Schedule = "stairs"
+    """Learning rate over a run: the paper's warm-up and stairs, or one cycle, up to the peak and down to zero."""
+    warmup_share: float = 0.25
+    """With one_cycle: share of the run before the peak."""
+    zero_init_residual: bool = False
+    """Whether residual branches start as zeros (Goyal et al., 2017). Families without such an option are trained as
+    they are."""
+
+    def __post_init__(self) -> None:
+        check_finite(self)
+        whole = {name: getattr(self, name) for name in ("epochs", "batch_size", "evaluate_every")}
+        for name, value in whole.items():
+            if value < 1:
+                raise UserError(
+                    f"{name} {value} given", "it must be at least 1", f"try --recipe.{name.replace('_', '-')} 16"
+                )
+        for name in ("learning_rate", "decay_epochs", "paper_epochs", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be above 0")
+        for name in ("rms_decay", "momentum", "batch_norm_momentum", "ema_decay", "label_smoothing", "warmup_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be at least 0 and below 1")
+        for name in ("warmup_epochs", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} {getattr(self, name)!r} given", "it must be 0 or more")
+        if not 0 < self.decay_rate <= 1:
+            raise UserError(f"decay_rate {self.decay_rate!r} given", "it must be above 0 and at most 1")
+        for name, known in (("optimiser", get_args(Optimiser)), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in known:
+                raise UserError(f"{name} {getattr(self, name)!r} given", f"it is one of {', '.join(known)}")
+
+
+SHORT = Recipe(
+    optimiser="muon",
+    schedule="one_cycle",
+    batch_size=16,
+    learning_rate=0.02,
+    rms_decay=0.99,
+    epsilon=1e-8,
+    weight_decay=0.02,
+    zero_init_residual=True,
+)
+"""For 200 to 2,000 steps, and the default: chosen by the measurements in docs/recipe.md."""
+
+PAPER = Recipe(epochs=350, batch_size=4096)
+"""The recipe of section 5.2 to the letter."""
+
+RECIPES: dict[RecipeName, Recipe] = {"short": SHORT, "paper": PAPER}
