@@ -20,6 +20,7 @@ OnBadData = Literal["refuse", "skip"]
 Metric = Literal["flops", "params", "memory", "latency"]
 Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
+Rates = Literal["fixed", "probe"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Kept = Literal["none", "best", "all"]
@@ -92,6 +93,9 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
 FRESH_SEEDS = 1000
 """How far seeds that confirm a winner are from those that select it."""
 
+PROBE_SEEDS = 2000
+"""How far seeds that choose learning rates are from those that select a winner."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -158,6 +162,11 @@ class Experiment:
         """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
+    @property
+    def probe_seeds(self) -> tuple[int, ...]:
+        """The seeds of trainings that choose learning rates and judge no network; empty where there are none."""
+        return ()
+
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
     _changes_no_number: ClassVar[tuple[str, ...]] = (
         *("runs", "reuse", "name", "data", "on_bad_data"),
@@ -191,6 +200,9 @@ class RunConfig(Experiment):
     """The cost that is matched: multiply-adds, parameters or activations."""
     rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
+    rates: Rates = "fixed"
+    """Learning rates: the recipe's for every network, or by size, from a probe of the smallest, the middle and the
+    largest network at half, once and twice the recipe's."""
     certainty: float | None = None
     """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
     sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
@@ -239,6 +251,11 @@ class RunConfig(Experiment):
                 "try --certainty 0.9",
             )
         _check_amounts(self, max_flops=parse_count, max_memory=parse_bytes, training_budget=parse_count)
+
+    @property
+    def probe_seeds(self) -> tuple[int, ...]:
+        """The seeds of the probe of learning rates: what chooses a rate does not judge a network."""
+        return tuple(seed + PROBE_SEEDS for seed in self.all_seeds) if self.rates == "probe" else ()
 
     @property
     def rule(self) -> CompoundRule | None:

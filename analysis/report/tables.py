@@ -6,6 +6,7 @@ from typing import Any
 
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.findings.region import GROWING
+from scaling_search.analysis.text.rates import law_in_words
 from scaling_search.analysis.text.region import SPREAD_NOTE
 from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
 from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, shares, short
@@ -44,7 +45,8 @@ class Table:
 
 def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    makers = (_step1, _rivals, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
+    results = _nas if findings.run.kind == "nas" else _measured
+    makers = (_rates, _step1, _rivals, _step2, _sweep, results, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table is not None and table.rows]
 
@@ -53,6 +55,44 @@ _GROWTH = (("layers", True), ("channels", True), ("pixels", True))
 _SHARES = ("d/w/r, %", True)
 """Shares of growth in one column, which sorts by depth's: with one each the table would be wider than a page."""
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
+
+
+def _rates(findings: Facts) -> Table | None:
+    probe = findings.probe
+    if probe is None:
+        return None
+    columns = (
+        ("multiply-adds", True),
+        ("learning rate", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("failed", True),
+        ("trained at", True),
+        ("network", False),
+    )
+    follows = "" if probe.fit is None else " " + sentence(law_in_words(probe.fit))
+    return Table(
+        "rates",
+        "Learning rates",
+        "The smallest, the middle and the largest network at several learning rates, before STEP 1, from seeds that "
+        "judge no network." + follows,
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["multiply_adds"], short(row["multiply_adds"])),
+                    _number(row["learning_rate"], f"{row['learning_rate']:.3g}"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    _number(row["failed"], str(row["failed"])),
+                    _number(row["trained_at"], f"{row['trained_at']:.3g}"),
+                    Cell(findings.names.get(row["fingerprint"], row["network"])),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in probe.table.to_dict("records")
+        ),
+    )
 
 
 def _step1(findings: Facts) -> Table | None:

@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.text.certainty import certainty_text
+from scaling_search.analysis.text.rates import rates_text
 from scaling_search.analysis.text.region import SPREAD_NOTE, spread_text
 from scaling_search.analysis.text.step1 import rivals_text, step1_text
 from scaling_search.analysis.text.tables import aligned, footnote, listed, render
@@ -83,6 +84,8 @@ def tested_text(tested: "pd.DataFrame | None") -> str | None:
 def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
+    if findings.probe is not None:
+        parts.append(rates_text(findings.probe))
     if findings.judgement is not None:
         parts.append(step1_text(findings.judgement, findings.confirmed))
         if findings.certainty is not None:
