@@ -140,7 +140,7 @@ def _not_of_the_run(directory: RunDirectory, records: Sequence[_Record]) -> Iter
 
 def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Family | None", problems: list[str]) -> int:
     """Counts every network of the records and documents again, and says how many there were."""
-    from scaling_search.family import load_family
+    from scaling_search.family import load_family, with_options
     from scaling_search.search.candidates import network_at
     from scaling_search.trial import network_from_dict
 
@@ -159,7 +159,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
             problems.append(f"{file} cannot be read: {in_one_line(error)}")
     for file, network in networks.values():
         try:
-            grown = family if family is not None else load_family(network.family, network.options)
+            options = network.options
+            grown = with_options(family, options) if family else load_family(network.family, options)
             again = network_at(grown, network.scale, network.num_classes, name=network.family, options=network.options)
         except UserError as error:
             problems.append(f"{file}: its network cannot be built: {error}")
