@@ -66,9 +66,9 @@ class Recipe:
     """Whether residual branches start as zeros (Goyal et al., 2017). Families without such an option are trained as
     they are."""
     dropout_by_size: bool = False
-    """Whether both steps give networks the paper's dropout (section 5.2) in place of their family's: 0.2 at B0 to 0.5 at
-    B7 in proportion to phi, of the published models their own, and drop-connect 0.2. Families without these options are
-    trained as they are."""
+    """Whether both steps give networks the paper's dropout (section 5.2) in place of their family's: 0.2 at B0 to 0.5
+    at B7 in proportion to phi, of the published models their own, and drop-connect 0.2. Families without these options
+    are trained as they are."""
 
     def __post_init__(self) -> None:
         check_finite(self)
