@@ -203,6 +203,9 @@ class RunConfig(Experiment):
     rates: Rates = "fixed"
     """Learning rates: the recipe's for every network, or by size, from a probe of the smallest, the middle and the
     largest network at half, once and twice the recipe's."""
+    shorter: tuple[int, ...] = ()
+    """Fewer epochs than the recipe's for which STEP 1 is done as well, from --seeds seeds each, to see whether the best
+    shares move with training. --recipe.epochs 4 8 16 says both: 16, and these."""
     certainty: float | None = None
     """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
     sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
@@ -225,7 +228,7 @@ class RunConfig(Experiment):
 
     _changes_no_number: ClassVar[tuple[str, ...]] = (
         *Experiment._changes_no_number,
-        *("steps", "coefficients", "rivals"),
+        *("steps", "coefficients", "rivals", "shorter"),
         # More rounds continue the same run.
         *("certainty", "within", "max_trainings"),
     )
@@ -238,6 +241,13 @@ class RunConfig(Experiment):
             raise UserError(f"steps {self.steps} given", "they are 1, 2 or both")
         if self.coefficients is not None:
             CompoundRule(*self.coefficients)
+        epochs = self.recipe.epochs
+        if not all(0 < fewer < epochs for fewer in self.shorter) or len({*self.shorter}) < len(self.shorter):
+            raise UserError(
+                f"shorter {', '.join(map(str, self.shorter))} given",
+                f"these are different numbers of epochs below the {epochs} of the recipe",
+                f"try --recipe.epochs {max(epochs // 4, 1)} {max(epochs // 2, 2)} {max(epochs, 4)}",
+            )
         if self.certainty is not None and not 0.5 < self.certainty < 1:
             raise UserError(
                 f"certainty {self.certainty:g} given", "it must lie between 0.5 and 1", "try --certainty 0.9"

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling_search.analysis.findings.epochs import PARTS
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.findings.region import GROWING
+from scaling_search.analysis.text.epochs import moved_in_words, share_in_words
 from scaling_search.analysis.text.rates import law_in_words
 from scaling_search.analysis.text.region import SPREAD_NOTE
 from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
@@ -46,7 +48,7 @@ class Table:
 def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
     results = _nas if findings.run.kind == "nas" else _measured
-    makers = (_rates, _step1, _rivals, _step2, _sweep, results, _failures)
+    makers = (_rates, _step1, _epochs, _rivals, _step2, _sweep, results, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table is not None and table.rows]
 
@@ -134,6 +136,41 @@ def _step1(findings: Facts) -> Table | None:
                 leads=bool(row["leads"]),
             )
             for row in rows
+        ),
+    )
+
+
+def _epochs(findings: Facts) -> Table | None:
+    if findings.by_epochs is None:
+        return None
+    columns = (
+        ("epochs", True),
+        *((f"{part}, %", True) for part in PARTS),
+        ("of triangle", True),
+        *((name, True) for name in ("alpha", "beta", "gamma")),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("less the last's", False),
+    )
+    return Table(
+        "epochs",
+        "STEP 1 by epochs",
+        "Shares of growth at the centre of the region of the best, with its ends, for each number of epochs, the rule "
+        "that stands for it, and in points how far its centre is from that of the most epochs.",
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["epochs"], str(row["epochs"])),
+                    *(_number(row[f"{part}_share"], share_in_words(row, part)) for part in PARTS),
+                    _number(row["covered"], f"{100 * row['covered']:.0f} %"),
+                    *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(moved_in_words(row)),
+                ),
+            )
+            for row in findings.by_epochs.table.to_dict("records")
         ),
     )
 

@@ -117,11 +117,21 @@ def _announce(
             progress.note(f"equation 2 rejects {count} of them: {reason}")
         if config.rates == "probe":
             progress.note("before it, learning rates are chosen by a probe of three sizes")
+        if config.shorter:
+            progress.note(
+                f"STEP 1 is done for {_listed(config.shorter)} epochs as well as for {config.recipe.epochs}, from "
+                "which all else follows"
+            )
         if layout.rivals:
             progress.note(f"at the same cost it trains {', '.join(layout.rivals)}")
         for note in layout.notes:
             progress.note(note)
     progress.note(f"records go to {directory.path}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, sorted(numbers))
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _refusals(layout: "Step1") -> dict[str, int]:
@@ -166,7 +176,7 @@ def _steps(
 ) -> "Plan[None]":
     """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
     from scaling_search.search.candidates import confirming_specs, specs_of
-    from scaling_search.search.grid import step1_specs
+    from scaling_search.search.grid import shorter_specs, step1_specs
     from scaling_search.search.scale_up import Step2, found_models, step2_specs
 
     config, images = materials.config, materials.images
@@ -175,7 +185,7 @@ def _steps(
     judged: list[Spec] = []
     if layout is not None:
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        also = step2_specs(published, config, data)
+        also = [*shorter_specs(layout, config, data), *step2_specs(published, config, data)]
         if config.certainty is None:
             directory.write_document("step1", layout.document())
             progress.phase("STEP 1 and the published models" if published else "STEP 1")
