@@ -140,7 +140,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
         raise UserError(
             f"{name!r} is not a family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
         )
-    return _with_options(family, options)
+    return with_options(family, options)
 
 
 def _registered_family(name: str) -> Any:
@@ -170,7 +170,8 @@ def import_object(path: str, what: str) -> Any:
     return target
 
 
-def _with_options(family: Family, options: tuple[str, ...]) -> Family:
+def with_options(family: Family, options: tuple[str, ...]) -> Family:
+    """The family with fields set as NAME=VALUE. Raises UserError where an option is not one of its fields."""
     if not options:
         return family
     if not dataclasses.is_dataclass(family):

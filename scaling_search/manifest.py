@@ -173,6 +173,7 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
         steps=both,
         coefficients=new.coefficients or old.coefficients,
         rivals=rivals,
+        shorter=tuple(sorted({*new.shorter, *old.shorter})),
         **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
     )
 

@@ -18,6 +18,7 @@ _BEFORE = {
     "schedule": "stairs",
     "warmup_share": 0.25,
     "zero_init_residual": False,
+    "dropout_by_size": False,
 }
 """Choices of a recipe that came later, at the values that leave keys as they were before."""
 
