@@ -211,10 +211,6 @@ def round_resolution(pixels: int, resolution: float) -> int:
     return max(1, math.floor(round(pixels * resolution, DIGITS) + 0.5))
 
 
-DROP_CONNECT = 0.2
-"""Of every published model: the authors' code has it at the last block, and less in proportion before it."""
-
-
 def dropout_at(phi: float) -> float:
     """Dropout before the classifier at `phi`: linear from 0.2 at B0 to 0.5 at B7, and no further (section 5.2)."""
     return round(0.2 + 0.3 * min(max(phi, 0.0), 7.0) / 7, 4)

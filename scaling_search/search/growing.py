@@ -14,7 +14,7 @@ from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import Family, PlannedFamily, with_options
 from scaling_search.input_side import last_map_side
-from scaling_search.rule import DROP_CONNECT, CompoundRule, Scale, dropout_at
+from scaling_search.rule import CompoundRule, Scale, dropout_at
 from scaling_search.search.candidates import network_at
 from scaling_search.search.matching import Measure, match_cost
 from scaling_search.search.sides import SMALLEST_MAP, follows, side_for
@@ -120,8 +120,8 @@ class Grower:
         return self._solved[solved]
 
     def _network(self, scale: Scale, dropout: float) -> Network:
-        """The network at `scale`; with the dropout given, and drop-connect, where the recipe has them by size."""
-        own = (f"dropout={dropout:g}", f"drop_connect={DROP_CONNECT:g}") if self._by_size else ()
+        """The network at `scale`; with the dropout given where the recipe has it by size."""
+        own = (f"dropout={dropout:g}",) if self._by_size else ()
         family, options = with_options(self._family, own), (*self._options, *own)
         return network_at(family, scale, self._num_classes, name=self._name, options=options)
 
@@ -192,10 +192,7 @@ class Grower:
 
 
 def _has_dropout(family: Family) -> bool:
-    if not dataclasses.is_dataclass(family):
-        return False
-    fields = {field.name for field in dataclasses.fields(family)}
-    return {"dropout", "drop_connect"} <= fields
+    return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
 def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.data import Prepared
+from scaling_search.data.views import CENTRAL
 from scaling_search.errors import UserError
 from scaling_search.recipe import Recipe
 from scaling_search.trial import Outcome, Spec
@@ -44,7 +45,8 @@ class Keep:
         network = spec.network
         mean, std = _in_shares(images)
         return Description(
-            network.family, network.options, network.scale, self.classes, mean, std, network.input_resolution
+            *(network.family, network.options, network.scale, self.classes, mean, std, network.input_resolution),
+            crop=CENTRAL if self.recipe.crops else 1.0,
         )
 
 

@@ -17,9 +17,8 @@ PAPERS = RunConfig(recipe=PAPER, grid=Grid(divisions=1), rivals=False)
 OWN = (0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5)
 
 
-def regularised(network):
-    family = load_family(network.family, network.options)
-    return family.dropout, family.drop_connect
+def dropout_of(network):
+    return load_family(network.family, network.options).dropout
 
 
 def test_dropout_rises_linearly_from_b0_to_b7():
@@ -36,18 +35,18 @@ def test_a_registered_model_has_its_own_dropout(model):
 
 def test_by_the_papers_recipe_published_models_have_their_own_and_found_ones_the_linear_one():
     published = published_models(FAMILY, PAPERS, 10, 1000)
-    assert [regularised(model.network) for model in published] == [(own, 0.2) for own in OWN]
+    assert [dropout_of(model.network) for model in published] == list(OWN)
     found = found_models(PAPER_RULE, FAMILY, PAPERS, 10, 1000)
-    assert [regularised(model.network) for model in found] == [(dropout_at(phi), 0.2) for phi in range(8)]
+    assert [dropout_of(model.network) for model in found] == [dropout_at(phi) for phi in range(8)]
     layout = lay_out(FAMILY, PAPERS, 10)
-    assert {regularised(network) for network in layout.networks[1:]} == {(dropout_at(1), 0.2)}
+    assert {dropout_of(network) for network in layout.networks[1:]} == {dropout_at(1)}
     assert layout.baseline.fingerprint == found[0].network.fingerprint == published[0].network.fingerprint
 
 
 def test_by_the_short_recipe_all_have_their_familys():
     short = dataclasses.replace(PAPERS, recipe=SHORT)
     models = (*published_models(FAMILY, short, 10, 1000), *found_models(PAPER_RULE, FAMILY, short, 10, 1000))
-    assert {regularised(model.network) for model in models} == {(FAMILY.dropout, FAMILY.drop_connect)}
+    assert {dropout_of(model.network) for model in models} == {FAMILY.dropout}
     assert {model.network.options for model in models} == {()}
 
 
