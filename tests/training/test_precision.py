@@ -71,7 +71,7 @@ def test_every_family_computes_in_bfloat16(family):
     assert convolved_in(family) == ({"bfloat16"}, jnp.float32)
 
 
-def curve(precision, steps=50):
+def curve(precision, steps=25):
     """Losses of a small EfficientNet on images that say their class, and the dtypes of its state."""
     family = load_family("efficientnet", ("width=0.25", "depth=0.25", "stem_stride=1", "dropout=0", "drop_connect=0"))
     network = family.build(Scale(), 4, rngs=nnx.Rngs(0))
