@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
+from scaling_search.experiments.latencies import kept_latencies
 from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
+from scaling_search.recorded import RecordedTable
 from scaling_search.rule import CompoundRule
 from scaling_search.runners.display import ProgressSetting
 from scaling_search.runners.progress import Progress, Watcher
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
     from scaling_search.search.grid import Step1
+    from scaling_search.search.growing import Latencies
     from scaling_search.search.plan import Plan
     from scaling_search.search.scale_up import Model
     from scaling_search.trial import Spec
@@ -75,13 +78,27 @@ def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | N
         config.grid.rules()
     materials = materials_of(config, family, data)
     config = materials.config
-    layout = lay_out(materials.family, config, materials.images.num_classes) if 1 in config.steps else None
-    if layout is not None:
+
+    def laid_out(latencies: "Latencies | None" = None) -> "Step1 | None":
+        if 1 not in config.steps:
+            return None
+        layout = lay_out(materials.family, config, materials.images.num_classes, latencies)
         check_trainings(config, len(layout.networks))
+        return layout
+
+    measured = config.match_by == "latency"
+    if measured and isinstance(materials.images.source, RecordedTable):
+        raise UserError("--match-by latency given with --replay", "a table has no networks of this machine's latencies")
+    # What is counted is known before anything is written, a latency once the run can keep it.
+    counted = None if measured else laid_out()
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
+        latencies = kept_latencies(directory) if measured else None
+        if measured:
+            progress.note("networks are matched by the latency of an image, measured here; that takes some minutes")
+        layout = laid_out(latencies) if measured else counted
         _announce(config, layout, materials.images, directory, progress)
-        return _method(materials, layout, directory, images, progress)
+        return _method(materials, layout, directory, images, progress, latencies)
 
     return materials.study(course)
 
@@ -130,7 +147,12 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 
 
 def _method(
-    materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
+    materials: Materials,
+    layout: "Step1 | None",
+    directory: RunDirectory,
+    data: str,
+    progress: Progress,
+    latencies: "Latencies | None",
 ) -> "Plan[None]":
     """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
     from scaling_search.analysis.findings.confirmed import named_networks
@@ -139,7 +161,7 @@ def _method(
     from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
 
     config, images = materials.config, materials.images
-    sizes = (materials.family, config, images.num_classes, images.training)
+    sizes = (materials.family, config, images.num_classes, images.training, latencies)
     published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
     rule = config.rule
     judged: list[Spec] = []
