@@ -52,11 +52,7 @@ def shares_triangle(findings: "Facts") -> "Figure":
     surface, marks = judgement.surface, networks(findings)
     with drawing(6.2, 5.2) as figure:
         axes = figure.add_subplot()
-        axes.set_aspect("equal")
-        axes.set_axis_off()
-        axes.set_xlim(-0.2, 1.26)
-        axes.set_ylim(-0.13, HEIGHT + 0.12)
-        _draw_frame(axes)
+        draw_frame(axes)
         _draw_surface(axes, surface)
         style: Any = {"markeredgecolor": BLACK, "linestyle": "none"}
         axes.plot(marks["x"], marks["y"], "o", color="white", markersize=6, zorder=5, label="network", **style)
@@ -97,8 +93,12 @@ def shares_triangle(findings: "Facts") -> "Figure":
     return figure
 
 
-def _draw_frame(axes: "Axes") -> None:
+def draw_frame(axes: "Axes") -> None:
     """The triangle, lines of equal share and what the shares are, in per cent, where the lines end."""
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    axes.set_xlim(-0.2, 1.26)
+    axes.set_ylim(-0.13, HEIGHT + 0.12)
     for name, share, begin, end in grid_lines():
         axes.plot(*zip(begin, end, strict=True), color="#00000022", linewidth=0.7, zorder=3)
         dx, dy, across = {"depth": (5, 0, "left"), "width": (-4, 4, "right"), "resolution": (0, -6, "center")}[name]

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling_search.analysis.findings.epochs import PARTS
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.findings.region import GROWING
+from scaling_search.analysis.text.epochs import moved_in_words, share_in_words
+from scaling_search.analysis.text.rates import law_in_words
 from scaling_search.analysis.text.region import SPREAD_NOTE
 from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
 from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, shares, short
@@ -44,7 +47,8 @@ class Table:
 
 def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    makers = (_step1, _rivals, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
+    results = _nas if findings.run.kind == "nas" else _measured
+    makers = (_rates, _step1, _epochs, _rivals, _step2, _sweep, results, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table is not None and table.rows]
 
@@ -53,6 +57,44 @@ _GROWTH = (("layers", True), ("channels", True), ("pixels", True))
 _SHARES = ("d/w/r, %", True)
 """Shares of growth in one column, which sorts by depth's: with one each the table would be wider than a page."""
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
+
+
+def _rates(findings: Facts) -> Table | None:
+    probe = findings.probe
+    if probe is None:
+        return None
+    columns = (
+        ("multiply-adds", True),
+        ("learning rate", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("failed", True),
+        ("trained at", True),
+        ("network", False),
+    )
+    follows = "" if probe.fit is None else " " + sentence(law_in_words(probe.fit))
+    return Table(
+        "rates",
+        "Learning rates",
+        "The smallest, the middle and the largest network at several learning rates, before STEP 1, from seeds that "
+        "judge no network." + follows,
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["multiply_adds"], short(row["multiply_adds"])),
+                    _number(row["learning_rate"], f"{row['learning_rate']:.3g}"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    _number(row["failed"], str(row["failed"])),
+                    _number(row["trained_at"], f"{row['trained_at']:.3g}"),
+                    Cell(findings.names.get(row["fingerprint"], row["network"])),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in probe.table.to_dict("records")
+        ),
+    )
 
 
 def _step1(findings: Facts) -> Table | None:
@@ -94,6 +136,41 @@ def _step1(findings: Facts) -> Table | None:
                 leads=bool(row["leads"]),
             )
             for row in rows
+        ),
+    )
+
+
+def _epochs(findings: Facts) -> Table | None:
+    if findings.by_epochs is None:
+        return None
+    columns = (
+        ("epochs", True),
+        *((f"{part}, %", True) for part in PARTS),
+        ("of triangle", True),
+        *((name, True) for name in ("alpha", "beta", "gamma")),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("less the last's", False),
+    )
+    return Table(
+        "epochs",
+        "STEP 1 by epochs",
+        "Shares of growth at the centre of the region of the best, with its ends, for each number of epochs, the rule "
+        "that stands for it, and in points how far its centre is from that of the most epochs.",
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["epochs"], str(row["epochs"])),
+                    *(_number(row[f"{part}_share"], share_in_words(row, part)) for part in PARTS),
+                    _number(row["covered"], f"{100 * row['covered']:.0f} %"),
+                    *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(moved_in_words(row)),
+                ),
+            )
+            for row in findings.by_epochs.table.to_dict("records")
         ),
     )
 

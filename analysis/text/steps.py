@@ -5,6 +5,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.text.certainty import certainty_text
+from scaling_search.analysis.text.epochs import epochs_text
+from scaling_search.analysis.text.rates import rates_text
 from scaling_search.analysis.text.region import SPREAD_NOTE, spread_text
 from scaling_search.analysis.text.step1 import rivals_text, step1_text
 from scaling_search.analysis.text.tables import aligned, footnote, listed, render
@@ -86,10 +88,14 @@ def tested_text(tested: "pd.DataFrame | None") -> str | None:
 def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
+    if findings.probe is not None:
+        parts.append(rates_text(findings.probe))
     if findings.judgement is not None:
         parts.append(step1_text(findings.judgement, findings.fresh))
         if findings.certainty is not None:
             parts.append(fill(certainty_text(findings.certainty, findings.judgement), 110, subsequent_indent="  "))
+        if findings.by_epochs is not None:
+            parts.append(epochs_text(findings.by_epochs))
         if findings.rivals is not None:
             parts.append(rivals_text(findings.rivals, findings.judgement))
     if findings.step2 is not None:

@@ -1,6 +1,6 @@
 """The whole method, from images to a frontier: STEP 1, STEP 2, and the winner, confirmed and tested."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
 from scaling_search.experiments.latencies import kept_latencies
+from scaling_search.experiments.rates import probed_rates
 from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from scaling_search.search.plan import Plan
     from scaling_search.search.scale_up import Model
     from scaling_search.trial import Spec
+
+    CanDo = Callable[[Spec], bool]
 
 
 def run(
@@ -78,6 +81,9 @@ def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | N
         config.grid.rules()
     materials = materials_of(config, family, data)
     config = materials.config
+    measured = config.match_by == "latency"
+    if measured and isinstance(materials.images.source, RecordedTable):
+        raise UserError("--match-by latency given with --replay", "a table has no networks of this machine's latencies")
 
     def laid_out(latencies: "Latencies | None" = None) -> "Step1 | None":
         if 1 not in config.steps:
@@ -86,19 +92,17 @@ def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | N
         check_trainings(config, len(layout.networks))
         return layout
 
-    measured = config.match_by == "latency"
-    if measured and isinstance(materials.images.source, RecordedTable):
-        raise UserError("--match-by latency given with --replay", "a table has no networks of this machine's latencies")
-    # What is counted is known before anything is written, a latency once the run can keep it.
+    # What is counted is known before anything is written, a latency once there is a run to keep it.
     counted = None if measured else laid_out()
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
-        latencies = kept_latencies(directory) if measured else None
+        own, layout = materials, counted
         if measured:
             progress.note("networks are matched by the latency of an image, measured here; that takes some minutes")
-        layout = laid_out(latencies) if measured else counted
-        _announce(config, layout, materials.images, directory, progress)
-        return _method(materials, layout, directory, images, progress, latencies)
+            own = replace(materials, latencies=kept_latencies(directory))
+            layout = laid_out(own.latencies)
+        _announce(config, layout, own.images, directory, progress)
+        return _method(own, layout, directory, images, progress)
 
     return materials.study(course)
 
@@ -129,11 +133,23 @@ def _announce(
             progress.note(rounds_in_words(config, len(layout.networks)))
         for reason, count in _refusals(layout).items():
             progress.note(f"equation 2 rejects {count} of them: {reason}")
+        if config.rates == "probe":
+            progress.note("before it, learning rates are chosen by a probe of three sizes")
+        if config.shorter:
+            progress.note(
+                f"STEP 1 is done for {_listed(config.shorter)} epochs as well as for {config.recipe.epochs}, from "
+                "which all else follows"
+            )
         if layout.rivals:
             progress.note(f"at the same cost it trains {', '.join(layout.rivals)}")
         for note in layout.notes:
             progress.note(note)
     progress.note(f"records go to {directory.path}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, sorted(numbers))
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _refusals(layout: "Step1") -> dict[str, int]:
@@ -147,27 +163,48 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 
 
 def _method(
+    materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
+) -> "Plan[None]":
+    """The plan: the probe of learning rates where there is one, then both steps, each network at its rate."""
+    from scaling_search.search.rates import at_rate, at_rates
+    from scaling_search.search.scale_up import published_models
+
+    config, images = materials.config, materials.images
+    sizes = (materials.family, config, images.num_classes, images.training, materials.latencies)
+    published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
+    if config.rates == "fixed":
+        yield from _steps(materials, layout, published, directory, data, progress, images.can_do)
+        return
+    rate_of = yield from probed_rates(materials, layout, published, directory, data, progress)
+
+    def can_do(spec: "Spec") -> bool:
+        return images.can_do(at_rate(spec, rate_of))
+
+    yield from at_rates(_steps(materials, layout, published, directory, data, progress, can_do), rate_of)
+
+
+def _steps(
     materials: Materials,
     layout: "Step1 | None",
+    published: "tuple[Model, ...]",
     directory: RunDirectory,
     data: str,
     progress: Progress,
-    latencies: "Latencies | None",
+    can_do: "CanDo",
 ) -> "Plan[None]":
     """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
     from scaling_search.analysis.findings.confirmed import named_networks
     from scaling_search.search.candidates import confirming_specs, specs_of
-    from scaling_search.search.grid import step1_specs
-    from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
+    from scaling_search.search.grid import shorter_specs, step1_specs
+    from scaling_search.search.scale_up import Step2, found_models, step2_specs
 
     config, images = materials.config, materials.images
-    sizes = (materials.family, config, images.num_classes, images.training, latencies)
-    published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
+    sizes = (materials.family, config, images.num_classes, images.training, materials.latencies)
     rule = config.rule
     judged: list[Spec] = []
     if layout is not None:
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        also = step2_specs(published, config, data)
+        also = [*shorter_specs(layout, config, data), *step2_specs(published, config, data)]
         if config.certainty is None:
             directory.write_document("step1", layout.document())
             progress.phase("STEP 1 and the published models" if published else "STEP 1")
@@ -179,7 +216,7 @@ def _method(
         selected, others = named_networks(judgement)
         judged = [spec for name in (*selected, *others) for spec in confirming_specs(networks[name], config, data)]
         # Tables that were recorded before fresh seeds judged these networks lack them.
-        judged = [spec for spec in judged if images.can_do(spec)]
+        judged = [spec for spec in judged if can_do(spec)]
         judged += specs_of(networks[judgement.winner.fingerprint], config, data, test=True)
     models: tuple[Model, ...] = ()
     if 2 in config.steps:

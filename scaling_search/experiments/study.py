@@ -23,6 +23,7 @@ from scaling_search.trial import Outcome, Spec, to_record
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
+    from scaling_search.search.growing import Latencies
 
 E = TypeVar("E", bound=Experiment)
 Course: TypeAlias = Callable[[RunDirectory, str, Progress], Plan[None]]
@@ -57,6 +58,8 @@ class Materials:
     images: Images
     own_family: Family | None
     given: tuple[str, ...]
+    latencies: "Latencies | None" = None
+    """What measures networks, where the config matches their latencies and there is a run to keep these."""
 
     def study(self, course: Course) -> Study:
         """These, on the given course."""
@@ -137,7 +140,7 @@ def _train(
     keep = None
     if study.keeps_weights:
         directory.make_weights_folder()
-        keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe)
+        keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
     run_on_ray(

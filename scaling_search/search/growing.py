@@ -1,8 +1,9 @@
 """From a rule to its network, rounded as in the paper or matched in cost, and what the network realises of the rule."""
 
+import dataclasses
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import count
 from math import log2
@@ -10,9 +11,9 @@ from typing import Any, TypeAlias
 
 from scaling_search.config import MatchBy, RunConfig
 from scaling_search.errors import UserError
-from scaling_search.family import Family, PlannedFamily
+from scaling_search.family import Family, PlannedFamily, with_options
 from scaling_search.input_side import last_map_side
-from scaling_search.rule import CompoundRule, Scale
+from scaling_search.rule import CompoundRule, Scale, dropout_at
 from scaling_search.search.candidates import network_at
 from scaling_search.search.matching import Matched, Measure, match_cost, match_measured
 from scaling_search.search.sides import SMALLEST_MAP, follows, side_for
@@ -71,13 +72,14 @@ class Grower:
         if config.match_by == "latency" and latencies is None:
             raise UserError("--match-by latency given", "it takes measurements, which only a run makes and keeps")
         self._family, self._num_classes = family, num_classes
-        self._named: dict[str, Any] = {"name": config.family, "options": config.family_options}
+        self._name, self._options = config.family, config.family_options
+        self._by_size = config.recipe.dropout_by_size and _has_dropout(family)
         self._match, self._by = config.match, MEASURES.get(config.match_by)
         self._latencies = latencies
         self._solved: dict[tuple[float, float, float], Grown] = {}
         self._last_map = cache(self._last_map_side)
         self._cost = cache(self._at)
-        self.baseline = self._network(Scale())
+        self.baseline = self._network(Scale(), dropout_at(0))
         if self._match == "cost":
             self._refuse_small_map()
 
@@ -96,11 +98,14 @@ class Grower:
 
     def at(self, rule: CompoundRule, phi: float) -> Grown:
         """The network of a rule, as the run's `match` says; raises UserError as `rounded` and `matched` do."""
-        return self.rounded(rule.at(phi)) if self._match == "paper" else self.matched(rule, phi)
+        return self.rounded(rule.at(phi), dropout_at(phi)) if self._match == "paper" else self.matched(rule, phi)
 
-    def rounded(self, scale: Scale) -> Grown:
-        """The network at `scale`, rounded as in the paper. Raises InputSizeError where its input is too small."""
-        network = self._network(scale)
+    def rounded(self, scale: Scale, dropout: float) -> Grown:
+        """The network at `scale`, rounded as in the paper, which the recipe may give this dropout.
+
+        Raises InputSizeError where its input is too small.
+        """
+        network = self._network(scale, dropout)
         return Grown(network, self._growth(network, scale))
 
     def matched(self, rule: CompoundRule, phi: float) -> Grown:
@@ -114,7 +119,7 @@ class Grower:
         solved = (rule.alpha, rule.gamma, phi)
         if solved not in self._solved:
             scale = self._matched_scale(rule, phi)
-            network = self._network(scale)
+            network = self._network(scale, dropout_at(phi))
             self._solved[solved] = Grown(network, self._growth(network, scale), 2.0**phi)
         return self._solved[solved]
 
@@ -123,9 +128,10 @@ class Grower:
             by = self._by or "multiply_adds"
             return match_cost(self._family, rule, phi, self._num_classes, by=by, side=self._side, target=target)
 
-        if self._by is not None:
-            return matched(2.0**phi).scale
-        return match_measured(matched, lambda found: self._relative(self._network(found.scale)), phi)[0].scale
+        def measured(found: Matched) -> float:
+            return self._relative(self._network(found.scale, dropout_at(phi)))
+
+        return (matched(2.0**phi) if self._by is not None else match_measured(matched, measured, phi)).scale
 
     def _cost_of(self, network: Network) -> float:
         """By the run's measure."""
@@ -138,8 +144,11 @@ class Grower:
         """To the baseline's cost."""
         return self._cost_of(network) / self._cost_of(self.baseline)
 
-    def _network(self, scale: Scale) -> Network:
-        return network_at(self._family, scale, self._num_classes, **self._named)
+    def _network(self, scale: Scale, dropout: float) -> Network:
+        """The network at `scale`; with the dropout given where the recipe has it by size."""
+        own = (f"dropout={dropout:g}",) if self._by_size else ()
+        family, options = with_options(self._family, own), (*self._options, *own)
+        return network_at(family, scale, self._num_classes, name=self._name, options=options)
 
     def _growth(self, network: Network, scale: Scale) -> Growth:
         layers, channels = self._size(scale)
@@ -172,7 +181,8 @@ class Grower:
 
     def _at(self, scale: Scale, side: int) -> float:
         """The cost, relative to the baseline's, of a scale on images of another side."""
-        return self._relative(self._network(replace(scale, resolution=side / self._family.resolution)))
+        at_side = dataclasses.replace(scale, resolution=side / self._family.resolution)
+        return self._relative(self._network(at_side, dropout_at(0)))
 
     def _size(self, scale: Scale) -> tuple[int, int] | tuple[None, None]:
         """Layers and channels."""
@@ -205,6 +215,10 @@ class Grower:
         if not off:
             return None
         return f"the last feature map can't follow inputs of {', '.join(off)}: use a larger input or fewer strides"
+
+
+def _has_dropout(family: Family) -> bool:
+    return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
 def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:

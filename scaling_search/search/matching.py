@@ -117,10 +117,8 @@ def match_cost(
     )
 
 
-def match_measured(
-    matched: Callable[[float], Matched], measured: Callable[[Matched], float], phi: float
-) -> tuple[Matched, float]:
-    """The network whose measured cost is as near as TRIES of them come to 2 ** phi times the baseline's, and that cost.
+def match_measured(matched: Callable[[float], Matched], measured: Callable[[Matched], float], phi: float) -> Matched:
+    """The network whose measured cost is as near as TRIES of them come to 2 ** phi times the baseline's.
 
     What is measured, such as a latency, takes seconds and has noise, so it is looked for along the multiply-adds, by
     secants on logarithmic scales. The same measurements lead to the same network.
@@ -144,5 +142,4 @@ def match_measured(
             (one, low, _), (other, high, _) = tried[-2:]
             slope = min(max((high - low) / (other - one), STEEPNESS[0]), STEEPNESS[1])
         at -= off / slope
-    _, off, best = min(tried, key=lambda one: abs(one[1]))
-    return best, 2.0 ** (phi + off)
+    return min(tried, key=lambda one: abs(one[1]))[2]
