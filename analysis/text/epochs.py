@@ -62,7 +62,10 @@ def verdict(by_epochs: "ByEpochs") -> str:
                 more = "more" if low > 0 else "less"
                 ends = sorted((abs(100 * low), abs(100 * high)))
                 said.append(f"for {row['epochs']} epochs {ends[0]:.0f} to {ends[1]:.0f} points {more} go to {part}")
-    return f"The best shares of growth move with training: compared with {most} epochs, {', '.join(said)}. {_how(by_epochs)}"
+    return (
+        f"The best shares of growth move with training: compared with {most} epochs, {', '.join(said)}. "
+        f"{_how(by_epochs)}"
+    )
 
 
 def _how(by_epochs: "ByEpochs") -> str:
