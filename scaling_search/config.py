@@ -228,6 +228,7 @@ class RunConfig(Experiment):
 
     _changes_no_number: ClassVar[tuple[str, ...]] = (
         *Experiment._changes_no_number,
+        # Each changes numbers of one step alone, see `manifest.check_same`.
         *("steps", "coefficients", "rivals", "shorter"),
         # More rounds continue the same run.
         *("certainty", "within", "max_trainings"),

@@ -13,7 +13,9 @@ from scaling_search.errors import UserError
 from scaling_search.rule import Scale
 
 if TYPE_CHECKING:
+    import numpy as np
     from flax import nnx
+    from numpy.typing import NDArray
 
 ENTRY_POINTS = "scaling_search.families"
 HEAD = "classifier"
@@ -84,6 +86,17 @@ class PlannedFamily(Family, Protocol):
 
     def plan(self, scale: Scale, num_classes: int) -> Plan:
         """The layers that `build` would make."""
+        ...
+
+
+@runtime_checkable
+class BulkFamily(Family, Protocol):
+    """A family that counts many of its networks at once."""
+
+    def costs(
+        self, depths: "NDArray[np.float64]", widths: "NDArray[np.float64]", sides: "NDArray[np.int64]", num_classes: int
+    ) -> Cost:
+        """What the networks cost, each number an array of int64. The arrays are of one length."""
         ...
 
 

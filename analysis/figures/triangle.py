@@ -31,6 +31,9 @@ _CORNERS = (
     ("resolution", (1.04, -0.1), "left"),
 )
 
+_NAMED = {"depth": 0.75, "width": 0.75, "resolution": 0.25}
+"""Which share of each dimension is written with its name: where networks are few."""
+
 
 def shares_triangle(findings: "Facts") -> "Figure":
     """Networks of STEP 1 where their shares of growth are, on the surface through them, the best region outlined.
@@ -71,10 +74,9 @@ def shares_triangle(findings: "Facts") -> "Figure":
             label="centre of the region",
         )
         level = f"{100 * surface.confidence:g} %"
-        axes.set_title(
+        figure.suptitle(
             f"highest at {shares_in_words(surface.optimum)}: {100 * surface.heights.max():.1f} %",
             fontsize=9,
-            loc="left",
             color=DARK_GREY,
         )
         axes.plot([], [], color=BLACK, linewidth=2, label=f"region of the best, {level}")
@@ -101,7 +103,7 @@ def draw_frame(axes: "Axes") -> None:
         axes.plot(*zip(begin, end, strict=True), color="#00000022", linewidth=0.7, zorder=3)
         dx, dy, across = {"depth": (5, 0, "left"), "width": (-4, 4, "right"), "resolution": (0, -6, "center")}[name]
         axes.annotate(
-            f"{100 * share:.0f}",
+            f"{100 * share:.0f} % {name}" if share == _NAMED[name] else f"{100 * share:.0f}",
             begin,
             xytext=(dx, dy),
             textcoords="offset points",
@@ -113,10 +115,6 @@ def draw_frame(axes: "Axes") -> None:
     axes.plot([0, 1, 0.5, 0], [0, 0, HEIGHT, 0], color=GREY, linewidth=0.9, zorder=3)
     for text, (x, y), across in _CORNERS:
         axes.text(x, y, text, ha=across, va="center", fontsize=10, weight="bold", color=DARK_GREY)
-    edges = (("% depth", 0.85, -60), ("% width", 0.15, 60))
-    for text, x, angle in edges:
-        axes.text(x, HEIGHT / 2, text, ha="center", va="center", rotation=angle, fontsize=8, color=GREY)
-    axes.text(0.5, -0.075, "% resolution", ha="center", va="center", fontsize=8, color=GREY)
 
 
 def _draw_surface(axes: "Axes", surface: "Surface") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.advice import advice_of
 from scaling_search.analysis.findings.certainty import Certainty, certainty_of
-from scaling_search.analysis.findings.confirmed import Confirmed, confirm
+from scaling_search.analysis.findings.confirmed import Confirmed, confirm_all, named_networks
 from scaling_search.analysis.findings.epochs import ByEpochs, by_epochs
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
@@ -48,8 +48,8 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
-    confirmed: Confirmed | None
-    """Its winner by seeds that did not select it, once one of these has finished."""
+    fresh: dict[str, Confirmed]
+    """By fingerprint, its winner, its best network and the baseline, once fresh seeds of them have finished."""
     certainty: Certainty | None
     """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
@@ -80,6 +80,11 @@ class Facts:
     def winner(self) -> "Standing | None":
         """STEP 1's rule, `Judgement.winner`: `alpha`, `beta`, `gamma`, `val_accuracy` and more, or None."""
         return None if self.judgement is None else self.judgement.winner
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The winner by seeds that did not select it, once one of these has finished."""
+        return None if self.judgement is None else self.fresh.get(self.judgement.winner.fingerprint)
 
     @property
     def step1(self) -> "pd.DataFrame | None":
@@ -135,7 +140,7 @@ def facts_of(run: "Run") -> Facts:
     check_manifest(run)
     missing = []
     judgement = None
-    confirmed = None
+    fresh: dict[str, Confirmed] = {}
     measured = frontier_frame(run)
     if run.kind == "nas" and not run.finalists:
         missing.append("The search has not picked its finalists yet.")
@@ -149,7 +154,7 @@ def facts_of(run: "Run") -> Facts:
                 rivals=run.rivals,
                 planned=run.planned_seeds if run.rounds else None,
             )
-            confirmed = confirm(run.trials, judgement.winner.fingerprint)
+            fresh = confirm_all(run.trials, *named_networks(judgement))
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -163,12 +168,12 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
-        confirmed,
+        fresh,
         certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed, region=region),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, fresh=fresh, region=region),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
         by_epochs=None if judgement is None else by_epochs(run, judgement),

@@ -226,6 +226,7 @@ def _step2(findings: Facts) -> Table:
         *((name, True) for name in ("phi", "depth", "width", "resolution")),
         *_COSTS,
         ("top-1, %", True),
+        ("gain", True),
         ("source", False),
         *[(f"{name}, region", False) for name in GROWING if spread],
     )
@@ -234,7 +235,8 @@ def _step2(findings: Facts) -> Table:
         "STEP 2: B0 to B7",
         "The baseline scaled by the found and by the published coefficients. Extrapolated models were not trained: the "
         "law of scaling, fitted to the trained networks, predicts them, with the interval for one more network; the "
-        "factor is the model's multiply-adds relative to the largest trained network."
+        "factor is the model's multiply-adds relative to the largest trained network. The gain is what a measured "
+        "model has more than the one before, in points, with the interval of the difference."
         + f" {SPREAD_NOTE[:-1]}, in the last columns."
         * spread,
         columns,
@@ -247,6 +249,7 @@ def _step2(findings: Facts) -> Table:
                     *(_number(row[name], f"{row[name]:.2f}") for name in ("depth", "width", "resolution")),
                     *_costs(row),
                     _number(row["val_accuracy"], interval(row)),
+                    _number(row["gain"], difference(row, "gain")),
                     Cell(_source(row)),
                     *[_spread(row, name) for name in GROWING if spread],
                 ),
@@ -435,5 +438,5 @@ def _source(row: Mapping[Any, Any]) -> str:
     if row["source"] == "measured":
         return f"measured, {seeds_in_words(row['seeds'])}"
     if row["source"] == "extrapolated":
-        return f"extrapolated, {row['beyond']:.3g}x"
+        return ", ".join(part for part in (f"extrapolated, {row['beyond']:.3g}x", row["note"]) if part)
     return str(row["note"])

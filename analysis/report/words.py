@@ -70,7 +70,7 @@ def certainty(findings: Facts) -> list[str]:
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
     claim = [claim_text(findings.rivals)] if findings.rivals is not None else []
-    best = [sentence(best_text(judgement))] if judgement.by_region else []
+    best = [sentence(best_text(judgement, findings.fresh))] if judgement.by_region else []
     sure = [] if findings.certainty is None else [certainty_text(findings.certainty, judgement)]
     moving = [] if findings.by_epochs is None else [verdict(findings.by_epochs)]
     parts = [

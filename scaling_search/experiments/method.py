@@ -175,6 +175,7 @@ def _steps(
     can_do: "CanDo",
 ) -> "Plan[None]":
     """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
+    from scaling_search.analysis.findings.confirmed import named_networks
     from scaling_search.search.candidates import confirming_specs, specs_of
     from scaling_search.search.grid import shorter_specs, step1_specs
     from scaling_search.search.scale_up import Step2, found_models, step2_specs
@@ -192,11 +193,13 @@ def _steps(
             yield [*step1_specs(layout, config, data), *also]
         else:
             yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
-        winner = judgement_of(directory).winner
-        network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
-        # Tables that were recorded before winners were confirmed lack these trainings.
-        fresh = [spec for spec in confirming_specs(network, config, data) if can_do(spec)]
-        judged = [*fresh, *specs_of(network, config, data, test=True)]
+        judgement = judgement_of(directory)
+        networks = {network.fingerprint: network for network in layout.networks}
+        selected, others = named_networks(judgement)
+        judged = [spec for name in (*selected, *others) for spec in confirming_specs(networks[name], config, data)]
+        # Tables that were recorded before fresh seeds judged these networks lack them.
+        judged = [spec for spec in judged if can_do(spec)]
+        judged += specs_of(networks[judgement.winner.fingerprint], config, data, test=True)
     models: tuple[Model, ...] = ()
     if 2 in config.steps:
         if rule is None:
