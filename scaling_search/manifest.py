@@ -150,6 +150,9 @@ def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> lis
     changes = differences(before, after) + differences({"images": images[0]}, {"images": images[1]})
     if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {2}:
         changes += differences({"coefficients": old.coefficients}, {"coefficients": new.coefficients})
+    if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {1}:
+        # They count in the region, and so in what the answer is.
+        changes += differences({"rivals": old.rivals}, {"rivals": new.rivals})
     return changes
 
 
@@ -170,13 +173,14 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
-    rivals = any(one.rivals for one in (new, old) if 1 in one.steps) if 1 in both else new.rivals
+    rivals = old.rivals if 1 in old.steps else new.rivals
     rounds = old if new.certainty is None else new
     return dataclasses.replace(
         new,
         steps=both,
         coefficients=new.coefficients or old.coefficients,
         rivals=rivals,
+        shorter=tuple(sorted({*new.shorter, *old.shorter})),
         **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
     )
 

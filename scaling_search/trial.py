@@ -18,6 +18,7 @@ _BEFORE = {
     "schedule": "stairs",
     "warmup_share": 0.25,
     "zero_init_residual": False,
+    "dropout_by_size": False,
     "shift": None,
     "crop_area": 0.08,
     "policy": "none",

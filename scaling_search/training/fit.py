@@ -15,7 +15,7 @@ from flax import nnx
 
 from scaling_search.cost import memory
 from scaling_search.data import ImageData, Prepared, judging_batches, moves_alone, prepare, training_batches
-from scaling_search.family import Cost, Family, load_family
+from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.kept import Keep, noted, with_weights
@@ -47,7 +47,8 @@ def train_group(
     the other; on other devices, or on several, as many at a time as their memory takes.
     """
     spec = specs[0]
-    family = family or load_family(spec.network.family, spec.network.options)
+    named = spec.network
+    family = with_options(family, named.options) if family else load_family(named.family, named.options)
     family = starting(family, spec.recipe)
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)

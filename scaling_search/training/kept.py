@@ -26,11 +26,15 @@ class Keep:
     classes: tuple[str, ...]
     """What the logits stand for, in order."""
     recipe: Recipe
-    """The run's own. The shorter trainings by which a search sorts architectures out leave nothing."""
+    """The run's own, but for the learning rate, which may follow from the size. The shorter trainings by which a search
+    sorts architectures out leave nothing."""
+    not_from: tuple[int, ...] = ()
+    """Seeds whose trainings leave nothing."""
 
     def takes(self, spec: Spec) -> bool:
         """Whether a training leaves its weights. Those judged on the test split repeat one judged on validation."""
-        return spec.evaluate == "validation" and spec.recipe == self.recipe
+        recipe = replace(spec.recipe, learning_rate=self.recipe.learning_rate)
+        return spec.evaluate == "validation" and recipe == self.recipe and spec.seed not in self.not_from
 
     def file(self, spec: Spec) -> Path:
         """The file of a training."""
