@@ -7,10 +7,10 @@
 NAS-Bench-201 (Dong and Yang, ICLR 2020) is a space of 15,625 cells for CIFAR-10. Its own package has no accuracies;
 `analog-nasbench` has one of each network, as trained without analog hardware, and nothing of it but that is read here.
 
-Each search is a strategy's own, with proposals in batches as `scaling-search nas` makes them, and an accuracy that is
-looked up. With `--scatter` points of noise, as one short training has, a search sees the accuracy with noise and is
-judged by what its choice has without. Figures also go into nas_bench_201.json of the current folder, and the searches
-without noise as a picture into nas_bench_201.png.
+Each search is a strategy's own, with proposals in batches as `scaling-search nas` makes them, and looks accuracies up.
+One training is noisy: with `--noise` a search sees accuracies with so many points of it (standard deviation), and what
+it found is judged without. Figures also go into nas_bench_201.json of the current folder, a picture into
+nas_bench_201.png.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -124,12 +123,12 @@ class Search:
         return float(self.true[:evaluations][self.seen[:evaluations].argmax()])
 
 
-def search(table: Table, strategy: str, seed: int, evaluations: int, scatter: float = 0.0, batch: int = 8) -> Search:
-    """A search of so many different networks, each seen with one draw of noise, `scatter` points of accuracy.
+def search(table: Table, strategy: str, seed: int, evaluations: int, noise: float = 0.0, batch: int = 8) -> Search:
+    """A search of so many different networks, each seen with one draw of noise, `noise` points of accuracy.
 
     It ends early where a strategy proposes nothing new any more, as `scaling-search nas` does.
     """
-    noise = scatter / 100 * np.random.default_rng([seed, 1]).standard_normal(SIZES)
+    drawn = noise / 100 * np.random.default_rng([seed, 1]).standard_normal(SIZES)
     objective = table.objective
     searcher = make_strategy(strategy, SIZES, seed)
     tried: dict[Genotype, float] = {}
@@ -138,7 +137,7 @@ def search(table: Table, strategy: str, seed: int, evaluations: int, scatter: fl
         before = len(tried)
         results = []
         for genotype in searcher.ask(min(batch, evaluations - before)):
-            accuracy = float(table.accuracy[genotype] + noise[genotype])
+            accuracy = float(table.accuracy[genotype] + drawn[genotype])
             cost = float(table.multiply_adds[genotype])
             results.append(Result(genotype, objective.reward(accuracy, cost), accuracy, cost))
         searcher.tell(results)
@@ -171,7 +170,7 @@ def interval(values: NDArray[np.float64]) -> list[float]:
 
 
 def main() -> None:
-    """Searches, and prints a table for each scatter."""
+    """Searches, and prints a table for each noise."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.nas_bench_201", description=__doc__.splitlines()[0]
     )
@@ -179,7 +178,9 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
     parser.add_argument("--evaluations", nargs="+", type=int, default=[40, 120, 400])
     parser.add_argument("--repeats", type=int, default=50, help="searches of each strategy")
-    parser.add_argument("--scatter", nargs="+", type=float, default=[0.0, 1.0], help="points of accuracy")
+    parser.add_argument(
+        "--noise", nargs="+", type=float, default=[0.0, 0.5], help="points of noise in the accuracy that a search sees"
+    )
     options = parser.parse_args()
     table = find_table(options.data)
     best = np.unravel_index(table.rewards.argmax(), SIZES)
@@ -187,36 +188,56 @@ def main() -> None:
         f"best of {table.accuracy.size:,}: reward {table.rewards[best]:.4f}, "
         f"accuracy {100 * table.accuracy[best]:.2f} %, {table.multiply_adds[best] / 1e6:.1f}M multiply-adds"
     )
-    figures = {}
-    for scatter in options.scatter:
-        searches = {
-            name: [search(table, name, seed, max(options.evaluations), scatter) for seed in range(options.repeats)]
+    searches = {
+        noise: {
+            name: [search(table, name, seed, max(options.evaluations), noise) for seed in range(options.repeats)]
             for name in options.strategies
         }
-        figures[f"{scatter:g}"] = rows = compared(searches, options.evaluations)
-        print(
-            f"\nscatter of {scatter:g} points\n\n| networks | strategy | reward | more than random |\n|" + " --- |" * 4
-        )
+        for noise in options.noise
+    }
+    figures = {f"{noise:g}": compared(every, options.evaluations) for noise, every in searches.items()}
+    for noise, rows in figures.items():
+        print(f"\nnoise of {noise} points\n\n| networks | strategy | reward | more than random |\n|" + " --- |" * 4)
         for row in rows:
             more = "{:+.4f} ({:+.4f} to {:+.4f})".format(*row["difference"]) if "difference" in row else ""
             reward = "{:.4f} ({:.4f} to {:.4f})".format(*row["reward"])
             print(f"| {row['evaluations']} | {row['strategy']} | {reward} | {more} |")
-        if scatter == 0:
-            Path("nas_bench_201.png").write_bytes(picture(searches))
     Path("nas_bench_201.json").write_text(json.dumps(figures, indent=1) + "\n")
+    if "random" in options.strategies and len(options.strategies) > 1:
+        Path("nas_bench_201.png").write_bytes(picture(searches, max(options.evaluations)))
 
 
-def picture(searches: dict[str, list[Search]]) -> bytes:
-    """Best reward over networks tried, as PNG."""
-    from scaling_search.analysis.figures import render, search_progress
+def picture(searches: dict[float, dict[str, list[Search]]], evaluations: int) -> bytes:
+    """How much more than random search each strategy has found, over networks tried, a panel a noise; PNG."""
+    from scaling_search.analysis.figures import render
+    from scaling_search.analysis.figures.style import SERIES, drawing, plain_axes
 
-    rows = [
-        {"strategy": name, "seed": seed, "networks": networks, "reward": reward}
-        for name, every in searches.items()
-        for seed, one in enumerate(every)
-        for networks, reward in enumerate(one.true, 1)
-    ]
-    return render(search_progress(pd.DataFrame(rows)), "png")
+    counts = np.unique(np.geomspace(20, evaluations, 50).astype(int))
+    with drawing(7.4, 3.6) as figure:
+        panels = figure.subplots(1, len(searches), sharey=True, squeeze=False)[0]
+        for axes, (noise, strategies) in zip(panels, searches.items(), strict=True):
+            found = {
+                name: np.array([[one.found(count) for count in counts] for one in every])
+                for name, every in strategies.items()
+            }
+            axes.axhline(0, color="black", linewidth=0.8)
+            others = [name for name in found if name != "random"]
+            for name, (colour, _, line) in zip(others, SERIES, strict=False):
+                means, lows, highs = np.array([interval(column) for column in (found[name] - found["random"]).T]).T
+                axes.fill_between(counts, lows, highs, color=colour, alpha=0.15, linewidth=0)
+                axes.plot(counts, means, color=colour, linestyle=line, linewidth=1.5, label=name)
+            axes.set_title(f"noise of {noise:g} points" if noise else "no noise", fontsize=9)
+            axes.set_xscale("log")
+            axes.set_xticks([20, 40, 80, 120, 200, 400])
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
+            axes.set_xlim(counts[0], counts[-1])
+            axes.set_xlabel("networks tried (log scale)", fontsize=9)
+            axes.tick_params(labelsize=8)
+            plain_axes(axes)
+        panels[0].set_ylabel("reward found, less that of random search", fontsize=9)
+        panels[0].legend(fontsize=8, frameon=False, loc="lower right", handlelength=3.6)
+    return render(figure, "png")
 
 
 if __name__ == "__main__":

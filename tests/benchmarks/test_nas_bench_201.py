@@ -85,7 +85,7 @@ def test_a_search_is_a_function_of_its_seed_and_tries_so_many_different_networks
 
 
 def test_what_a_search_found_is_judged_without_the_noise_that_it_saw(additive):
-    noisy = bench.search(additive, "random", 0, 64, scatter=5.0)
+    noisy = bench.search(additive, "random", 0, 64, noise=5.0)
     assert np.isin(noisy.true, additive.rewards).all() and np.abs(noisy.seen - noisy.true).min() > 0
     assert noisy.found(64) == noisy.true[noisy.seen.argmax()] < noisy.seen.max()
 
