@@ -24,6 +24,8 @@ TRIALS = {
     **NETWORK,
     "step": "int64",
     "seed": "int64",
+    "epochs": "int64",
+    "learning_rate": "float64",
     "evaluate": "str",
     "status": "str",
     "reason": "str",
@@ -45,7 +47,8 @@ TRIALS = {
 
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
 `step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
-what neither did. `evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that confirms
+what neither did. `epochs` and `learning_rate` (the recipe's, see `Recipe.learning_rate`) are what it was trained by.
+`evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that confirms
 STEP 1's winner. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and `fresh_accuracy` is missing where
 `evaluate` is another, so that none gets into the statistics of the others. `seconds_*` are missing where another seed's
 trial did that work, and `peak_memory` is in bytes. `machine` is missing but for trials of a cluster.

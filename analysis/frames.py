@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from scaling_search.analysis.rows import (
 )
 from scaling_search.errors import UserError
 from scaling_search.recorded import RecordedTable
-from scaling_search.store import RunDirectory, is_fresh, open_run
+from scaling_search.store import RunDirectory, is_fresh, is_probe, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,13 @@ class Run:
     """With `--certainty`, how many further trainings each round of STEP 1 gives to networks, by fingerprint."""
     exhausted: frozenset[str] = frozenset()
     """Fingerprints of networks that get no more: the last ones failed, or the table that is replayed has none."""
+    probe: Mapping[str, Any] | None = None
+    """With `--rates probe`, which networks it trains at which rates, and what follows; see `findings.rates`."""
+    probes: "pd.DataFrame" = field(default_factory=lambda: frame([], TRIALS))
+    """One row a finished trial of the probe, with the columns of `trials`, which has none of them."""
+    shorter: "pd.DataFrame" = field(default_factory=lambda: frame([], TRIALS))
+    """One row a finished trial of STEP 1 for fewer epochs than the run's, with the columns of `trials`, which has none
+    of them."""
 
     @property
     def planned_seeds(self) -> Counter[str]:
@@ -113,7 +120,8 @@ def load_run(path: str | Path) -> Run:
     """The frames of a run directory, or of a recorded table, which has only trials, curves and timings.
 
     Trial records that cannot be read are skipped with a warning that names them. Trainings of fewer epochs than the
-    run's own, by which a search sorts architectures out, are left out.
+    run's own and those that chose learning rates are in frames of their own; those by which a search sorts
+    architectures out are left out.
 
     Raises:
         UserError: `path` is neither, or a document of the run cannot be read.
@@ -130,14 +138,16 @@ def load_run(path: str | Path) -> Run:
     nas = frame(_rows_of(directory, "nas", nas_rows, NAS), NAS)
     allowed = {name for part in (points, rivals) for name in part["fingerprint"][part["rejected"].isna()]}
     elsewhere = 0 if points.empty and models.empty else 2
-    frames = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
+    frames, aside = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
     kind = directory.kind()
     steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
     step1 = directory.document("step1") or {}
     notes = tuple(map(str, step1.get("notes", ())))
     rounds = tuple(dict(one["trainings"]) for one in step1.get("rounds", ()))
     tables = (*frames, points, rivals, models, sweep, nas)
-    return Run(directory.path, manifest, *tables, kind, steps, notes, rounds, frozenset(step1.get("exhausted", ())))
+    exhausted = frozenset(step1.get("exhausted", ()))
+    run = Run(directory.path, manifest, *tables, kind, steps, notes, rounds, exhausted)
+    return replace(run, probe=directory.document("rates"), probes=aside["probe"], shorter=aside["shorter"])
 
 
 def _steps_of(
@@ -155,24 +165,32 @@ def _steps_of(
 
 def _load_table(table: RecordedTable) -> Run:
     empty = (frame([], columns) for columns in (POINTS, RIVALS, MODELS, SWEEP, NAS))
-    frames = _trial_frames(table, lambda fingerprint: 0)
+    frames, _ = _trial_frames(table, lambda fingerprint: 0)
     points, rivals, models, sweep, nas = empty
     return Run(table.path, table.manifest(), *frames, points, rivals, models, sweep, nas, "method", ())
 
 
 def _trial_frames(
     source: RunDirectory | RecordedTable, step_of: Callable[[str], int]
-) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
-    """Trials, curves and timings; `step_of` is told a network's fingerprint."""
+) -> "tuple[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], dict[str, pd.DataFrame]]":
+    """Trials, curves and timings, and trials that are none of these: of the probe, and of STEP 1 for fewer epochs.
+
+    `step_of` is told a network's fingerprint.
+    """
     trials, curves, timings = [], [], []
+    aside: dict[str, list[Mapping[str, Any]]] = {"probe": [], "shorter": []}
     manifest = source.manifest()
+    epochs, asked = manifest["config"]["recipe"]["epochs"], manifest["config"].get("shorter", ())
     for record in source.records():
         try:
-            if record["spec"]["recipe"]["epochs"] < manifest["config"]["recipe"]["epochs"]:
+            own, seed = record["spec"]["recipe"]["epochs"], record["spec"]["seed"]
+            if own < epochs and own not in asked:
                 continue
-            seed = record["spec"]["seed"]
             network = trial_row(record, isinstance(seed, int) and is_fresh(manifest, seed))
             row = typed(network | {"step": step_of(network["fingerprint"])}, TRIALS)
+            if own < epochs or is_probe(manifest, seed):
+                aside["shorter" if own < epochs else "probe"].append(row)
+                continue
             curve = [typed(epoch, CURVES) for epoch in curve_rows(record)]
             times = [typed(time, TIMINGS) for time in timing_rows(record)]
         except _UNREADABLE as error:
@@ -181,7 +199,8 @@ def _trial_frames(
         trials.append(row)
         curves += curve
         timings += times
-    return frame(trials, TRIALS), frame(curves, CURVES), frame(timings, TIMINGS)
+    frames = frame(trials, TRIALS), frame(curves, CURVES), frame(timings, TIMINGS)
+    return frames, {name: frame(rows, TRIALS) for name, rows in aside.items()}
 
 
 def load_runs(pattern: str) -> Runs:

@@ -31,8 +31,8 @@ class Findings(Facts):
 
         Args:
             name: "frontier" (accuracy against multiply-adds), "grid" (STEP 1), "triangle" (its
-                region of best shares), "curves" (learning curves), "edf" (the
-                distribution of error), or "3", "4", "8" as in the paper.
+                region of best shares), "epochs" (that for several numbers of epochs), "curves" (learning curves),
+                "edf" (the distribution of error), or "3", "4", "8" as in the paper.
 
         Raises:
             UserError: The name is unknown, or the run does not have what the figure shows.

@@ -27,6 +27,8 @@ def trial_row(record: dict[str, Any], fresh: bool) -> dict[str, Any]:
         "key": record["key"],
         **_network_row(spec["network"]),
         "seed": spec["seed"],
+        "epochs": spec["recipe"]["epochs"],
+        "learning_rate": spec["recipe"]["learning_rate"],
         "evaluate": evaluate,
         "status": outcome["status"],
         "reason": outcome["reason"],

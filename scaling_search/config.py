@@ -20,6 +20,7 @@ OnBadData = Literal["refuse", "skip"]
 Metric = Literal["flops", "params", "memory", "latency"]
 Match = Literal["cost", "paper"]
 MatchBy = Literal["flops", "params", "activations"]
+Rates = Literal["fixed", "probe"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
 Kept = Literal["none", "best", "all"]
@@ -92,6 +93,9 @@ def _check_amounts(config: object, **parsers: Callable[[Amount], float]) -> None
 FRESH_SEEDS = 1000
 """How far seeds that confirm a winner are from those that select it."""
 
+PROBE_SEEDS = 2000
+"""How far seeds that choose learning rates are from those that select a winner."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -158,6 +162,11 @@ class Experiment:
         """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
+    @property
+    def probe_seeds(self) -> tuple[int, ...]:
+        """The seeds of trainings that choose learning rates and judge no network; empty where there are none."""
+        return ()
+
     # Where records are kept affects no result, and images are identified by their digest wherever they are.
     _changes_no_number: ClassVar[tuple[str, ...]] = (
         *("runs", "reuse", "name", "data", "on_bad_data"),
@@ -191,6 +200,12 @@ class RunConfig(Experiment):
     """The cost that is matched: multiply-adds, parameters or activations."""
     rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
+    rates: Rates = "fixed"
+    """Learning rates: the recipe's for every network, or by size, from a probe of the smallest, the middle and the
+    largest network at half, once and twice the recipe's."""
+    shorter: tuple[int, ...] = ()
+    """Fewer epochs than the recipe's for which STEP 1 is done as well, from --seeds seeds each, to see whether the best
+    shares move with training. --recipe.epochs 4 8 16 says both: 16, and these."""
     certainty: float | None = None
     """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
     sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
@@ -213,7 +228,8 @@ class RunConfig(Experiment):
 
     _changes_no_number: ClassVar[tuple[str, ...]] = (
         *Experiment._changes_no_number,
-        *("steps", "coefficients", "rivals"),
+        # Each changes numbers of one step alone, see `manifest.check_same`.
+        *("steps", "coefficients", "rivals", "shorter"),
         # More rounds continue the same run.
         *("certainty", "within", "max_trainings"),
     )
@@ -226,6 +242,13 @@ class RunConfig(Experiment):
             raise UserError(f"steps {self.steps} given", "they are 1, 2 or both")
         if self.coefficients is not None:
             CompoundRule(*self.coefficients)
+        epochs = self.recipe.epochs
+        if not all(0 < fewer < epochs for fewer in self.shorter) or len({*self.shorter}) < len(self.shorter):
+            raise UserError(
+                f"shorter {', '.join(map(str, self.shorter))} given",
+                f"these are different numbers of epochs below the {epochs} of the recipe",
+                f"try --recipe.epochs {max(epochs // 4, 1)} {max(epochs // 2, 2)} {max(epochs, 4)}",
+            )
         if self.certainty is not None and not 0.5 < self.certainty < 1:
             raise UserError(
                 f"certainty {self.certainty:g} given", "it must lie between 0.5 and 1", "try --certainty 0.9"
@@ -239,6 +262,11 @@ class RunConfig(Experiment):
                 "try --certainty 0.9",
             )
         _check_amounts(self, max_flops=parse_count, max_memory=parse_bytes, training_budget=parse_count)
+
+    @property
+    def probe_seeds(self) -> tuple[int, ...]:
+        """The seeds of the probe of learning rates: what chooses a rate does not judge a network."""
+        return tuple(seed + PROBE_SEEDS for seed in self.all_seeds) if self.rates == "probe" else ()
 
     @property
     def rule(self) -> CompoundRule | None:

@@ -6,14 +6,18 @@ Activations are the elements of convolution and dense outputs ("Designing Networ
 2020). Nothing is allocated or compiled.
 """
 
+import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling_search.errors import UserError
-from scaling_search.family import Cost, Family, PlannedFamily, fingerprint
+from scaling_search.family import BulkFamily, Cost, Family, PlannedFamily, fingerprint
 from scaling_search.input_side import checked_evaluation, empty_maps, evaluation, explained, taker
 from scaling_search.rule import Scale
 from scaling_search.traced import InputSizeError, described, equations, forward
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 FLOAT_BYTES = 4
 STATE_VECTORS = 6
@@ -80,6 +84,56 @@ def measure(family: Family, scale: Scale, num_classes: int, resolution: int) -> 
     # are made by is no part of that program.
     programs = (forward(network, resolution, training=True), initialisation)
     return _count(network, program), fingerprint(family.name, *map(described, programs))
+
+
+def costs_in_bulk(
+    family: Family, depths: "ArrayLike", widths: "ArrayLike", sides: "ArrayLike", num_classes: int = 1000
+) -> Cost:
+    """What many networks of one family cost, by arrays of their depth and width multipliers and input sides in pixels.
+
+    EfficientNets are counted together, some 100,000 a second and core; networks of other families one by one. The
+    arrays, or numbers, are broadcast against each other. No maps are checked: a side may be too small to be taken.
+
+    Args:
+        family: The family that the multipliers scale.
+        depths: Depth multipliers, above 0.
+        widths: Width multipliers, above 0.
+        sides: Input sides in whole pixels, at least 1.
+        num_classes: Classes of the head.
+
+    Returns:
+        A `Cost` of arrays of int64, in the shape of the arguments.
+
+    Raises:
+        UserError: A multiplier or a side is not above 0, or a network cannot be counted.
+
+    Examples:
+        >>> from scaling_search.cost import costs_in_bulk
+        >>> from scaling_search.family import load_family
+        >>> b0 = load_family("efficientnet_b0")
+        >>> costs_in_bulk(b0, [1.0, 1.2], [1.0, 1.1], [224, 257]).multiply_adds.tolist()
+        [385814752, 992629472]
+
+    """
+    import numpy as np
+
+    depth, width, side = np.broadcast_arrays(np.asarray(depths, float), np.asarray(widths, float), np.asarray(sides))
+    for name, given in (("depth", depth), ("width", width), ("side", side)):
+        if not np.all((given > 0) & np.isfinite(given)):
+            raise UserError(
+                f"a {name} of {given[~((given > 0) & np.isfinite(given))].flat[0]:g} given", "it must be above 0"
+            )
+    if isinstance(family, BulkFamily):
+        return family.costs(depth, width, side.astype(np.int64), num_classes)
+    counted = [
+        measure(family, Scale(float(d), float(w)), num_classes, int(s))[0]
+        for d, w, s in zip(depth.flat, width.flat, side.flat, strict=True)
+    ]
+    fields = (
+        np.array([getattr(one, field.name) for one in counted], np.int64).reshape(depth.shape)
+        for field in dataclasses.fields(Cost)
+    )
+    return Cost(*fields)  # type: ignore[arg-type]
 
 
 def memory(cost: Cost, resolution: int, batch_size: int) -> int:

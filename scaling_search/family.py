@@ -13,7 +13,9 @@ from scaling_search.errors import UserError
 from scaling_search.rule import Scale
 
 if TYPE_CHECKING:
+    import numpy as np
     from flax import nnx
+    from numpy.typing import NDArray
 
 ENTRY_POINTS = "scaling_search.families"
 HEAD = "classifier"
@@ -87,6 +89,17 @@ class PlannedFamily(Family, Protocol):
         ...
 
 
+@runtime_checkable
+class BulkFamily(Family, Protocol):
+    """A family that counts many of its networks at once."""
+
+    def costs(
+        self, depths: "NDArray[np.float64]", widths: "NDArray[np.float64]", sides: "NDArray[np.int64]", num_classes: int
+    ) -> Cost:
+        """What the networks cost, each number an array of int64. The arrays are of one length."""
+        ...
+
+
 Naming = Callable[[str], str]
 """From the path of a module in one of our networks, such as stages.0.2.conv1, to its name in another implementation."""
 
@@ -127,7 +140,7 @@ def load_family(name: str, options: tuple[str, ...] = ()) -> Family:
         raise UserError(
             f"{name!r} is not a family", "a family has a name, a resolution and build(scale, num_classes, *, rngs)"
         )
-    return _with_options(family, options)
+    return with_options(family, options)
 
 
 def _registered_family(name: str) -> Any:
@@ -157,7 +170,8 @@ def import_object(path: str, what: str) -> Any:
     return target
 
 
-def _with_options(family: Family, options: tuple[str, ...]) -> Family:
+def with_options(family: Family, options: tuple[str, ...]) -> Family:
+    """The family with fields set as NAME=VALUE. Raises UserError where an option is not one of its fields."""
     if not options:
         return family
     if not dataclasses.is_dataclass(family):

@@ -16,7 +16,7 @@ from scaling_search.config import (
     to_dict,
 )
 from scaling_search.errors import UserError
-from scaling_search.recipe import PAPER, Recipe
+from scaling_search.recipe import RECIPES, stored_recipe
 from scaling_search.rule import Grid, GridKind
 
 C = TypeVar("C", bound=Experiment)
@@ -29,7 +29,7 @@ def _grid(kind: GridKind = "coefficients", **options: Any) -> Grid:
     return Grid(kind, **options)
 
 
-_PARTS: dict[str, Any] = {"split": Split, "grid": _grid, "recipe": Recipe}
+_PARTS: dict[str, Any] = {"split": Split, "grid": _grid, "recipe": stored_recipe}
 _RENAMED = {"target_flops": "max_flops", "target_memory": "max_memory"}
 """What fields of `RunConfig` were called in version 0.1."""
 
@@ -118,7 +118,11 @@ def command_of(config: Experiment) -> list[str]:
         name = alone.get(config.steps, "run")
         config = dataclasses.replace(config, steps=RunConfig.steps)
         starts.append((["--quick"], QUICK))
-    starts.append((["--recipe", "paper"], dataclasses.replace(starts[0][1], recipe=PAPER)))
+    starts += [
+        (["--recipe", name], dataclasses.replace(starts[0][1], recipe=recipe))
+        for name, recipe in RECIPES.items()
+        if recipe != starts[0][1].recipe
+    ]
     given = to_dict(config)
     commands = [[*words, *flags_of(given, to_dict(start))] for words, start in starts]
     return [name, *min(commands, key=len)]
@@ -146,6 +150,9 @@ def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> lis
     changes = differences(before, after) + differences({"images": images[0]}, {"images": images[1]})
     if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {2}:
         changes += differences({"coefficients": old.coefficients}, {"coefficients": new.coefficients})
+    if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {1}:
+        # They count in the region, and so in what the answer is.
+        changes += differences({"rivals": old.rivals}, {"rivals": new.rivals})
     return changes
 
 
@@ -166,13 +173,14 @@ def with_steps_of(new: Experiment, old: Experiment) -> Experiment:
     if not (isinstance(new, RunConfig) and isinstance(old, RunConfig)):
         return new
     both = tuple(sorted({*new.steps, *old.steps}))
-    rivals = any(one.rivals for one in (new, old) if 1 in one.steps) if 1 in both else new.rivals
+    rivals = old.rivals if 1 in old.steps else new.rivals
     rounds = old if new.certainty is None else new
     return dataclasses.replace(
         new,
         steps=both,
         coefficients=new.coefficients or old.coefficients,
         rivals=rivals,
+        shorter=tuple(sorted({*new.shorter, *old.shorter})),
         **{name: getattr(rounds, name) for name in ("certainty", "within", "max_trainings")},
     )
 

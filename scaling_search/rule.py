@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from scaling_search.errors import UserError
 
 # Ten digits are far finer than any coefficient anyone writes down, and far coarser than floating-point noise.
-_DIGITS = 10
+DIGITS = 10
 
 GridKind = Literal["shares", "coefficients"]
 
@@ -69,7 +69,7 @@ class CompoundRule:
 
         Strictly less, so that a point exactly at the tolerance, such as (1.9, 1, 1), is excluded on every machine.
         """
-        return round(abs(self.cost_factor - target), _DIGITS) < tolerance
+        return round(abs(self.cost_factor - target), DIGITS) < tolerance
 
     def at(self, phi: float) -> Scale:
         """The scale at compound coefficient `phi`, any real number (equation 3)."""
@@ -154,10 +154,10 @@ class Grid:
                 )
 
     def _count(self, bound: float) -> int:
-        return math.floor(round((bound - 1) / self.step, _DIGITS)) + 1
+        return math.floor(round((bound - 1) / self.step, DIGITS)) + 1
 
     def _values(self, bound: float) -> Iterator[float]:
-        return (round(1 + index * self.step, _DIGITS) for index in range(self._count(bound)))
+        return (round(1 + index * self.step, DIGITS) for index in range(self._count(bound)))
 
     def rules(self) -> tuple[CompoundRule, ...]:
         """Every rule of the grid, in lexicographic order of the coefficients.
@@ -196,19 +196,24 @@ def rule_of_shares(depth: float, width: float) -> CompoundRule:
 
 def round_channels(channels: int, width: float, divisor: int = 8) -> int:
     """`channels` times `width`, to the nearest multiple of `divisor`, never below 90 % of the exact value."""
-    exact = round(channels * width, _DIGITS)
+    exact = round(channels * width, DIGITS)
     rounded = max(divisor, int(exact + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * exact else rounded
 
 
 def round_layers(layers: int, depth: float) -> int:
     """`layers` times `depth`, rounded up."""
-    return math.ceil(round(layers * depth, _DIGITS))
+    return math.ceil(round(layers * depth, DIGITS))
 
 
 def round_resolution(pixels: int, resolution: float) -> int:
     """The input side of a baseline of side `pixels` at factor `resolution`, to the nearest pixel."""
-    return max(1, math.floor(round(pixels * resolution, _DIGITS) + 0.5))
+    return max(1, math.floor(round(pixels * resolution, DIGITS) + 0.5))
+
+
+def dropout_at(phi: float) -> float:
+    """Dropout before the classifier at `phi`: linear from 0.2 at B0 to 0.5 at B7, and no further (section 5.2)."""
+    return round(0.2 + 0.3 * min(max(phi, 0.0), 7.0) / 7, 4)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
+    runs/NAME/rates.json          a probe of learning rates: its networks, the rates tried, and what follows
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
     runs/NAME/sweep.json          the networks that a sweep or a training was given
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search.atomic import write_atomically
-from scaling_search.config import FRESH_SEEDS, Experiment, Kind, Workers, to_dict
+from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
 
@@ -291,9 +292,15 @@ def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
     return bool(outcome["status"] != "ok")
 
 
+def is_probe(manifest: Mapping[str, Any], seed: int) -> bool:
+    """Whether trainings from `seed` choose learning rates and judge no network, see `RunConfig.probe_seeds`."""
+    config = manifest["config"]
+    return bool(config.get("rates") == "probe" and seed >= config.get("seed", 0) + PROBE_SEEDS)
+
+
 def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
     """Whether trainings from `seed` confirm a winner and select nothing, see `Experiment.fresh_seeds`."""
-    return bool(seed >= manifest["config"].get("seed", 0) + FRESH_SEEDS)
+    return bool(seed >= manifest["config"].get("seed", 0) + FRESH_SEEDS) and not is_probe(manifest, seed)
 
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from scaling_search.config import Split, Trained, to_dict
-from scaling_search.recipe import Recipe
+from scaling_search.recipe import Recipe, stored_recipe
 from scaling_search.rule import Scale
 
 TRAINING_VERSION = 2
@@ -18,8 +18,25 @@ _BEFORE = {
     "schedule": "stairs",
     "warmup_share": 0.25,
     "zero_init_residual": False,
+    "dropout_by_size": False,
+    "shift": None,
+    "crop_area": 0.08,
+    "policy": "none",
+    "magnitude": 9.0,
+    "erasing": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "patience": None,
+    "held_out": 0.1,
+    "drop_connect": None,
+    "decay_biases": False,
 }
 """Choices of a recipe that came later, at the values that leave keys as they were before."""
+
+
+def _shifts_as_before(recipe: Recipe, side: int) -> bool:
+    """Whether the shift, a share of the side, is what an eighth of it in whole pixels was."""
+    return not recipe.augment.startswith("shift") or (recipe.shift == 0.125 and side % 8 == 0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +87,10 @@ class Spec:
     @property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
-        recipe = {name: value for name, value in to_dict(self.recipe).items() if value != _BEFORE.get(name, ...)}
+        told = self.recipe
+        if _shifts_as_before(told, self.network.input_resolution):
+            told = replace(told, shift=None)
+        recipe = {name: value for name, value in to_dict(told).items() if value != _BEFORE.get(name, ...)}
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
@@ -113,7 +133,7 @@ class Outcome:
 
     status: Literal["ok", "failed", "crashed", "missing"]
     accuracy: float | None = None
-    """Top-1 after the last epoch on the split that judges, 0..1."""
+    """Top-1 on the split that judges, 0..1, after the last epoch or, with early stopping, `best_epoch`."""
     loss: float | None = None
     reason: str | None = None
     failed_step: int | None = None
@@ -133,6 +153,8 @@ class Outcome:
     utilisation: float | None = None
     """Share of the device's peak in bfloat16 that this is: multiply-adds x 6 x images a second; None where the peak is
     not known or another precision was used."""
+    best_epoch: int | None = None
+    """With early stopping: the epoch whose weights are the result; the curve ends where training was stopped."""
     note: str | None = None
     """What was done about a lack of device memory, or why its weights could not be kept."""
 
@@ -153,7 +175,7 @@ def spec_from_dict(tree: dict[str, Any]) -> Spec:
     init = tree.get("init")
     return Spec(
         network=network_from_dict(tree["network"]),
-        recipe=Recipe(**tree["recipe"]),
+        recipe=stored_recipe(**tree["recipe"]),
         data=tree["data"],
         split=Split(**tree["split"]),
         seed=tree["seed"],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from scaling_search.cost import cost, cost_of_scale, memory
+from scaling_search.cost import cost, cost_of_scale, costs_in_bulk, memory
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, load_family
 from scaling_search.networks.initialise import abstract_network
@@ -184,3 +184,24 @@ def test_an_error_without_a_message_is_named_by_its_type():
 
     with pytest.raises(UserError, match="16 x 16 x 3: ValueError"):
         cost(Silent(), 16)
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "efficientnet_small", "efficientnet_lite0", "mobilenet_v2"])
+def test_costs_in_bulk_are_those_of_one_network_at_a_time(name):
+    family = load_family(name)
+    rng = np.random.default_rng(0)
+    depths, widths = rng.uniform(0.3, 4, 60), rng.uniform(0.1, 4, 60)
+    # Values on which roundings turn.
+    depths[:8], widths[:8] = np.linspace(0.5, 4, 8), np.linspace(0.5, 4, 8)
+    sides = rng.integers(32, 640, 60)
+    bulk = costs_in_bulk(family, depths, widths, sides, num_classes=10)
+    singly = [cost_of_scale(family, Scale(d, w), 10, int(s))[0] for d, w, s in zip(depths, widths, sides, strict=True)]
+    for field in ("parameters", "multiply_adds", "activations"):
+        assert getattr(bulk, field).tolist() == [getattr(one, field) for one in singly]
+
+
+def test_costs_in_bulk_are_broadcast_and_refuse_what_is_no_size():
+    family = load_family("efficientnet_b0")
+    assert costs_in_bulk(family, 1, [[1.0], [2.0]], [224, 256]).multiply_adds.shape == (2, 2)
+    with pytest.raises(UserError, match="a width of 0 given"):
+        costs_in_bulk(family, 1, [1, 0], 224)

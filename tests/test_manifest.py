@@ -7,7 +7,7 @@ import pytest
 
 from scaling_search.config import CONFIGS, QUICK, NasConfig, RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.errors import UserError
-from scaling_search.manifest import command_of, config_from_dict, flags_of, stored_config, with_steps_of
+from scaling_search.manifest import check_same, command_of, config_from_dict, flags_of, stored_config, with_steps_of
 from tests.tiny import TINY
 
 SHARED = {"name": "mine", "seeds": 2, "data": "idx:images"}
@@ -101,8 +101,14 @@ def test_a_command_says_only_what_differs():
 def test_step_2_in_the_folder_of_step_1_keeps_its_rivals():
     step1, step2 = RunConfig(steps=(1,), rivals=False), RunConfig(steps=(2,))
     assert with_steps_of(step2, step1) == RunConfig(steps=(1, 2), rivals=False)
-    assert with_steps_of(replace(step1, rivals=True), step1) == replace(step1, rivals=True)
-    assert step1.what_it_computes() == step2.what_it_computes()
+    assert check_same(step1, step2, ("a", "a")) == check_same(step2, step1, ("a", "a")) == []
+
+
+def test_step_1_with_rivals_is_another_run_than_without():
+    """They count in the surface whose region is the answer."""
+    with_, without = RunConfig(), RunConfig(rivals=False)
+    assert check_same(without, with_, ("a", "a")) == ["rivals was False and is now True"]
+    assert check_same(with_, replace(without, steps=(1,)), ("a", "a")) == ["rivals was True and is now False"]
 
 
 def test_another_way_to_match_costs_is_another_run():

@@ -3,14 +3,16 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from scaling_search.config import RunConfig
 from scaling_search.errors import UserError
+from scaling_search.recorded import RecordedTable
 from scaling_search.rule import Scale
 from scaling_search.store import RunDirectory, finished_records, open_run, start_run
-from scaling_search.trial import Network, Outcome, Spec, outcome_from_dict, to_record
+from scaling_search.trial import Network, Outcome, Spec, outcome_from_dict, spec_from_dict, to_record
 
 NETWORK = Network("efficientnet", (), Scale(), 32, 10, "abc@32", 5, 6, 7)
 
@@ -43,6 +45,23 @@ def test_equal_specs_have_equal_keys_and_the_scale_is_not_in_them():
 )
 def test_what_decides_the_outcome_changes_the_key(other):
     assert other.key != spec().key
+
+
+def test_a_shift_by_a_share_is_another_training_only_where_it_is_no_whole_eighth():
+    def key(side, **changes):
+        recipe = dataclasses.replace(RunConfig().recipe, **changes)
+        return spec(network=dataclasses.replace(NETWORK, input_resolution=side), recipe=recipe).key
+
+    assert key(32) == key(32, shift=None)
+    assert key(20) != key(20, shift=None)
+    assert key(32) != key(32, shift=0.1)
+    assert key(20, augment="none") == key(20, augment="none", shift=None)
+
+
+def test_recorded_tables_have_the_keys_that_their_trainings_have_today():
+    for file in Path("tables").glob("*.parquet"):
+        for record in RecordedTable(file).records():
+            assert spec_from_dict(record["spec"]).key == record["key"]
 
 
 def test_records_read_back_as_they_were_written(run):

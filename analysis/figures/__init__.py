@@ -2,6 +2,7 @@
 
 from scaling_search.analysis.figures.class_activation import class_activation_figure
 from scaling_search.analysis.figures.confusion import confusion_matrix
+from scaling_search.analysis.figures.epochs import epochs_triangle
 from scaling_search.analysis.figures.error_distributions import error_distributions
 from scaling_search.analysis.figures.files import render
 from scaling_search.analysis.figures.frontier import accuracy_against_multiply_adds
@@ -20,6 +21,7 @@ __all__ = [
     "class_activation_figure",
     "compound_scaling",
     "confusion_matrix",
+    "epochs_triangle",
     "error_distributions",
     "figure_of",
     "learning_curves",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from scaling_search.analysis.figures.epochs import epochs_triangle
 from scaling_search.analysis.figures.error_distributions import error_distributions
 from scaling_search.analysis.figures.frontier import accuracy_against_multiply_adds
 from scaling_search.analysis.figures.grid import step1_grid
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from scaling_search.analysis.findings.facts import Facts
 
-OF_RUNS = ("frontier", "grid", "triangle", "curves", "edf", "3", "4", "8")
-"""Names of the figures: accuracy against multiply-adds, STEP 1's grid, the triangle of shares, learning curves, the
-distribution of error, and the paper's Figures 3, 4 and 8."""
+OF_RUNS = ("frontier", "grid", "triangle", "epochs", "curves", "edf", "3", "4", "8")
+"""Names of the figures: accuracy against multiply-adds, STEP 1's grid, the triangle of shares, that
+of several numbers of epochs, learning curves, the distribution of error, and the paper's Figures 3, 4 and 8."""
 
 
 def figure_of(findings: "Facts", name: str = "frontier") -> "Figure":
@@ -36,6 +37,8 @@ def figure_of(findings: "Facts", name: str = "frontier") -> "Figure":
         return step1_grid(findings.judgement)
     if name == "triangle":
         return shares_triangle(findings)
+    if name == "epochs":
+        return epochs_triangle(findings)
     if name == "curves":
         return learning_curves(run.curves, run.trials)
     if name == "edf":

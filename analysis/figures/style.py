@@ -112,8 +112,17 @@ def place_names(axes: "Axes", names: Sequence[Name], *, through: Sequence[str] =
     pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     frame = axes.get_window_extent()
     obstacles = [(x, y, 5 * pixels, 5 * pixels) for x, y in points]
-    # What else is drawn, lines and bars, as a row of dots.
-    drawn = [line.get_xydata() for line in axes.get_lines() if line.get_label() not in through]
+    # What else is drawn: words and markers as boxes, lines and bars as a row of dots.
+    for text in axes.texts:
+        box = text.get_window_extent()
+        obstacles.append(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, box.width / 2, box.height / 2))
+    drawn = []
+    for line in axes.get_lines():
+        if line.get_linestyle() == "None":
+            half = (0.5 * line.get_markersize() + 3) * pixels
+            obstacles += [(x, y, half, half) for x, y in axes.transData.transform(line.get_xydata())]
+        elif line.get_label() not in through:
+            drawn.append(line.get_xydata())
     for collection in axes.collections:
         if isinstance(collection, LineCollection):
             drawn += collection.get_segments()

@@ -31,6 +31,9 @@ _CORNERS = (
     ("resolution", (1.04, -0.1), "left"),
 )
 
+_NAMED = {"depth": 0.75, "width": 0.75, "resolution": 0.25}
+"""Which share of each dimension is written with its name: where networks are few."""
+
 
 def shares_triangle(findings: "Facts") -> "Figure":
     """Networks of STEP 1 where their shares of growth are, on the surface through them, the best region outlined.
@@ -49,11 +52,7 @@ def shares_triangle(findings: "Facts") -> "Figure":
     surface, marks = judgement.surface, networks(findings)
     with drawing(6.2, 5.2) as figure:
         axes = figure.add_subplot()
-        axes.set_aspect("equal")
-        axes.set_axis_off()
-        axes.set_xlim(-0.2, 1.26)
-        axes.set_ylim(-0.13, HEIGHT + 0.12)
-        _draw_frame(axes)
+        draw_frame(axes)
         _draw_surface(axes, surface)
         style: Any = {"markeredgecolor": BLACK, "linestyle": "none"}
         axes.plot(marks["x"], marks["y"], "o", color="white", markersize=6, zorder=5, label="network", **style)
@@ -75,10 +74,9 @@ def shares_triangle(findings: "Facts") -> "Figure":
             label="centre of the region",
         )
         level = f"{100 * surface.confidence:g} %"
-        axes.set_title(
+        figure.suptitle(
             f"highest at {shares_in_words(surface.optimum)}: {100 * surface.heights.max():.1f} %",
             fontsize=9,
-            loc="left",
             color=DARK_GREY,
         )
         axes.plot([], [], color=BLACK, linewidth=2, label=f"region of the best, {level}")
@@ -95,13 +93,17 @@ def shares_triangle(findings: "Facts") -> "Figure":
     return figure
 
 
-def _draw_frame(axes: "Axes") -> None:
+def draw_frame(axes: "Axes") -> None:
     """The triangle, lines of equal share and what the shares are, in per cent, where the lines end."""
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    axes.set_xlim(-0.2, 1.26)
+    axes.set_ylim(-0.13, HEIGHT + 0.12)
     for name, share, begin, end in grid_lines():
         axes.plot(*zip(begin, end, strict=True), color="#00000022", linewidth=0.7, zorder=3)
         dx, dy, across = {"depth": (5, 0, "left"), "width": (-4, 4, "right"), "resolution": (0, -6, "center")}[name]
         axes.annotate(
-            f"{100 * share:.0f}",
+            f"{100 * share:.0f} % {name}" if share == _NAMED[name] else f"{100 * share:.0f}",
             begin,
             xytext=(dx, dy),
             textcoords="offset points",
@@ -113,10 +115,6 @@ def _draw_frame(axes: "Axes") -> None:
     axes.plot([0, 1, 0.5, 0], [0, 0, HEIGHT, 0], color=GREY, linewidth=0.9, zorder=3)
     for text, (x, y), across in _CORNERS:
         axes.text(x, y, text, ha=across, va="center", fontsize=10, weight="bold", color=DARK_GREY)
-    edges = (("% depth", 0.85, -60), ("% width", 0.15, 60))
-    for text, x, angle in edges:
-        axes.text(x, HEIGHT / 2, text, ha="center", va="center", rotation=angle, fontsize=8, color=GREY)
-    axes.text(0.5, -0.075, "% resolution", ha="center", va="center", fontsize=8, color=GREY)
 
 
 def _draw_surface(axes: "Axes", surface: "Surface") -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.advice import advice_of
 from scaling_search.analysis.findings.certainty import Certainty, certainty_of
-from scaling_search.analysis.findings.confirmed import Confirmed, confirm
+from scaling_search.analysis.findings.confirmed import Confirmed, confirm_all, named_networks
+from scaling_search.analysis.findings.epochs import ByEpochs, by_epochs
 from scaling_search.analysis.findings.frontier import frontier_frame
 from scaling_search.analysis.findings.nas import nas_table
+from scaling_search.analysis.findings.rates import Rates, rates_of
 from scaling_search.analysis.findings.rivals import rivals_table
 from scaling_search.analysis.findings.step1 import judge, preferred_rules
 from scaling_search.analysis.findings.step2 import step2_table
@@ -46,8 +48,8 @@ class Facts:
     run: "Run"
     judgement: "Judgement | None"
     """STEP 1, once a network of it has finished."""
-    confirmed: Confirmed | None
-    """Its winner by seeds that did not select it, once one of these has finished."""
+    fresh: dict[str, Confirmed]
+    """By fingerprint, its winner, its best network and the baseline, once fresh seeds of them have finished."""
     certainty: Certainty | None
     """How sure STEP 1 is; None where its trainings are not given out in rounds (`--certainty`)."""
     rivals: "pd.DataFrame | None"
@@ -58,6 +60,10 @@ class Facts:
     """Networks of `sweep` or `train` as `sweep_table` gives them."""
     nas: "pd.DataFrame | None"
     """Architectures of a search as `nas_table` gives them, once it has tried some."""
+    by_epochs: ByEpochs | None
+    """STEP 1 for each number of epochs; None where it is done for one (`--recipe.epochs 4 8 16`)."""
+    probe: Rates | None
+    """The probe of learning rates, as far as it goes; None where there is none (`--rates probe`)."""
     frontier: "pd.DataFrame | None"
     """Every measured network as `frontier_frame` gives it; None where there is none."""
     tested: "pd.DataFrame | None"
@@ -76,9 +82,24 @@ class Facts:
         return None if self.judgement is None else self.judgement.winner
 
     @property
+    def confirmed(self) -> Confirmed | None:
+        """The winner by seeds that did not select it, once one of these has finished."""
+        return None if self.judgement is None else self.fresh.get(self.judgement.winner.fingerprint)
+
+    @property
     def step1(self) -> "pd.DataFrame | None":
         """The grid of STEP 1, `Judgement.table`, or None."""
         return None if self.judgement is None else self.judgement.table
+
+    @property
+    def rates(self) -> "pd.DataFrame | None":
+        """The probe of learning rates, `Rates.table`, or None."""
+        return None if self.probe is None else self.probe.table
+
+    @property
+    def epochs(self) -> "pd.DataFrame | None":
+        """STEP 1 by numbers of epochs, `ByEpochs.table`, or None."""
+        return None if self.by_epochs is None else self.by_epochs.table
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -119,7 +140,7 @@ def facts_of(run: "Run") -> Facts:
     check_manifest(run)
     missing = []
     judgement = None
-    confirmed = None
+    fresh: dict[str, Confirmed] = {}
     measured = frontier_frame(run)
     if run.kind == "nas" and not run.finalists:
         missing.append("The search has not picked its finalists yet.")
@@ -133,7 +154,7 @@ def facts_of(run: "Run") -> Facts:
                 rivals=run.rivals,
                 planned=run.planned_seeds if run.rounds else None,
             )
-            confirmed = confirm(run.trials, judgement.winner.fingerprint)
+            fresh = confirm_all(run.trials, *named_networks(judgement))
         except UserError as error:
             missing.append(f"STEP 1 has no winner yet: {error}.")
     elif 1 in run.steps:
@@ -147,14 +168,16 @@ def facts_of(run: "Run") -> Facts:
     return Facts(
         run,
         judgement,
-        confirmed,
+        fresh,
         certainty=None if judgement is None else certainty_of(run, judgement),
         rivals=None
         if judgement is None or run.rivals.empty
         else rivals_table(run.rivals, run.trials, judgement.winner),
-        step2=None if run.models.empty else step2_table(run.models, run.trials, winner=confirmed, region=region),
+        step2=None if run.models.empty else step2_table(run.models, run.trials, fresh=fresh, region=region),
         sweep=None if run.sweep.empty else sweep_table(run),
         nas=None if run.nas.empty else nas_table(run),
+        by_epochs=None if judgement is None else by_epochs(run, judgement),
+        probe=rates_of(run),
         frontier=None if measured.empty else measured,
         tested=tested_table(run),
         missing=tuple(missing),
@@ -178,8 +201,17 @@ def _progress(run: "Run") -> Progress:
         # There may be more, if the run was once asked to be surer.
         last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
         mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
-    finished = int((mine["status"] == "ok").sum())
-    return Progress(planned, finished, len(mine) - finished)
+    if run.probe is not None:
+        planned += seeds * sum(len(one["rates"]) for one in run.probe["probed"])
+    planned += seeds * len(_shorter(run)) * len({*allowed})
+    every = [mine["status"], run.probes["status"], run.shorter["status"]]
+    finished = sum(int((one == "ok").sum()) for one in every)
+    return Progress(planned, finished, sum(map(len, every)) - finished)
+
+
+def _shorter(run: "Run") -> list[int]:
+    """Fewer epochs than the run's for which it does STEP 1, if it does any."""
+    return list(run.manifest["config"].get("shorter", ())) if 1 in run.steps else []
 
 
 def _names(run: "Run", measured: "pd.DataFrame") -> dict[str, str]:

@@ -60,13 +60,12 @@ def region_of(networks: "pd.DataFrame", means: SeedMeans, confidence: float) -> 
 
 def _variances(means: SeedMeans) -> tuple[Floats, float]:
     """The variance of each mean, and their degrees of freedom together (Satterthwaite)."""
-    seeds = means.table["seeds"].to_numpy(np.float64)
+    variances, dfs = means.of_means()
     if not means.unlike:
-        return means.variance / seeds, float(means.df)
-    variances = means.variances / seeds
+        return variances, float(means.df)
     if not variances.any():
         return variances, 0.0
-    return variances, float(variances.sum() ** 2 / np.sum(variances**2 / means.dfs))
+    return variances, float(variances.sum() ** 2 / np.sum(variances**2 / dfs))
 
 
 def representative(rules: "pd.DataFrame", surface: Surface) -> Any:

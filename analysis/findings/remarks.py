@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def notes_of(table: "pd.DataFrame", trials: "pd.DataFrame", planned: Mapping[str, int] | None) -> list[str]:
-    """What to say of each row of the grid: refusals, missing seeds, failures."""
+    """What to say of each row of the grid: refusals, missing seeds, failures, collapsed trainings."""
     most = int(trials.groupby("fingerprint")["seed"].nunique().max())
     failures = trials[trials["status"] != "ok"].drop_duplicates("fingerprint").set_index("fingerprint")
     notes = []
-    for rejected, fingerprint, seeds in zip(table["rejected"], table["fingerprint"], table["seeds"], strict=True):
+    columns = (table[name] for name in ("rejected", "fingerprint", "seeds", "collapsed"))
+    for rejected, fingerprint, seeds, collapsed in zip(*columns, strict=True):
         parts = []
         wanted = most if planned is None else planned.get(fingerprint, 0)
         if isinstance(rejected, str):
@@ -26,6 +27,8 @@ def notes_of(table: "pd.DataFrame", trials: "pd.DataFrame", planned: Mapping[str
             parts = [f"{seeds} of {wanted} seeds finished"]
             if fingerprint in failures.index:
                 parts += [f"{failures['status'][fingerprint]}: {failures['reason'][fingerprint]}"]
+        if collapsed > 0:
+            parts.append(f"{collapsed:.0f} of {seeds} trainings collapsed")
         notes.append("; ".join(parts))
     return notes
 

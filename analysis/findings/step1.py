@@ -177,7 +177,7 @@ def judge(
     tied = contenders.index[kept]
     measured = grid["rejected"].isna()
     table = grid.join(means.table, on="fingerprint")
-    table.loc[~measured, ["val_accuracy", "low", "high", "seeds"]] = np.nan
+    table.loc[~measured, ["val_accuracy", "low", "high", "seeds", "collapsed"]] = np.nan
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["tie"] = measured & table["fingerprint"].isin(tied)
     table["note"] = notes_of(table, trials, planned)

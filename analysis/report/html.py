@@ -14,7 +14,7 @@ from scaling_search.analysis.frames import load_run
 from scaling_search.analysis.report.plots import plots_of
 from scaling_search.analysis.report.svg import draw
 from scaling_search.analysis.report.tables import settings_of, tables_of
-from scaling_search.analysis.report.triangle import triangle_plot
+from scaling_search.analysis.report.triangle import epochs_plot, triangle_plot
 from scaling_search.analysis.report.words import answer, certainty, question, status, subject
 from scaling_search.analysis.text.steps import tested_text
 from scaling_search.analysis.text.words import use_of_weights
@@ -40,7 +40,7 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    triangle = triangle_plot(findings)
+    triangles = [plot for plot in (triangle_plot(findings), epochs_plot(findings)) if plot is not None]
     style, script = _asset("report.css"), _asset("report.js")
     environment = Environment(
         loader=PackageLoader("scaling_search.analysis.report", "page"),
@@ -66,7 +66,7 @@ def report_page(findings: "Facts", command: str, *, watch: bool = False) -> byte
         drawings=[draw(plot) for plot in plots_of(findings)],
         certainty=certainty(findings),
         certainty_title="How certain STEP 1 is" if findings.judgement else "Advice",
-        triangle=None if triangle is None else draw(triangle),
+        triangles=[draw(plot) for plot in triangles],
         tables=tables_of(findings),
         command=command,
         weights=use_of_weights(findings.weights) if findings.weights else None,

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling_search.analysis.findings.epochs import PARTS
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.findings.region import GROWING
+from scaling_search.analysis.text.epochs import moved_in_words, share_in_words
+from scaling_search.analysis.text.rates import law_in_words
 from scaling_search.analysis.text.region import SPREAD_NOTE
 from scaling_search.analysis.text.step1 import named, rivals_notes, verdicts
 from scaling_search.analysis.text.words import difference, interval, ratio, seeds_in_words, sentence, shares, short
@@ -44,7 +47,8 @@ class Table:
 
 def tables_of(findings: Facts) -> list[Table]:
     """The tables that have rows, in the order in which they are read."""
-    makers = (_step1, _rivals, _step2, _sweep, _nas if findings.run.kind == "nas" else _measured, _failures)
+    results = _nas if findings.run.kind == "nas" else _measured
+    makers = (_rates, _step1, _epochs, _rivals, _step2, _sweep, results, _failures)
     tables = [make(findings) for make in makers]
     return [table for table in tables if table is not None and table.rows]
 
@@ -53,6 +57,44 @@ _GROWTH = (("layers", True), ("channels", True), ("pixels", True))
 _SHARES = ("d/w/r, %", True)
 """Shares of growth in one column, which sorts by depth's: with one each the table would be wider than a page."""
 _COSTS = (("input, px", True), ("parameters", True), ("multiply-adds", True))
+
+
+def _rates(findings: Facts) -> Table | None:
+    probe = findings.probe
+    if probe is None:
+        return None
+    columns = (
+        ("multiply-adds", True),
+        ("learning rate", True),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("failed", True),
+        ("trained at", True),
+        ("network", False),
+    )
+    follows = "" if probe.fit is None else " " + sentence(law_in_words(probe.fit))
+    return Table(
+        "rates",
+        "Learning rates",
+        "The smallest, the middle and the largest network at several learning rates, before STEP 1, from seeds that "
+        "judge no network." + follows,
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["multiply_adds"], short(row["multiply_adds"])),
+                    _number(row["learning_rate"], f"{row['learning_rate']:.3g}"),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    _number(row["failed"], str(row["failed"])),
+                    _number(row["trained_at"], f"{row['trained_at']:.3g}"),
+                    Cell(findings.names.get(row["fingerprint"], row["network"])),
+                ),
+                network=str(row["fingerprint"]),
+            )
+            for row in probe.table.to_dict("records")
+        ),
+    )
 
 
 def _step1(findings: Facts) -> Table | None:
@@ -94,6 +136,41 @@ def _step1(findings: Facts) -> Table | None:
                 leads=bool(row["leads"]),
             )
             for row in rows
+        ),
+    )
+
+
+def _epochs(findings: Facts) -> Table | None:
+    if findings.by_epochs is None:
+        return None
+    columns = (
+        ("epochs", True),
+        *((f"{part}, %", True) for part in PARTS),
+        ("of triangle", True),
+        *((name, True) for name in ("alpha", "beta", "gamma")),
+        ("top-1, %", True),
+        ("seeds", True),
+        ("less the last's", False),
+    )
+    return Table(
+        "epochs",
+        "STEP 1 by epochs",
+        "Shares of growth at the centre of the region of the best, with its ends, for each number of epochs, the rule "
+        "that stands for it, and in points how far its centre is from that of the most epochs.",
+        columns,
+        tuple(
+            Row(
+                (
+                    _number(row["epochs"], str(row["epochs"])),
+                    *(_number(row[f"{part}_share"], share_in_words(row, part)) for part in PARTS),
+                    _number(row["covered"], f"{100 * row['covered']:.0f} %"),
+                    *(_number(row[name], f"{row[name]:.4g}") for name in ("alpha", "beta", "gamma")),
+                    _number(row["val_accuracy"], interval(row)),
+                    _number(row["seeds"], str(row["seeds"])),
+                    Cell(moved_in_words(row)),
+                ),
+            )
+            for row in findings.by_epochs.table.to_dict("records")
         ),
     )
 
@@ -149,6 +226,7 @@ def _step2(findings: Facts) -> Table:
         *((name, True) for name in ("phi", "depth", "width", "resolution")),
         *_COSTS,
         ("top-1, %", True),
+        ("gain", True),
         ("source", False),
         *[(f"{name}, region", False) for name in GROWING if spread],
     )
@@ -157,7 +235,8 @@ def _step2(findings: Facts) -> Table:
         "STEP 2: B0 to B7",
         "The baseline scaled by the found and by the published coefficients. Extrapolated models were not trained: the "
         "law of scaling, fitted to the trained networks, predicts them, with the interval for one more network; the "
-        "factor is the model's multiply-adds relative to the largest trained network."
+        "factor is the model's multiply-adds relative to the largest trained network. The gain is what a measured "
+        "model has more than the one before, in points, with the interval of the difference."
         + f" {SPREAD_NOTE[:-1]}, in the last columns."
         * spread,
         columns,
@@ -170,6 +249,7 @@ def _step2(findings: Facts) -> Table:
                     *(_number(row[name], f"{row[name]:.2f}") for name in ("depth", "width", "resolution")),
                     *_costs(row),
                     _number(row["val_accuracy"], interval(row)),
+                    _number(row["gain"], difference(row, "gain")),
                     Cell(_source(row)),
                     *[_spread(row, name) for name in GROWING if spread],
                 ),
@@ -358,5 +438,5 @@ def _source(row: Mapping[Any, Any]) -> str:
     if row["source"] == "measured":
         return f"measured, {seeds_in_words(row['seeds'])}"
     if row["source"] == "extrapolated":
-        return f"extrapolated, {row['beyond']:.3g}x"
+        return ", ".join(part for part in (f"extrapolated, {row['beyond']:.3g}x", row["note"]) if part)
     return str(row["note"])

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from scaling_search.analysis.figures.shares import HEIGHT, bands, grid_lines, networks, outline
+import numpy as np
+
+from scaling_search.analysis.figures.shares import HEIGHT, bands, grid_lines, networks, outline, spots
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.report.svg import Label, Line, Map, Plot, Point, Series, Shade
 from scaling_search.analysis.report.words import details_of
@@ -52,6 +54,32 @@ def triangle_plot(findings: Facts) -> Plot | None:
     )
 
 
+def epochs_plot(findings: Facts) -> Plot | None:
+    """The region of best shares and its centre for each number of epochs, or None where there are none."""
+    if findings.by_epochs is None or len(findings.by_epochs.regions) < 2:
+        return None
+    regions = findings.by_epochs.regions
+    level = f"{100 * next(iter(regions.values())).confidence:g} %"
+    styles = ("dotted", "dashed", "solid")
+    series = []
+    for place, (epochs, surface) in enumerate(regions.items()):
+        behind = len(regions) - 1 - place
+        x, y = spots(np.array(surface.centre))
+        details = f"{epochs} epochs\ncentre of the region: {shares_in_words(surface.centre)}"
+        point = Point(x=float(x), y=float(y), network="", details=details, name=f"{epochs} epochs")
+        edge = tuple(Line(piece, styles[-1 - min(behind, 2)]) for piece in outline(surface))
+        series.append(Series(f"epochs-{min(behind, 3)}", f"{epochs} epochs", "circle", points=(point,), lines=edge))
+    return Plot(
+        "epochs-triangle",
+        "STEP 1, the best shares by epochs",
+        f"The outlined regions hold the best shares at {level} for each number of epochs; markers are their centres.",
+        "",
+        "",
+        tuple(series),
+        map=_map(None),
+    )
+
+
 def _series(
     findings: Facts, marks: "pd.DataFrame", kind: str, label: str, marker: str, *, above: bool = False
 ) -> Series:
@@ -69,8 +97,9 @@ def _series(
     return Series(kind, label, marker, hollow=kind != "winner", points=points, names_above=above)
 
 
-def _map(surface: "Surface") -> Map:
-    shades = bands(surface)
+def _map(surface: "Surface | None") -> Map:
+    """The triangle, with the shades of a surface where there is one."""
+    shades = [] if surface is None else bands(surface)
     words = [f"{100 * band.loss:g}" for band in shades[1:]]
     labels = [f"within {word}" for word in words]
     beyond = f"more than {words[0]} points below the highest" if words else "the same height"
@@ -84,7 +113,8 @@ def _map(surface: "Surface") -> Map:
         x=(-0.16, 1.22),
         y=(-0.12, HEIGHT + 0.12),
         shades=tuple(
-            Shade(band.colour, label, band.polygons) for band, label in zip(shades, [beyond, *labels], strict=True)
+            Shade(band.colour, label, band.polygons)
+            for band, label in zip(shades, [beyond, *labels][: len(shades)], strict=True)
         ),
         lines=(triangle, *(Line((begin, end)) for *_, begin, end in grid_lines())),
         labels=(*_HEADS, *ticks),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.frames import family_of
 from scaling_search.analysis.text.certainty import certainty_text
+from scaling_search.analysis.text.epochs import verdict
 from scaling_search.analysis.text.region import claim_text, region_text, where_best
 from scaling_search.analysis.text.step1 import best_text, edge_text, named, same_network_text, separation_text
 from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, sentence, short
@@ -69,13 +70,15 @@ def certainty(findings: Facts) -> list[str]:
     same = [same_network_text(judgement)] if judgement.same_network else []
     edge = [edge_text(judgement)] if judgement.on_edge else []
     claim = [claim_text(findings.rivals)] if findings.rivals is not None else []
-    best = [sentence(best_text(judgement))] if judgement.by_region else []
+    best = [sentence(best_text(judgement, findings.fresh))] if judgement.by_region else []
     sure = [] if findings.certainty is None else [certainty_text(findings.certainty, judgement)]
+    moving = [] if findings.by_epochs is None else [verdict(findings.by_epochs)]
     parts = [
         *notes,
         region_text(judgement),
         *best,
         *sure,
+        *moving,
         *claim,
         *judgement.warnings,
         *same,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_search.analysis.statistics.collapses import collapsed
 from scaling_search.analysis.statistics.deviations import FEWEST, borrowed_deviations
 from scaling_search.analysis.statistics.given import accuracies, column
 from scaling_search.errors import UserError
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-COLLAPSE = 0.05
-"""A training that ends this far (accuracy, 0..1) below its network's others may have collapsed."""
-_COLLAPSE_DEVIATIONS = 8
-
 
 @dataclass(frozen=True, eq=False)
 class SeedMeans:
     """The mean of every network over its seeds, and the variances that differences are judged by."""
 
     table: "pd.DataFrame"
-    """By fingerprint: `val_accuracy` (mean), `low`, `high`, `seeds` (how many finished)."""
+    """By fingerprint: `val_accuracy` (mean), `low`, `high`, `seeds` (how many finished), `collapsed` (how many of these
+    ended far below the others)."""
     variance: float
     """Variance of one training about its network's mean (and its seed's, where seeds are blocks), in accuracy squared,
     were it the same for all. NaN where no network has two seeds."""
@@ -39,8 +37,20 @@ class SeedMeans:
     """Degrees of freedom of `variances`."""
     unlike: bool
     """Whether networks scatter too unlike each other for one `variance`, or are too few to tell."""
-    collapsed: int
-    """How many trainings ended far below the others of their network."""
+    seed_variance: float
+    """Variance of what a seed does to all networks alike, where seeds are blocks; else 0."""
+
+    @property
+    def collapsed(self) -> int:
+        """How many trainings ended far below the others of their network."""
+        return int(self.table["collapsed"].sum())
+
+    def of_means(self) -> tuple[Floats, Floats]:
+        """The variance of each mean as networks are compared, and its degrees of freedom, in the table's order."""
+        seeds = self.table["seeds"].to_numpy(np.float64)
+        if self.unlike:
+            return self.variances / seeds, self.dfs
+        return self.variance / seeds, np.full(len(seeds), float(self.df))
 
 
 def check_confidence(confidence: float) -> None:
@@ -78,6 +88,7 @@ def seed_means(trials: "pd.DataFrame", confidence: float = 0.95) -> SeedMeans:
     networks, most = values.shape
     squares = np.nansum((values - means[:, None]) ** 2, axis=1)
     own_df = seeds - 1.0
+    shared = 0.0
     if not networks or not own_df.any():
         variance, df, blocks, unlike = np.nan, 0, 0, False
         half = variances = dfs = np.full(networks, np.nan)
@@ -90,7 +101,6 @@ def seed_means(trials: "pd.DataFrame", confidence: float = 0.95) -> SeedMeans:
             df, blocks = (networks - 1) * (most - 1), most
             variance = max(within - block, 0.0) / df
         own = np.divide(squares, own_df, out=np.full(networks, np.nan), where=own_df > 0)
-        shared = 0.0
         if blocks and networks >= FEWEST:
             own, shared = _without_seed_effects(values, means)
         deviations = borrowed_deviations(means, own, own_df)
@@ -105,10 +115,11 @@ def seed_means(trials: "pd.DataFrame", confidence: float = 0.95) -> SeedMeans:
             "low": np.maximum(means - half, 0.0),
             "high": np.minimum(means + half, 1.0),
             "seeds": seeds.astype(np.int64),
+            "collapsed": collapsed(values).sum(1),
         },
         index=grid.index,
     )
-    return SeedMeans(table, float(variance), df, blocks, variances, dfs, unlike, _collapsed(values))
+    return SeedMeans(table, float(variance), df, blocks, variances, dfs, unlike, shared)
 
 
 def _without_seed_effects(values: Floats, means: Floats) -> tuple[Floats, float]:
@@ -123,16 +134,6 @@ def _without_seed_effects(values: Floats, means: Floats) -> tuple[Floats, float]
     taken = np.pi / 2 / networks
     own = ((values - means[:, None] - effects) ** 2).sum(1) / (seeds - 1) / (1 - taken)
     return own, max(float(effects.var(ddof=1)) - taken * float(np.median(own)), 0.0)
-
-
-def _collapsed(values: Floats) -> int:
-    """Trainings that ended far below the median of their network, by COLLAPSE and by what is usual in `values`."""
-    several = values[(~np.isnan(values)).sum(1) > 2]
-    if not len(several):
-        return 0
-    below = np.nanmedian(several, axis=1)[:, None] - several
-    usual = 1.4826 * float(np.nanmedian(np.abs(below)))
-    return int(np.sum(below > max(COLLAPSE, _COLLAPSE_DEVIATIONS * usual)))
 
 
 def run_means(trials: "pd.DataFrame", confidence: float = 0.95) -> "pd.DataFrame":

@@ -53,6 +53,8 @@ class Surface:
     confidence: float
     coefficients: Floats
     """Of 1, x, y, x^2, xy, y^2, where x and y are the shares of depth and resolution less a third, (6,)."""
+    peaks: Floats
+    """Where the optimum is in draws of the surface, (draws, 3)."""
 
     @property
     def region(self) -> Bools:
@@ -148,6 +150,7 @@ def fit_surface(
         networks=len(design),
         confidence=confidence,
         coefficients=fit.best[:6],
+        peaks=peaks,
     )
 
 

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from scaling_search.analysis.findings.step1 import Judgement
 
 
-def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> str:
-    """STEP 1 for a terminal: every point of the grid, points of one network together, then the answer in words."""
+def step1_text(judgement: "Judgement", fresh: "Mapping[str, Confirmed] | None" = None) -> str:
+    """STEP 1 for a terminal: every point of the grid, points of one network together, then the answer in words.
+
+    `fresh` is of the same run, see `confirmed.confirm_all`.
+    """
     growth = "d/w/r %" if judgement.by_region else "a*b^2*g^2"
     head = ["alpha", "beta", "gamma", growth, "input", "parameters", "multiply-adds", "of baseline", "top-1 %"]
     rows: list[list[str]] = []
@@ -44,7 +47,7 @@ def step1_text(judgement: "Judgement", confirmed: "Confirmed | None" = None) -> 
         accuracy = [interval(row), str(row["seeds"] or "-")]
         rows.append([*rule, str(row["input_resolution"]), *counts, *accuracy, verdict])
     text = aligned([*head, "seeds", ""], rows, [False] * 10 + [True])
-    return "\n".join(["STEP 1", text, *listed(footnotes), "", *_answer_lines(judgement, confirmed)])
+    return "\n".join(["STEP 1", text, *listed(footnotes), "", *_answer_lines(judgement, fresh or {})])
 
 
 def verdicts(judgement: "Judgement", row: Mapping[Any, Any]) -> list[str]:
@@ -95,24 +98,25 @@ def rivals_notes(table: "pd.DataFrame", judgement: "Judgement") -> list[str]:
     return [line for line in (claim_text(table), how) if line]
 
 
-def _answer_lines(judgement: "Judgement", confirmed: "Confirmed | None") -> list[str]:
+def _answer_lines(judgement: "Judgement", fresh: "Mapping[str, Confirmed]") -> list[str]:
     winner, baseline = judgement.winner, judgement.baseline
     lines = [region_text(judgement)] if judgement.by_region else []
     called, rule = named(judgement), rule_in_words(vars(winner))
+    confirmed = fresh.get(winner.fingerprint)
     reached = f"{interval(vars(winner))} % top-1" if confirmed is None else confirmation(confirmed)
     lines.append(f"{called.capitalize()}: {rule}: {reached}; {short(winner.multiply_adds)} multiply-adds")
     if confirmed is None:
         lines.append(f"No fresh seed has confirmed the {called}: the trainings that selected it flatter it.")
     if judgement.same_network:
         lines.append(same_network_text(judgement))
-    lines.append(best_text(judgement))
+    lines.append(best_text(judgement, fresh))
     if judgement.on_edge:
         lines.append(edge_text(judgement))
     lines += judgement.warnings
     if baseline.seeds:
-        lines.append(
-            f"Baseline (phi 0): {interval(vars(baseline))} % top-1, {short(baseline.multiply_adds)} multiply-adds"
-        )
+        more = fresh.get(baseline.fingerprint)
+        reached = f"{interval(vars(baseline))} % top-1" if more is None else confirmation(more)
+        lines.append(f"Baseline (phi 0): {reached}; {short(baseline.multiply_adds)} multiply-adds")
     lines.append(separation_text(judgement))
     if not judgement.by_region:
         lines.append(region_text(judgement))
@@ -125,7 +129,7 @@ def named(judgement: "Judgement") -> str:
     return "representative rule" if judgement.by_region else "winner"
 
 
-def best_text(judgement: "Judgement") -> str:
+def best_text(judgement: "Judgement", fresh: "Mapping[str, Confirmed]") -> str:
     """Which network is the best measured, and which are tied with it, in words; empty where there is nothing to say."""
     best, tied = judgement.best, len(judgement.ties)
     level = f"{100 * judgement.confidence:g} %"
@@ -138,7 +142,10 @@ def best_text(judgement: "Judgement") -> str:
     is_it = best.fingerprint == judgement.winner.fingerprint
     text = "The representative rule's network is also the best measured"
     if not is_it:
-        text = f"The best network measured is {rule_in_words(vars(best))}: {interval(vars(best))} % top-1"
+        again = fresh.get(best.fingerprint)
+        flattered = f"{interval(vars(best))} % top-1 over the seeds that selected it, which flatter it"
+        reached = flattered if again is None else confirmation(again)
+        text = f"The best network measured is {rule_in_words(vars(best))}: {reached}"
     if tied < 2:
         return f"{text}, ahead of all others of the grid at {level}"
     if judgement.winner.fingerprint in judgement.ties[1:]:

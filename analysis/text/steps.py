@@ -5,15 +5,19 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.text.certainty import certainty_text
+from scaling_search.analysis.text.epochs import epochs_text
+from scaling_search.analysis.text.rates import rates_text
 from scaling_search.analysis.text.region import SPREAD_NOTE, spread_text
 from scaling_search.analysis.text.step1 import rivals_text, step1_text
 from scaling_search.analysis.text.tables import aligned, footnote, listed, render
-from scaling_search.analysis.text.words import interval, rule_in_words, seeds_in_words, short
+from scaling_search.analysis.text.words import difference, interval, rule_in_words, seeds_in_words, short
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_search.analysis.findings.facts import Facts
+
+GAIN_NOTE = "gain: points of top-1 more than the model before, with the interval of the difference"
 
 SHOWN = 10
 """Architectures of a search that a terminal shows."""
@@ -21,7 +25,7 @@ SHOWN = 10
 
 def step2_text(table: "pd.DataFrame") -> str:
     """STEP 2 for a terminal: each of B0..B7 by the found coefficients and, on the next row, by the published ones."""
-    head = ["", "coefficients", "phi", "d", "w", "r", "input", "parameters", "multiply-adds", "top-1 %", ""]
+    head = ["", "coefficients", "d", "w", "r", "input", "multiply-adds", "top-1 %", "gain", ""]
     rows = []
     order = table.assign(published=table["coefficients"] == "published").sort_values(["model", "published"])
     footnotes: dict[str, str] = {}
@@ -31,18 +35,19 @@ def step2_text(table: "pd.DataFrame") -> str:
             [
                 "" if row["model"] == last else row["model"],
                 row["coefficients"],
-                "" if row["phi"] != row["phi"] else f"{row['phi']:g}",
                 *(f"{row[factor]:.2f}" for factor in ("depth", "width", "resolution")),
                 str(row["input_resolution"]),
-                short(row["parameters"]),
                 short(row["multiply_adds"]),
                 ("~" if row["source"] == "extrapolated" else "") + interval(row),
+                difference(row, "gain"),
                 _source(row, footnotes),
             ]
         )
         last = row["model"]
-    lines = ["STEP 2", aligned(head, rows, [True, True] + [False] * 8 + [True])]
+    lines = ["STEP 2", aligned(head, rows, [True, True] + [False] * 7 + [True])]
     lines += listed(footnotes)
+    if table["gain"].notna().any():
+        lines += ["", GAIN_NOTE]
     if (table["source"] == "extrapolated").any():
         lines += [
             "",
@@ -83,10 +88,14 @@ def tested_text(tested: "pd.DataFrame | None") -> str | None:
 def findings_text(findings: "Facts") -> str:
     """All tables of a run for a terminal, empty where there are none."""
     parts = []
+    if findings.probe is not None:
+        parts.append(rates_text(findings.probe))
     if findings.judgement is not None:
-        parts.append(step1_text(findings.judgement, findings.confirmed))
+        parts.append(step1_text(findings.judgement, findings.fresh))
         if findings.certainty is not None:
             parts.append(fill(certainty_text(findings.certainty, findings.judgement), 110, subsequent_indent="  "))
+        if findings.by_epochs is not None:
+            parts.append(epochs_text(findings.by_epochs))
         if findings.rivals is not None:
             parts.append(rivals_text(findings.rivals, findings.judgement))
     if findings.step2 is not None:
@@ -106,5 +115,5 @@ def _source(row: Mapping[Any, Any], footnotes: dict[str, str]) -> str:
     if row["source"] == "measured":
         return f"measured, {seeds_in_words(row['seeds'])}"
     if row["source"] == "extrapolated":
-        return f"extrapolated, {row['beyond']:.3g}x"
+        return f"extrapolated, {row['beyond']:.3g}x {footnote(row['note'], footnotes)}".rstrip()
     return f"none {footnote(row['note'], footnotes)}"

@@ -27,16 +27,21 @@ def interval(row: Mapping[Any, Any], name: str = "val_accuracy") -> str:
 
 
 def confirmation(confirmed: "Confirmed") -> str:
-    """A confirmed winner's accuracy in words, and what it was selected at."""
-    return (
-        f"{interval(vars(confirmed))} % top-1 over {seeds_in_words(confirmed.seeds, 'fresh ')}; "
-        f"{100 * confirmed.selected_at:.1f} over those that selected it"
-    )
+    """A network's accuracy by fresh seeds in words, what it was selected at, and how many trainings collapsed."""
+    text = f"{interval(vars(confirmed))} % top-1 over "
+    if confirmed.selected_at is None:
+        text += seeds_in_words(confirmed.seeds)
+    else:
+        text += (
+            f"{seeds_in_words(confirmed.seeds, 'fresh ')}; "
+            f"{100 * confirmed.selected_at:.1f} over those that selected it"
+        )
+    return f"{text}; {confirmed.collapsed} of its trainings collapsed" if confirmed.collapsed else text
 
 
-def difference(row: Mapping[Any, Any]) -> str:
+def difference(row: Mapping[Any, Any], name: str = "difference") -> str:
     """A difference of accuracies in points with its interval, as -1.2 (-2.0 to -0.4)."""
-    mean, low, high = (100 * float(row[part]) for part in ("difference", "difference_low", "difference_high"))
+    mean, low, high = (100 * float(row[part]) for part in (name, f"{name}_low", f"{name}_high"))
     if mean != mean:
         return "-"
     return f"{mean:+.1f}" if low != low else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"

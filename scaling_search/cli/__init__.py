@@ -73,6 +73,7 @@ def _parse(argv: list[str]) -> "Command":
         )
     import tyro
 
+    options = COMMANDS[name].reworded(options)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

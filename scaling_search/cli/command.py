@@ -29,6 +29,11 @@ class Command:
         raise AssertionError("every command has its own")
 
     @classmethod
+    def reworded(cls, options: list[str]) -> list[str]:
+        """The options as tyro knows them; by default as they are."""
+        return options
+
+    @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
         """Where options start from, as keywords for tyro; by default at the fields' own defaults."""
         return {}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
     """The tables that a run has so far, by name."""
-    names = ("step1", "rivals", "step2", "sweep", "nas", "frontier")
+    names = ("rates", "step1", "epochs", "rivals", "step2", "sweep", "nas", "frontier")
     return {name: table for name in names if (table := getattr(findings, name)) is not None}
 
 

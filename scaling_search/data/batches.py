@@ -5,10 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling_search.data.augment import Moves, draw_moves
-from scaling_search.data.augment import augment as augmented
+from scaling_search.data.augment import Moves, augment, draw_moves
+from scaling_search.data.mix import Mixed, erased, mixed
+from scaling_search.data.policy import apply_policy
+from scaling_search.data.prepare import Prepared
+from scaling_search.data.views import Views
 from scaling_search.errors import UserError
-from scaling_search.recipe import Augmentation
+from scaling_search.recipe import Recipe
+
+Labels = np.ndarray | Mixed
+"""(B,) int32, or those of images that are two in one."""
 
 
 def check_batch_size(batch_size: int, count: int, split: str = "") -> None:
@@ -21,20 +27,60 @@ def check_batch_size(batch_size: int, count: int, split: str = "") -> None:
         )
 
 
-def training_batches(
-    images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, epoch: int, augment: Augmentation
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One pass over (N, H, W, C) and (N,) in an order, and with an augmentation, that `seed` and `epoch` decide.
+def training_batches(images: Prepared, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, Labels]]:
+    """One pass over the training images in an order, and changed in ways, that `seed` and `epoch` decide.
 
-    Yields N // batch_size batches; the images that are left over are dropped, others in each epoch. Raises UserError,
-    when called, where the images make no batch.
+    Yields N // batch_size batches, (B, side, side, 3) and labels; the images that are left over are dropped, others in
+    each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a rectangle erased; then a
+    batch is mixed. Raises UserError, when called, where the images make no batch.
     """
-    check_batch_size(batch_size, len(images))
+    count, size = len(images.train_images), recipe.batch_size
+    check_batch_size(size, count)
     rng = np.random.default_rng((seed, epoch))
-    order = rng.permutation(len(images))
-    full = len(images) // batch_size * batch_size
-    chosen = (order[start : start + batch_size] for start in range(0, full, batch_size))
-    return ((augmented(images[batch], augment, rng), labels[batch]) for batch in chosen)
+    order = rng.permutation(count)
+    chosen = (order[start : start + size] for start in range(0, count // size * size, size))
+    return (_batch(images, numbers, recipe, (seed, epoch), step, rng) for step, numbers in enumerate(chosen))
+
+
+def _batch(
+    images: Prepared,
+    numbers: np.ndarray,
+    recipe: Recipe,
+    drawn_by: tuple[int, int],
+    step: int,
+    moves_by: np.random.Generator,
+) -> tuple[np.ndarray, Labels]:
+    labels = images.train_labels[numbers]
+    if isinstance(images.train_images, Views):
+        batch = np.stack([view(images, int(number), recipe, *drawn_by) for number in numbers])
+    else:
+        batch = augment(images.train_images[numbers], recipe, moves_by)
+        if recipe.policy != "none" or recipe.erasing:
+            rngs = [_rng_of(*drawn_by, int(number)) for number in numbers]
+            batch = np.stack([_changed(*one, images.mean, recipe) for one in zip(batch, rngs, strict=True)])
+    if not recipe.mixes:
+        return batch, labels
+    # An image's numbers start from 1, so that no batch draws what an image does.
+    return mixed(batch, labels, recipe, np.random.default_rng((*drawn_by, 0, step + 1)))
+
+
+def view(images: Prepared, number: int, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
+    """(side, side, 3): training image `number` of views as an epoch sees it, a function of its arguments alone."""
+    assert isinstance(images.train_images, Views)
+    rng = _rng_of(seed, epoch, number)
+    image = images.train_images.crop(number, recipe.crop_area, rng)
+    if recipe.flips and rng.random() < 0.5:
+        image = image[:, ::-1]
+    return _changed(image, rng, images.mean, recipe)
+
+
+def _rng_of(seed: int, epoch: int, number: int) -> np.random.Generator:
+    # From 1, as NumPy takes seeds that end in zeros for the same.
+    return np.random.default_rng((seed, epoch, number + 1))
+
+
+def _changed(image: np.ndarray, rng: np.random.Generator, mean: np.ndarray, recipe: Recipe) -> np.ndarray:
+    return erased(apply_policy(image, recipe, rng), mean, recipe, rng)
 
 
 class Pass(NamedTuple):
@@ -46,15 +92,19 @@ class Pass(NamedTuple):
     """What is done to each image, (steps, B)."""
 
 
-def training_pass(
-    count: int, side: tuple[int, int], batch_size: int, *, seed: int, epoch: int, augment: Augmentation
-) -> Pass:
-    """The pass over `count` images of `side` (H, W) pixels that `seed` and `epoch` decide."""
-    check_batch_size(batch_size, count)
+def moves_alone(images: Prepared, recipe: Recipe) -> bool:
+    """Whether a `Pass` says all that a recipe does to images."""
+    more = recipe.policy != "none" or recipe.erasing > 0 or recipe.mixes
+    return not more and not isinstance(images.train_images, Views)
+
+
+def training_pass(count: int, side: tuple[int, int], recipe: Recipe, *, seed: int, epoch: int) -> Pass:
+    """The pass over `count` images of `side` (H, W) pixels that `seed` and `epoch` decide, if `moves_alone`."""
+    check_batch_size(recipe.batch_size, count)
     rng = np.random.default_rng((seed, epoch))
-    steps = count // batch_size
-    order = rng.permutation(count)[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
-    moves = [draw_moves(batch_size, *side, augment, rng) for _ in range(steps)]
+    steps = count // recipe.batch_size
+    order = rng.permutation(count)[: steps * recipe.batch_size].reshape(steps, -1).astype(np.int32)
+    moves = [draw_moves(recipe.batch_size, *side, recipe, rng) for _ in range(steps)]
     return Pass(order, Moves(*map(np.stack, zip(*moves, strict=True))))
 
 
@@ -74,3 +124,18 @@ def evaluation_batches(
             batch = np.concatenate([batch, np.zeros((padding, *batch.shape[1:]), batch.dtype)])
             batch_labels = np.concatenate([batch_labels, np.zeros(padding, batch_labels.dtype)])
         yield np.ascontiguousarray(batch), batch_labels, weights
+
+
+def judging_batches(images: Prepared, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The `evaluation_batches` of the images that judge and, where some are held out, of these.
+
+    Then weights are (B, 2), in the first column of images that judge, in the second of those that are held out.
+    """
+    parts = [(images.eval_images, images.eval_labels)]
+    if images.held_images is not None and images.held_labels is not None:
+        parts.append((images.held_images, images.held_labels))
+    for number, part in enumerate(parts):
+        for batch, labels, weights in evaluation_batches(*part, batch_size):
+            of_part = np.zeros((batch_size, len(parts)), np.float32)
+            of_part[:, number] = weights
+            yield batch, labels, of_part if len(parts) > 1 else weights

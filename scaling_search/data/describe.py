@@ -1,22 +1,26 @@
 """What data hold, in rows, and what a network sees of them, as a picture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scaling_search.config import Split
-from scaling_search.data.augment import augment
+from scaling_search.data.batches import training_batches
 from scaling_search.data.encoded import EncodedImages
 from scaling_search.data.images import ImageData
+from scaling_search.data.mix import Mixed
 from scaling_search.data.prepare import prepare
 from scaling_search.data.split import divide, in_words
 from scaling_search.errors import UserError
-from scaling_search.recipe import Augmentation
+from scaling_search.recipe import Recipe
 
 if TYPE_CHECKING:
     from PIL import Image
 
+PLAIN = Recipe(augment="none")
+"""Shows images as they are."""
 _GAP = 2
 _WHITE = 255
 
@@ -63,18 +67,19 @@ def _as_kept(data: ImageData) -> dict[str, Any]:
 
 
 def contact_sheet(
-    data: ImageData, split: Split, side: int, *, count: int = 64, augmentation: Augmentation = "none", seed: int = 0
+    data: ImageData, split: Split, side: int, *, count: int = 64, recipe: Recipe = PLAIN, seed: int = 0
 ) -> "Image.Image":
-    """Training images as a network of that input side sees them, in rows, class by class as far as `count` goes.
+    """Training images as a network of that input side sees them by a recipe, class by class as far as `count` goes.
 
     Raises UserError where the data cannot be divided or `count` is not positive.
     """
     if count < 1:
         raise UserError(f"{count} images asked for", "it must be at least 1")
-    prepared = prepare(data, split, side, "validation")
-    rng = np.random.default_rng(seed)
-    chosen = _one_of_each_in_turn(prepared.train_labels, count, rng)
-    seen = augment(np.ascontiguousarray(prepared.train_images[chosen]), augmentation, rng)
+    prepared = prepare(data, split, side, "validation", recipe)
+    chosen = _one_of_each_in_turn(prepared.train_labels, count, np.random.default_rng(seed))
+    shown = replace(prepared, train_images=prepared.train_images[chosen], train_labels=np.arange(len(chosen)))
+    images, order = next(training_batches(shown, replace(recipe, batch_size=len(chosen)), seed=seed, epoch=1))
+    seen = images[np.argsort(order.labels if isinstance(order, Mixed) else order)]
     return tiled(seen if seen.dtype == np.uint8 else _stretched(seen))
 
 

@@ -1,5 +1,6 @@
 """Images that stay encoded until the side is known at which a network takes them."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scaling_search.data.pictures import DETAIL, BadPictureError, Picture, decode
+from scaling_search.data.pictures import DETAIL, BadPictureError, Picture, decode, seen
 from scaling_search.errors import UserError
 
 
@@ -81,10 +82,10 @@ class Packed:
 
 
 class _Decoded:
-    """Squares of the last side that was asked for, so that networks of one resolution decode each image once."""
+    """The squares that were asked for last, so that networks of one resolution decode each image once."""
 
     def __init__(self) -> None:
-        self.side = 0
+        self.seen = (0, 0.0)
         self.squares = np.empty(0)
         self.there = np.empty(0, bool)
 
@@ -121,22 +122,34 @@ class EncodedImages:
             decoded=self.decoded,
         )
 
-    def at(self, side: int) -> np.ndarray:
-        """(N, side, side, C) uint8: the shorter side resized to `side`, and of the longer one the middle.
+    def at(self, side: int, crop: float = 1.0) -> np.ndarray:
+        """(N, side, side, C) uint8: the central square of each, as much of it as `pictures.seen` says.
 
         JPEGs are decoded at a reduced size where that suffices. Raises UserError where an image can no longer be
         read, or memory does not hold them.
         """
         kept = self.decoded
-        if kept.side != side:
+        if kept.seen != (side, crop):
             shape = (len(self.contents), side, side, self.channels)
             check_memory(shape[0] * side * side * self.channels, self.contents.name(0))
-            kept.side, kept.squares, kept.there = side, np.empty(shape, np.uint8), np.zeros(shape[0], bool)
-        for number in self.numbers[~kept.there[self.numbers]]:
-            kept.squares[number] = self._decode(int(number), DETAIL * side).square(side)
+            kept.seen, kept.squares, kept.there = (side, crop), np.empty(shape, np.uint8), np.zeros(shape[0], bool)
+        for row in np.flatnonzero(~kept.there[self.numbers]):
+            number, shorter = int(self.numbers[row]), int(self.sizes[row].min())
+            share = seen(crop, side, shorter)
+            kept.squares[number] = self._decode(number, DETAIL * round(side / share)).square(side, kept=share)
             kept.there[number] = True
         squares: np.ndarray = kept.squares[self.numbers]
         return squares
+
+    def crop(self, row: int, box: tuple[float, float, float, float], side: int) -> np.ndarray:
+        """(side, side, C) uint8: what lies in a box of left, top, right and bottom in the upright image number `row`.
+
+        JPEGs are decoded at a reduced size where that leaves the box `side` pixels. Raises UserError where the image
+        can no longer be read.
+        """
+        shorter = min(box[2] - box[0], box[3] - box[1])
+        least = math.ceil(side * int(self.sizes[row].min()) / shorter)
+        return self._decode(int(self.numbers[row]), least).crop(box, side)
 
     def whole(self, height: int, width: int) -> np.ndarray:
         """(N, height, width, C) uint8: images that all have that size, as they are."""

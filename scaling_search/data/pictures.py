@@ -72,6 +72,18 @@ class Picture:
         """1 for grey, 3 for RGB."""
         return len(self.stored.getbands())
 
+    def crop(self, box: tuple[float, float, float, float], side: int) -> np.ndarray:
+        """What lies in a box, resized bicubically to (side, side, C) uint8.
+
+        The box is of left, top, right and bottom, upright, in pixels of the full size.
+        """
+        from PIL import Image
+
+        reduced_by = max(self.size) / max(self.extent)
+        left, top, right, bottom = (edge / reduced_by for edge in box)
+        resized = self.image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        return np.asarray(resized).reshape(side, side, -1)
+
     def square(self, side: int, *, kept: float = 1.0) -> np.ndarray:
         """Its centred square as (side, side, C) uint8, upright: `kept` of the shorter side, resized bicubically.
 
@@ -116,6 +128,14 @@ def decode(content: bytes, *, least: int | None = None) -> Picture:
         # A decoder may raise anything at all on a broken file.
         except Exception as error:
             raise BadPictureError(_reason(error)) from None
+
+
+def seen(crop: float, side: int, shorter: int) -> float:
+    """The central share of the shorter side that a network of `side` pixels is shown.
+
+    It is `crop` of pictures that are large enough, and more of smaller ones, rather than enlarge what is left.
+    """
+    return max(crop, min(1.0, side / shorter))
 
 
 def recognised(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""From images as they come to what a network trains on: divided, resized once, and measured."""
+"""From images as they come to what a network trains on: divided, resized once where that will do, and measured."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -8,19 +8,23 @@ import numpy as np
 from scaling_search.config import Split
 from scaling_search.data.images import ImageData
 from scaling_search.data.resize import resize
-from scaling_search.data.split import divide
+from scaling_search.data.split import divide, hold_out
+from scaling_search.data.views import CENTRAL, Views
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 
 Judge = Literal["validation", "test"]
 # Pixels that are float64 at a time: 32 MiB.
 _CHUNK = 2**22
+MEASURED = 4096
+"""Images of which the mean and deviation are taken where training sees crops."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Images of one input resolution, ready to be batched. Read only."""
 
-    train_images: np.ndarray
+    train_images: np.ndarray | Views
     """(N, side, side, 3) uint8 or float32. Grey is repeated without taking more memory, so it is not contiguous."""
     train_labels: np.ndarray
     """(N,) int32."""
@@ -32,16 +36,26 @@ class Prepared:
     """(3,) float32, of the training images at this resolution, in their own unit (0..255 for uint8)."""
     std: np.ndarray
     """(3,) float32, likewise; 1 for a channel that never varies."""
+    held_images: np.ndarray | None = None
+    """(K, side, side, 3), held out of training to say when it stops; None without early stopping."""
+    held_labels: np.ndarray | None = None
+    """(K,) int32."""
 
 
-def prepare(data: ImageData, split: Split, side: int, evaluate: Judge) -> Prepared:
+def prepare(
+    data: ImageData, split: Split, side: int, evaluate: Judge, recipe: Recipe | None = None, *, crop: float = 1.0
+) -> Prepared:
     """The training part and the part that judges, `side` pixels a side, RGB.
 
     With "validation" no test image is looked at. With "test" it is the data's own test split, or else the share that
-    `split` keeps; training is on the same images either way. Raises UserError where the data cannot be divided.
+    `split` keeps; training is on the same images either way. Where `recipe` crops, training has views of the images,
+    and judges see the central 0.875 of them; without a recipe they see the share `crop`. Raises UserError where the
+    data cannot be divided, or the recipe cannot be followed with them.
     """
     if evaluate not in get_args(Judge):
         raise UserError(f"a network judged on {evaluate!r} asked for", "the part that judges is validation or test")
+    crops = recipe is not None and recipe.crops
+    crop = CENTRAL if crops else crop
     division = divide(data, split)
     if evaluate == "validation":
         images, labels = data.images[division.validation], data.labels[division.validation]
@@ -49,15 +63,25 @@ def prepare(data: ImageData, split: Split, side: int, evaluate: Judge) -> Prepar
         images, labels = data.test_images, data.test_labels
     else:
         images, labels = data.images[division.test], data.labels[division.test]
-    train_images = resize(data.images[division.train], side)
-    mean, std = _moments(train_images)
+    train, held = hold_out(division.train, data.labels, recipe, split.seed)
+    chosen = data.images[train]
+    if recipe is not None and recipe.policy != "none" and getattr(chosen, "dtype", np.uint8) != np.uint8:
+        raise UserError(
+            f"{recipe.policy} asked for with images of {chosen.dtype}",  # type: ignore[union-attr]
+            "it changes 8-bit images",
+            "try --recipe.policy none, or give images as uint8",
+        )
+    measured = resize(chosen[:: -(-len(chosen) // MEASURED)] if crops else chosen, side, crop)
+    mean, std = _moments(measured)
     return Prepared(
-        train_images=_three_channels(train_images),
-        train_labels=data.labels[division.train],
-        eval_images=_three_channels(resize(images, side)),
+        train_images=Views(chosen, side) if crops else _three_channels(measured),
+        train_labels=data.labels[train],
+        eval_images=_three_channels(resize(images, side, crop)),
         eval_labels=labels,
         mean=mean,
         std=std,
+        held_images=_three_channels(resize(data.images[held], side, crop)) if len(held) else None,
+        held_labels=data.labels[held] if len(held) else None,
     )
 
 

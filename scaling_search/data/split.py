@@ -8,6 +8,7 @@ import numpy as np
 from scaling_search.config import Split
 from scaling_search.data.images import ImageData
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,29 @@ def divide(data: ImageData, split: Split) -> Division:
     parts = {part: np.sort(np.concatenate(pieces)) for part, pieces in indices.items()}
     validation = parts["validation"] if data.validation is None else np.sort(data.validation)
     return Division(parts["train"], validation, parts.get("test"))
+
+
+def hold_out(train: np.ndarray, labels: np.ndarray, recipe: Recipe | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The training part (N,) without and with what a recipe of early stopping holds out of it, both in order.
+
+    `labels` are those of all images. It is the recipe's share of each class, at least one image, the same for the same
+    seed; none without early stopping. Raises UserError where a class has no other image.
+    """
+    if recipe is None or recipe.patience is None:
+        return train, train[:0]
+    rng = np.random.default_rng((seed, 1))
+    held: list[np.ndarray] = []
+    for label in np.unique(labels[train]):
+        of_class = rng.permutation(train[labels[train] == label])
+        if len(of_class) < 2:
+            raise UserError(
+                "early stopping holds images of each class out of training, and one has a single image",
+                "every class needs another to train on",
+                "train without --recipe.patience",
+            )
+        held.append(of_class[: min(max(1, round(recipe.held_out * len(of_class))), len(of_class) - 1)])
+    out = np.sort(np.concatenate(held))
+    return np.setdiff1d(train, out), out
 
 
 def in_words(split: Split, data: ImageData) -> str:

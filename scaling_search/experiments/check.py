@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OSError)
 _COUNTED = ("fingerprint", "input_resolution", "parameters", "multiply_adds", "activations")
-_DOCUMENTS = ("step1", "step2", "sweep", "nas")
+_DOCUMENTS = ("rates", "step1", "step2", "sweep", "nas")
 """Documents whose networks must cost what they say."""
 
 
@@ -126,20 +126,21 @@ def _wrong_in(record: _Record, version: int, key: str) -> Iterator[str]:
 
 def _not_of_the_run(directory: RunDirectory, records: Sequence[_Record]) -> Iterator[str]:
     config, images = directory.config(), directory.images
+    # A search trains some architectures for fewer epochs, and a run may find its learning rates itself.
+    free = {"epochs": 0, **({"learning_rate": 0} if config.probe_seeds else {})}
     for record in records:
         spec = record.spec
         if digest_of(spec.data) != digest_of(images):
             yield f"{record.file} was trained on {spec.data}, the run on {images}"
         if spec.split != config.split:
             yield f"{record.file} has another split than the run"
-        # A search trains some architectures for fewer epochs.
-        if asdict(spec.recipe) | {"epochs": 0} != asdict(config.recipe) | {"epochs": 0}:
+        if asdict(spec.recipe) | free != asdict(config.recipe) | free:
             yield f"{record.file} has another recipe than the run"
 
 
 def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Family | None", problems: list[str]) -> int:
     """Counts every network of the records and documents again, and says how many there were."""
-    from scaling_search.family import load_family
+    from scaling_search.family import load_family, with_options
     from scaling_search.search.candidates import network_at
     from scaling_search.trial import network_from_dict
 
@@ -158,7 +159,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
             problems.append(f"{file} cannot be read: {in_one_line(error)}")
     for file, network in networks.values():
         try:
-            grown = family if family is not None else load_family(network.family, network.options)
+            options = network.options
+            grown = with_options(family, options) if family else load_family(network.family, options)
             again = network_at(grown, network.scale, network.num_classes, name=network.family, options=network.options)
         except UserError as error:
             problems.append(f"{file}: its network cannot be built: {error}")

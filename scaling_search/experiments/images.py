@@ -53,7 +53,7 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
 
     Raises UserError where they cannot be trained on as the config says.
     """
-    from scaling_search.data import check_batch_size, divide, load, resolve
+    from scaling_search.data import check_batch_size, divide, hold_out, load, resolve
     from scaling_search.data.split import in_words
 
     if config.replay is not None:
@@ -63,7 +63,7 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
         return Images(table.manifest()["data"], of_table["classes"], of_table["training"], config.split, table)
     data = load(config.data, config.on_bad_data) if data is None else data
     split = resolve(config.split, data)
-    training = len(divide(data, split).train)
+    training = len(hold_out(divide(data, split).train, data.labels, config.recipe, split.seed)[0])
     check_batch_size(config.recipe.batch_size, training, in_words(split, data))
     return Images(data.identity, data.num_classes, training, split, data, data.skipped)
 

@@ -1,12 +1,13 @@
 """The whole method, from images to a frontier: STEP 1, STEP 2, and the winner, confirmed and tested."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
+from scaling_search.experiments.rates import probed_rates
 from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from scaling_search.search.plan import Plan
     from scaling_search.search.scale_up import Model
     from scaling_search.trial import Spec
+
+    CanDo = Callable[[Spec], bool]
 
 
 def run(
@@ -112,11 +115,23 @@ def _announce(
             progress.note(rounds_in_words(config, len(layout.networks)))
         for reason, count in _refusals(layout).items():
             progress.note(f"equation 2 rejects {count} of them: {reason}")
+        if config.rates == "probe":
+            progress.note("before it, learning rates are chosen by a probe of three sizes")
+        if config.shorter:
+            progress.note(
+                f"STEP 1 is done for {_listed(config.shorter)} epochs as well as for {config.recipe.epochs}, from "
+                "which all else follows"
+            )
         if layout.rivals:
             progress.note(f"at the same cost it trains {', '.join(layout.rivals)}")
         for note in layout.notes:
             progress.note(note)
     progress.note(f"records go to {directory.path}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, sorted(numbers))
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _refusals(layout: "Step1") -> dict[str, int]:
@@ -132,30 +147,59 @@ def _refusals(layout: "Step1") -> dict[str, int]:
 def _method(
     materials: Materials, layout: "Step1 | None", directory: RunDirectory, data: str, progress: Progress
 ) -> "Plan[None]":
-    """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
-    from scaling_search.search.candidates import confirming_specs, specs_of
-    from scaling_search.search.grid import step1_specs
-    from scaling_search.search.scale_up import Step2, found_models, published_models, step2_specs
+    """The plan: the probe of learning rates where there is one, then both steps, each network at its rate."""
+    from scaling_search.search.rates import at_rate, at_rates
+    from scaling_search.search.scale_up import published_models
 
     config, images = materials.config, materials.images
     sizes = (materials.family, config, images.num_classes, images.training)
     published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
+    if config.rates == "fixed":
+        yield from _steps(materials, layout, published, directory, data, progress, images.can_do)
+        return
+    rate_of = yield from probed_rates(materials, layout, published, directory, data, progress)
+
+    def can_do(spec: "Spec") -> bool:
+        return images.can_do(at_rate(spec, rate_of))
+
+    yield from at_rates(_steps(materials, layout, published, directory, data, progress, can_do), rate_of)
+
+
+def _steps(
+    materials: Materials,
+    layout: "Step1 | None",
+    published: "tuple[Model, ...]",
+    directory: RunDirectory,
+    data: str,
+    progress: Progress,
+    can_do: "CanDo",
+) -> "Plan[None]":
+    """The plan: STEP 1 with what need not wait for it, then STEP 2, and the winner confirmed and tested."""
+    from scaling_search.analysis.findings.confirmed import named_networks
+    from scaling_search.search.candidates import confirming_specs, specs_of
+    from scaling_search.search.grid import shorter_specs, step1_specs
+    from scaling_search.search.scale_up import Step2, found_models, step2_specs
+
+    config, images = materials.config, materials.images
+    sizes = (materials.family, config, images.num_classes, images.training)
     rule = config.rule
     judged: list[Spec] = []
     if layout is not None:
         # The published models need no winner: trained in the same batch, they leave no worker idle.
-        also = step2_specs(published, config, data)
+        also = [*shorter_specs(layout, config, data), *step2_specs(published, config, data)]
         if config.certainty is None:
             directory.write_document("step1", layout.document())
             progress.phase("STEP 1 and the published models" if published else "STEP 1")
             yield [*step1_specs(layout, config, data), *also]
         else:
             yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
-        winner = judgement_of(directory).winner
-        network = next(n for n in layout.networks if n.fingerprint == winner.fingerprint)
-        # Tables that were recorded before winners were confirmed lack these trainings.
-        fresh = [spec for spec in confirming_specs(network, config, data) if images.can_do(spec)]
-        judged = [*fresh, *specs_of(network, config, data, test=True)]
+        judgement = judgement_of(directory)
+        networks = {network.fingerprint: network for network in layout.networks}
+        selected, others = named_networks(judgement)
+        judged = [spec for name in (*selected, *others) for spec in confirming_specs(networks[name], config, data)]
+        # Tables that were recorded before fresh seeds judged these networks lack them.
+        judged = [spec for spec in judged if can_do(spec)]
+        judged += specs_of(networks[judgement.winner.fingerprint], config, data, test=True)
     models: tuple[Model, ...] = ()
     if 2 in config.steps:
         if rule is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from scaling_search.analysis.of_run import Findings
 
-TABLES = ("step1", "rivals", "step2", "sweep", "nas", "frontier")
+TABLES = ("rates", "step1", "epochs", "rivals", "step2", "sweep", "nas", "frontier")
 """Tables that a run writes as CSV, by the names that findings give them."""
 PICTURE = "accuracy_against_multiply_adds"
 

@@ -137,7 +137,7 @@ def _train(
     keep = None
     if study.keeps_weights:
         directory.make_weights_folder()
-        keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe)
+        keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
     run_on_ray(

@@ -4,17 +4,21 @@
 `EfficientNet` builds a Flax network from a plan.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from flax import nnx
 from jax import Array
+from numpy.typing import NDArray
 
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, Naming
 from scaling_search.networks import efficientnet_names as names
 from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
+from scaling_search.networks.rounding import round_channels_of_many, round_layers_of_many
 from scaling_search.networks.staged import (
     StagedFamily,
     StagedNet,
@@ -24,7 +28,7 @@ from scaling_search.networks.staged import (
     dense_cost,
     staged_cost,
 )
-from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_layers
+from scaling_search.rule import PUBLISHED, PublishedModel, Scale, round_channels, round_layers
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class MBConvPlan:
     @property
     def squeezed(self) -> int:
         """Channels inside squeeze-and-excitation: a quarter of the block's input channels."""
-        return max(1, self.in_channels // 4)
+        # At least one, in a form that counts many networks at once too.
+        return self.in_channels // 4 + (self.in_channels < 4)
 
     @property
     def has_skip(self) -> bool:
@@ -160,9 +165,7 @@ class StagePlan:
     def cost(self, side: int) -> tuple[Cost, int]:
         """The stage's cost on an input of `side` pixels, and the side of its output."""
         total, after = self.block(0).cost(side)
-        if self.layers > 1:
-            total += self.block(1).cost(after)[0] * (self.layers - 1)
-        return total, after
+        return total + self.block(1).cost(after)[0] * (self.layers - 1), after
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,30 @@ class EfficientNetFamily(StagedFamily):
 
     def plan(self, scale: Scale, num_classes: int) -> EfficientNetPlan:
         """The layers at `scale`: channels to multiples of the divisor, layers rounded up; the head widens too."""
-        depth, width = self.depth * scale.depth, self.width * scale.width
+        return self._laid_out(
+            self.depth * scale.depth, self.width * scale.width, num_classes, round_channels, round_layers
+        )
+
+    def costs(
+        self, depths: NDArray[np.float64], widths: NDArray[np.float64], sides: NDArray[np.int64], num_classes: int
+    ) -> Cost:
+        """What many networks cost at once, each number an array of int64. The arrays are of one length."""
+        # The arithmetic of a plan is the same for whole numbers and for arrays of them.
+        laid_out: Any = self._laid_out
+        plan = laid_out(
+            self.depth * depths, self.width * widths, num_classes, round_channels_of_many, round_layers_of_many
+        )
+        counted: Cost = plan.cost(sides)
+        return counted
+
+    def _laid_out(
+        self,
+        depth: float,
+        width: float,
+        num_classes: int,
+        channels: Callable[[int, float, int], int],
+        layers_at: Callable[[int, float], int],
+    ) -> EfficientNetPlan:
         style = Style(
             activation="relu6" if self.lite else "silu",
             squeeze_excite=not self.lite,
@@ -248,10 +274,10 @@ class EfficientNetFamily(StagedFamily):
             zero_init_residual=self.zero_init_residual,
         )
         ends = 1.0 if self.lite else width
-        stem = self.channels(self.stem, ends)
-        widths = [self.channels(stage.channels, width) for stage in self.stages]
+        stem = channels(self.stem, ends, self.divisor)
+        widths = [channels(stage.channels, width, self.divisor) for stage in self.stages]
         strides = self.strides([stage.stride for stage in self.stages])
-        layers = [round_layers(stage.layers, depth) for stage in self.stages]
+        layers = [layers_at(stage.layers, depth) for stage in self.stages]
         if self.lite:
             layers[0], layers[-1] = self.stages[0].layers, self.stages[-1].layers
         stages = tuple(
@@ -264,7 +290,7 @@ class EfficientNetFamily(StagedFamily):
             stem=stem,
             stem_stride=self.stem_stride,
             stages=stages,
-            head=self.channels(self.head, ends),
+            head=channels(self.head, ends, self.divisor),
             num_classes=num_classes,
             dropout=self.dropout,
             drop_connect=self.drop_connect,

@@ -130,3 +130,11 @@ def _notes(family: Family, layout: Step1, grower: Grower) -> Iterator[str]:
 def step1_specs(layout: Step1, config: RunConfig, data: str) -> list[Spec]:
     """The trainings of STEP 1: every network from every seed, judged on the validation split."""
     return [spec for network in layout.networks for spec in specs_of(network, config, data)]
+
+
+def shorter_specs(layout: Step1, config: RunConfig, data: str) -> list[Spec]:
+    """The same for each smaller number of epochs that the config asks for."""
+    recipes = [replace(config.recipe, epochs=epochs) for epochs in config.shorter]
+    # The check that `shorter` is below the recipe's own epochs is not for these.
+    asked = [replace(config, recipe=recipe, shorter=()) for recipe in recipes]
+    return [spec for one in asked for spec in step1_specs(layout, one, data)]

@@ -1,5 +1,6 @@
 """From a rule to its network, rounded as in the paper or matched in cost, and what the network realises of the rule."""
 
+import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,9 +12,9 @@ from typing import Any
 from scaling_search.config import MatchBy, RunConfig
 from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
-from scaling_search.family import Family, PlannedFamily
+from scaling_search.family import Family, PlannedFamily, with_options
 from scaling_search.input_side import last_map_side
-from scaling_search.rule import CompoundRule, Scale
+from scaling_search.rule import CompoundRule, Scale, dropout_at
 from scaling_search.search.candidates import network_at
 from scaling_search.search.matching import Measure, match_cost
 from scaling_search.search.sides import SMALLEST_MAP, follows, side_for
@@ -68,12 +69,13 @@ class Grower:
 
     def __init__(self, family: Family, config: RunConfig, num_classes: int) -> None:
         self._family, self._num_classes = family, num_classes
-        self._named: dict[str, Any] = {"name": config.family, "options": config.family_options}
+        self._name, self._options = config.family, config.family_options
+        self._by_size = config.recipe.dropout_by_size and _has_dropout(family)
         self._match, self._by = config.match, MEASURES[config.match_by]
         self._solved: dict[tuple[float, float, float], Grown] = {}
         self._last_map = cache(self._last_map_side)
         self._cost = cache(self._counted)
-        self.baseline = self._network(Scale())
+        self.baseline = self._network(Scale(), dropout_at(0))
         if self._match == "cost":
             self._refuse_small_map()
 
@@ -92,11 +94,14 @@ class Grower:
 
     def at(self, rule: CompoundRule, phi: float) -> Grown:
         """The network of a rule, as the run's `match` says; raises UserError as `rounded` and `matched` do."""
-        return self.rounded(rule.at(phi)) if self._match == "paper" else self.matched(rule, phi)
+        return self.rounded(rule.at(phi), dropout_at(phi)) if self._match == "paper" else self.matched(rule, phi)
 
-    def rounded(self, scale: Scale) -> Grown:
-        """The network at `scale`, rounded as in the paper. Raises InputSizeError where its input is too small."""
-        network = self._network(scale)
+    def rounded(self, scale: Scale, dropout: float) -> Grown:
+        """The network at `scale`, rounded as in the paper, which the recipe may give this dropout.
+
+        Raises InputSizeError where its input is too small.
+        """
+        network = self._network(scale, dropout)
         return Grown(network, self._growth(network, scale))
 
     def matched(self, rule: CompoundRule, phi: float) -> Grown:
@@ -110,12 +115,15 @@ class Grower:
         solved = (rule.alpha, rule.gamma, phi)
         if solved not in self._solved:
             found = match_cost(self._family, rule, phi, self._num_classes, by=self._by, side=self._side)
-            network = self._network(found.scale)
+            network = self._network(found.scale, dropout_at(phi))
             self._solved[solved] = Grown(network, self._growth(network, found.scale), found.target)
         return self._solved[solved]
 
-    def _network(self, scale: Scale) -> Network:
-        return network_at(self._family, scale, self._num_classes, **self._named)
+    def _network(self, scale: Scale, dropout: float) -> Network:
+        """The network at `scale`; with the dropout given where the recipe has it by size."""
+        own = (f"dropout={dropout:g}",) if self._by_size else ()
+        family, options = with_options(self._family, own), (*self._options, *own)
+        return network_at(family, scale, self._num_classes, name=self._name, options=options)
 
     def _growth(self, network: Network, scale: Scale) -> Growth:
         layers, channels = self._size(scale)
@@ -181,6 +189,10 @@ class Grower:
         if not off:
             return None
         return f"the last feature map can't follow inputs of {', '.join(off)}: use a larger input or fewer strides"
+
+
+def _has_dropout(family: Family) -> bool:
+    return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
 def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:

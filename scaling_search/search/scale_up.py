@@ -67,7 +67,7 @@ def published_models(family: Family, config: RunConfig, num_classes: int, traini
     """B0..B7 by the published coefficients, with their costs. They do not wait for STEP 1."""
     grower = Grower(family, config, num_classes)
     return tuple(
-        _model(f"B{index}", None, grower.rounded(model.scale), config, training_images)
+        _model(f"B{index}", None, grower.rounded(model.scale, model.dropout), config, training_images)
         for index, model in enumerate(PUBLISHED[: LARGEST + 1])
     )
 

@@ -18,9 +18,9 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from scaling_search.data import Moves, Pass, Prepared, evaluation_batches, reach, training_batches, training_pass
+from scaling_search.data import Moves, Pass, Prepared, judging_batches, reach, training_batches, training_pass
 from scaling_search.input_side import checked_evaluation
-from scaling_search.recipe import Augmentation
+from scaling_search.recipe import Recipe
 from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec
@@ -32,7 +32,7 @@ AHEAD = 2
 
 
 class Sums(NamedTuple):
-    """Of each seed, over the images that judge: (S,)."""
+    """Of each seed, over the images that judge and, in a second column, those that are held out: (S, 1 or 2)."""
 
     correct: np.ndarray
     entropy: np.ndarray
@@ -60,13 +60,13 @@ def mesh_of(devices: Sequence[jax.Device], batch_size: int) -> Mesh:
     return Mesh(np.array(devices[:count]), ("images",))
 
 
-def moved(images: Array, moves: Moves, kind: Augmentation) -> Array:
+def moved(images: Array, moves: Moves, recipe: Recipe) -> Array:
     """Images (B, H, W, C) after their moves, as `data.augment` makes them; can be traced."""
-    if kind == "none":
+    if recipe.augment == "none":
         return images
     height, width = images.shape[1:3]
     rows, columns = (
-        jnp.clip(first[:, None] + jnp.arange(side) - reach(side), 0, side - 1)
+        jnp.clip(first[:, None] + jnp.arange(side) - reach(side, recipe.shift), 0, side - 1)
         for first, side in ((moves.rows, height), (moves.columns, width))
     )
     columns = jnp.where(moves.mirrored[:, None], columns[:, ::-1], columns)
@@ -112,7 +112,7 @@ def compile_epochs(
 
     def judge(states: TrainState) -> Sums:
         found = [evaluate(states, *piece) for piece in _ahead(feed.judging())]
-        return Sums(*map(np.atleast_1d, np.asarray(jax.device_get(found), np.float64).sum(0)))
+        return Sums(*np.asarray(jax.device_get(found), np.float64).sum(0).reshape(2, len(specs), -1))
 
     def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
         ema, streams = states.ema, states.streams
@@ -190,17 +190,12 @@ def _resident(
     judging = compiler.everywhere(_stacked_batches(images, recipe.batch_size))
 
     def pieces(number: int) -> Iterator[tuple[Array, Array, Pass]]:
-        drawn = [
-            training_pass(
-                count, (height, width), recipe.batch_size, seed=spec.seed, epoch=number, augment=recipe.augment
-            )
-            for spec in specs
-        ]
+        drawn = [training_pass(count, (height, width), recipe, seed=spec.seed, epoch=number) for spec in specs]
         yield *training, compiler.everywhere(seed_by_seed(drawn))
 
     def train(state: TrainState, pixels: Array, labels: Array, drawn: Pass) -> tuple[TrainState, Array]:
         def one(state: TrainState, chosen: Pass) -> tuple[TrainState, Array]:
-            batch = compiler.shared_out(moved(pixels[chosen.order], chosen.moves, recipe.augment))
+            batch = compiler.shared_out(moved(pixels[chosen.order], chosen.moves, recipe))
             return steps.train(state, batch, compiler.shared_out(labels[chosen.order]))
 
         return jax.lax.scan(one, state, drawn)
@@ -212,7 +207,8 @@ def _resident(
             correct, entropy = steps.evaluate(averaged, *map(compiler.shared_out, batch))
             return (sums[0] + correct, sums[1] + entropy), None
 
-        return jax.lax.scan(one, (jnp.zeros(()), jnp.zeros(())), (pixels, labels, weights))[0]
+        nothing = jnp.zeros(weights.shape[2:])
+        return jax.lax.scan(one, (nothing, nothing), (pixels, labels, weights))[0]
 
     return _Feed(train, (None, None, 0), pieces, judge, lambda: iter([judging]))
 
@@ -229,22 +225,12 @@ def _streaming(
     axis = 1 if len(specs) > 1 else 0
 
     def batches(number: int) -> Iterator[Any]:
-        of_seeds = [
-            training_batches(
-                images.train_images,
-                images.train_labels,
-                recipe.batch_size,
-                seed=spec.seed,
-                epoch=number,
-                augment=recipe.augment,
-            )
-            for spec in specs
-        ]
+        of_seeds = [training_batches(images, recipe, seed=spec.seed, epoch=number) for spec in specs]
         for drawn in zip(*of_seeds, strict=True):
             yield compiler.batch(seed_by_seed(drawn), axis)
 
     def judging() -> Iterator[Any]:
-        for batch in evaluation_batches(images.eval_images, images.eval_labels, recipe.batch_size):
+        for batch in judging_batches(images, recipe.batch_size):
             yield compiler.batch(batch, 0)
 
     def train(state: TrainState, pixels: Array, labels: Array) -> tuple[TrainState, Array]:
@@ -258,8 +244,8 @@ def _streaming(
 
 
 def _stacked_batches(images: Prepared, batch_size: int) -> tuple[np.ndarray, ...]:
-    """The images that judge, their labels and weights, (batches, B, ...)."""
-    parts = zip(*evaluation_batches(images.eval_images, images.eval_labels, batch_size), strict=True)
+    """The images that judge or are held out, their labels and weights, (batches, B, ...)."""
+    parts = zip(*judging_batches(images, batch_size), strict=True)
     return tuple(map(np.stack, parts))
 
 

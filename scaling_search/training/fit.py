@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,20 +14,23 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.cost import memory
-from scaling_search.data import ImageData, Prepared, evaluation_batches, prepare, training_batches
-from scaling_search.family import Cost, Family, load_family
+from scaling_search.data import ImageData, Prepared, judging_batches, moves_alone, prepare, training_batches
+from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.kept import Keep, noted, with_weights
 from scaling_search.training.optimiser import learning_rate, starting
 from scaling_search.training.precision import precision_of
 from scaling_search.training.step import Program, TrainState, compile_program, steps_of
+from scaling_search.training.stopping import Best, Judgement, best_of
 from scaling_search.trial import Epoch, Outcome, Spec
 from scaling_search.weights.files import read_arrays
 from scaling_search.weights.transfer import import_weights, namings_of
 
 Build = Callable[[int], nnx.Module]
 """Builds a group's network from a seed."""
+Weights = Callable[[], nnx.State[Any, Any]]
+"""The averaged weights of a network, as it holds them."""
 
 MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
@@ -44,7 +47,8 @@ def train_group(
     the other; on other devices, or on several, as many at a time as their memory takes.
     """
     spec = specs[0]
-    family = family or load_family(spec.network.family, spec.network.options)
+    named = spec.network
+    family = with_options(family, named.options) if family else load_family(named.family, named.options)
     family = starting(family, spec.recipe)
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
@@ -56,7 +60,7 @@ def train_group(
         return network
 
     began = time.perf_counter()
-    images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate)
+    images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate, spec.recipe)
     prepared = time.perf_counter() - began
     if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
         yield from _one_after_another(specs, images, build, prepared, keep)
@@ -88,9 +92,9 @@ def _one_after_another(
         began = time.perf_counter()
         state = program.start(network if one is spec else build(one.seed))
         started = time.perf_counter() - began
-        outcome, state = _train(one, program, state, images)
-        outcome = with_weights(keep, one, outcome, images, partial(program.averaged, state))
-        rate = _images_a_second(one, images, outcome)
+        outcome, averaged = _train(one, program, state, images)
+        outcome = with_weights(keep, one, outcome, images, averaged)
+        rate = _images_a_second(one, outcome)
         seconds = {**shared, **outcome.seconds}
         seconds["build"] = seconds.get("build", 0.0) + started
         shared = {}
@@ -158,7 +162,6 @@ def train_together(
     precision = precision_of(recipe, platform)
     mesh = mesh_of(jax.local_devices(), recipe.batch_size // parts)
     limit = devices.memory_limit(jax.devices()[0])
-    size = images.train_images.nbytes + images.eval_images.nbytes
     began = time.perf_counter()
     networks = [build(one.seed) for one in specs]
     steps_per_epoch = len(images.train_images) // recipe.batch_size
@@ -173,7 +176,7 @@ def train_together(
         parts=parts,
     )
     seconds = {"build": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
-    resident = limit is None or size <= RESIDENT_SHARE * limit
+    resident = moves_alone(images, recipe) and (limit is None or _size(images) <= RESIDENT_SHARE * limit)
     program = compile_epochs(steps, specs, images, networks[0], mesh=mesh, resident=resident)
     seconds |= program.seconds
     states = program.start(networks)
@@ -181,6 +184,8 @@ def train_together(
     rate = learning_rate(recipe, steps_per_epoch)
     losses = np.zeros((len(specs), 0))
     curves: list[list[Epoch]] = [[] for _ in specs]
+    best = [best_of(recipe) for _ in specs]
+    going = np.ones(len(specs), bool)
     for number in range(1, recipe.epochs + 1):
         began = time.perf_counter()
         states, of_epoch = program.epoch(states, number)
@@ -195,9 +200,14 @@ def train_together(
         done = number * steps_per_epoch
         at = float(rate(jnp.asarray(done - 1)))
         for seed, curve in enumerate(curves):
-            if np.isfinite(losses[seed]).all():
-                judgement = sums and _judgement(sums.correct[seed], sums.entropy[seed], len(images.eval_labels))
-                curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgement))
+            if going[seed] and np.isfinite(losses[seed]).all():
+                judgements = [] if sums is None else _judgements(sums.correct[seed], sums.entropy[seed], images)
+                curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgements))
+                going[seed] = not _stops(best[seed], number, judgements, partial(program.averaged, states, seed))
+            else:
+                going[seed] = False
+        if not going.any():
+            break
     trained_on = losses.size * recipe.batch_size
     measured = {
         "precision": precision,
@@ -212,38 +222,31 @@ def train_together(
     share = {phase: seconds.pop(phase) / len(specs) for phase in ("train", "evaluate")}
     outcomes = [
         replace(
-            _ended(curves[seed], losses[seed], steps_per_epoch),
+            _ended(curves[seed], losses[seed], steps_per_epoch, best[seed]),
             seconds=share | (seconds if seed == 0 else {}),
             **measured,
         )
         for seed in range(len(specs))
     ]
     return [
-        with_weights(keep, one, outcome, images, partial(program.averaged, states, seed))
+        with_weights(keep, one, outcome, images, _result(best[seed], partial(program.averaged, states, seed)))
         for seed, (one, outcome) in enumerate(zip(specs, outcomes, strict=True))
     ]
 
 
-def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> tuple[Outcome, TrainState]:
-    """What one seed decides of an outcome, and the state that its training ends in."""
+def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> tuple[Outcome, Weights]:
+    """What one seed decides of an outcome, and the averaged weights that are its result."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
     rate = jax.jit(learning_rate(recipe, steps_per_epoch))
     curve: list[Epoch] = []
     losses = np.zeros(0)
+    best = best_of(recipe)
     seconds = {"train": 0.0, "evaluate": 0.0}
     for epoch in range(1, recipe.epochs + 1):
         began = time.perf_counter()
         of_epoch = []
-        batches = training_batches(
-            images.train_images,
-            images.train_labels,
-            recipe.batch_size,
-            seed=spec.seed,
-            epoch=epoch,
-            augment=recipe.augment,
-        )
-        for batch, labels in batches:
+        for batch, labels in training_batches(images, recipe, seed=spec.seed, epoch=epoch):
             state, loss = program.train(state, batch, labels)
             of_epoch.append(loss)
         values = np.array(jax.device_get(of_epoch))
@@ -253,16 +256,37 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
             break
         began = time.perf_counter()
         judged = epoch % recipe.evaluate_every == 0 or epoch == recipe.epochs
-        judgement = _evaluate(program, state, images, recipe.batch_size) if judged else None
+        judgements = _evaluate(program, state, images, recipe.batch_size) if judged else []
         seconds["evaluate"] += time.perf_counter() - began
         done = epoch * steps_per_epoch
-        curve.append(_point(epoch, done, float(rate(jnp.asarray(done - 1))), float(values.mean()), judgement))
-    return replace(_ended(curve, losses, steps_per_epoch), seconds=seconds), state
+        curve.append(_point(epoch, done, float(rate(jnp.asarray(done - 1))), float(values.mean()), judgements))
+        if _stops(best, epoch, judgements, partial(program.averaged, state)):
+            break
+    outcome = replace(_ended(curve, losses, steps_per_epoch, best), seconds=seconds)
+    return outcome, _result(best, partial(program.averaged, state))
 
 
-def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> Outcome:
+def _stops(best: Best | None, epoch: int, judgements: Sequence[Judgement], averaged: Weights) -> bool:
+    """Whether early stopping ends a training after an epoch."""
+    if best is None or not judgements:
+        return False
+    # A copy, as the next step is given the memory of these.
+    return best.judged(epoch, judgements[1], judgements[0], lambda: jax.tree.map(lambda leaf: leaf.copy(), averaged()))
+
+
+def _result(best: Best | None, averaged: Weights) -> Weights:
+    """The weights of the best epoch, or, without early stopping, those at the end."""
+    weights = None if best is None else best.weights
+    return averaged if weights is None else lambda: weights
+
+
+def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int, best: Best | None) -> Outcome:
     """The outcome of a training that came to its end, or to a loss that is not finite."""
-    finite = np.isfinite(losses)
+    # Seeds that are trained together go on until the last of them stops.
+    finite = np.isfinite(losses[: curve[-1].step if best is not None and best.stopped else None])
+    if finite.all() and best is not None and best.judgement is not None:
+        accuracy, loss = best.judgement
+        return Outcome("ok", accuracy=accuracy, loss=loss, curve=tuple(curve), best_epoch=best.epoch)
     if finite.all():
         return Outcome("ok", accuracy=curve[-1].accuracy, loss=curve[-1].loss, curve=tuple(curve))
     step = int(np.argmin(finite)) + 1
@@ -271,17 +295,17 @@ def _ended(curve: Sequence[Epoch], losses: np.ndarray, steps_per_epoch: int) -> 
     return Outcome("failed", reason=reason, failed_step=step, curve=tuple(curve))
 
 
-class _Judgement(NamedTuple):
-    accuracy: float
-    loss: float | None
-    """None where it is no finite number."""
+def _judgements(correct: np.ndarray, entropy: np.ndarray, images: Prepared) -> list[Judgement]:
+    """By the images that judge, and by those that are held out, if any."""
+    counts = [len(labels) for labels in (images.eval_labels, images.held_labels) if labels is not None]
+    return [
+        Judgement(float(right / count), float(nats / count) if np.isfinite(nats) else None)
+        for right, nats, count in zip(correct, entropy, counts, strict=True)
+    ]
 
 
-def _judgement(correct: float, entropy: float, count: int) -> _Judgement:
-    return _Judgement(float(correct / count), float(entropy / count) if np.isfinite(entropy) else None)
-
-
-def _point(epoch: int, step: int, rate: float, train_loss: float, judgement: _Judgement | None) -> Epoch:
+def _point(epoch: int, step: int, rate: float, train_loss: float, judgements: Sequence[Judgement]) -> Epoch:
+    judgement = judgements[0] if judgements else None
     return Epoch(
         epoch=epoch,
         step=step,
@@ -292,18 +316,24 @@ def _point(epoch: int, step: int, rate: float, train_loss: float, judgement: _Ju
     )
 
 
-def _evaluate(program: Program, state: TrainState, images: Prepared, batch_size: int) -> _Judgement:
+def _evaluate(program: Program, state: TrainState, images: Prepared, batch_size: int) -> list[Judgement]:
     averaged = program.averaged(state)
     sums = [
         program.evaluate(averaged, batch, labels, weights)
-        for batch, labels, weights in evaluation_batches(images.eval_images, images.eval_labels, batch_size)
+        for batch, labels, weights in judging_batches(images, batch_size)
     ]
-    correct, entropy = np.array(jax.device_get(sums), np.float64).sum(0)
-    return _judgement(correct, entropy, len(images.eval_labels))
+    correct, entropy = np.array(jax.device_get(sums), np.float64).sum(0).reshape(2, -1)
+    return _judgements(correct, entropy, images)
 
 
-def _images_a_second(spec: Spec, images: Prepared, outcome: Outcome) -> float:
-    steps = outcome.failed_step or spec.recipe.epochs * (len(images.train_images) // spec.recipe.batch_size)
+def _size(images: Prepared) -> int:
+    """Bytes of all images, where they lie in memory."""
+    held = (images.train_images, images.eval_images, images.held_images)
+    return sum(part.nbytes for part in held if isinstance(part, np.ndarray))
+
+
+def _images_a_second(spec: Spec, outcome: Outcome) -> float:
+    steps = outcome.failed_step or outcome.curve[-1].step
     return steps * spec.recipe.batch_size / outcome.seconds["train"]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.data import Prepared
+from scaling_search.data.views import CENTRAL
 from scaling_search.errors import UserError
 from scaling_search.recipe import Recipe
 from scaling_search.trial import Outcome, Spec
@@ -25,11 +26,15 @@ class Keep:
     classes: tuple[str, ...]
     """What the logits stand for, in order."""
     recipe: Recipe
-    """The run's own. The shorter trainings by which a search sorts architectures out leave nothing."""
+    """The run's own, but for the learning rate, which may follow from the size. The shorter trainings by which a search
+    sorts architectures out leave nothing."""
+    not_from: tuple[int, ...] = ()
+    """Seeds whose trainings leave nothing."""
 
     def takes(self, spec: Spec) -> bool:
         """Whether a training leaves its weights. Those judged on the test split repeat one judged on validation."""
-        return spec.evaluate == "validation" and spec.recipe == self.recipe
+        recipe = replace(spec.recipe, learning_rate=self.recipe.learning_rate)
+        return spec.evaluate == "validation" and recipe == self.recipe and spec.seed not in self.not_from
 
     def file(self, spec: Spec) -> Path:
         """The file of a training."""
@@ -40,7 +45,8 @@ class Keep:
         network = spec.network
         mean, std = _in_shares(images)
         return Description(
-            network.family, network.options, network.scale, self.classes, mean, std, network.input_resolution
+            *(network.family, network.options, network.scale, self.classes, mean, std, network.input_resolution),
+            crop=CENTRAL if self.recipe.crops else 1.0,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from scaling_search.family import Family
 from scaling_search.recipe import Recipe
@@ -73,14 +74,15 @@ def _one_cycle(recipe: Recipe, total: int) -> optax.Schedule:
 
 
 def optimiser(
-    recipe: Recipe, steps_per_epoch: int, kernels: Sequence[tuple[int, ...]] = ()
+    recipe: Recipe, steps_per_epoch: int, kernels: Sequence[tuple[int, ...]] = (), biases: ArrayLike = 0.0
 ) -> optax.GradientTransformation:
     """The recipe's optimiser, for parameters packed as {"kernels": vector, "rest": vector}.
 
-    `kernels` are the shapes of what is packed in the first, which Muon needs.
+    `kernels` are the shapes of what is packed in the first, which Muon needs; `biases` is 1 where the second holds
+    biases that a recipe may decay, 0 elsewhere.
     """
     rate = learning_rate(recipe, steps_per_epoch)
-    penalty = optax.add_decayed_weights(recipe.weight_decay, mask=_KERNELS)
+    penalty = _penalty(recipe, biases)
     betas = {"b1": recipe.momentum, "b2": recipe.rms_decay, "eps": recipe.epsilon}
     adamw = optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
     match recipe.optimiser:
@@ -96,12 +98,25 @@ def optimiser(
             return optax.chain(penalty, optax.rmsprop(rate, **squares, momentum=recipe.momentum))
 
 
+def _penalty(recipe: Recipe, biases: ArrayLike) -> optax.GradientTransformation:
+    """Adds the gradient of half the squares of what weight decay takes in."""
+    penalty = optax.add_decayed_weights(recipe.weight_decay, mask=_KERNELS)
+    if not recipe.decay_biases:
+        return penalty
+
+    def with_biases(updates: Any, params: Any) -> Any:
+        return {**updates, "rest": updates["rest"] + recipe.weight_decay * biases * params["rest"]}
+
+    return optax.chain(penalty, optax.stateless(with_biases))
+
+
 def starting(family: Family, recipe: Recipe) -> Family:
-    """The family whose networks start as the recipe has it: with residual branches of zeros, where it can."""
-    can = dataclasses.is_dataclass(family) and hasattr(family, "zero_init_residual")
-    if not (recipe.zero_init_residual and can):
+    """The family as the recipe has its networks built, as far as it can: branches of zeros, drop-connect."""
+    asked = {"zero_init_residual": recipe.zero_init_residual or None, "drop_connect": recipe.drop_connect}
+    changes = {name: value for name, value in asked.items() if value is not None and hasattr(family, name)}
+    if not (changes and dataclasses.is_dataclass(family)):
         return family
-    return cast(Family, dataclasses.replace(cast(Any, family), zero_init_residual=True))
+    return cast(Family, dataclasses.replace(cast(Any, family), **changes))
 
 
 def ema_decay(recipe: Recipe, step: Array) -> Array:

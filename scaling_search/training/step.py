@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from scaling_search.config import Trained
+from scaling_search.data import Mixed
 from scaling_search.errors import UserError, first_line
 from scaling_search.family import HEAD
 from scaling_search.input_side import refuse_small_input
@@ -54,7 +55,7 @@ class TrainState(NamedTuple):
 class Program:
     """A network compiled: what every seed of it shares."""
 
-    train: Callable[[TrainState, ArrayLike, ArrayLike], tuple[TrainState, Array]]
+    train: Callable[[TrainState, ArrayLike, Any], tuple[TrainState, Array]]
     """(state, images, labels) -> (state, loss). The state is donated."""
     evaluate: Callable[[nnx.State[Any, Any], ArrayLike, ArrayLike, ArrayLike], tuple[Array, Array]]
     """(averaged, images, labels, weights) -> (weighted correct answers, weighted cross-entropy)."""
@@ -140,6 +141,16 @@ def _kernel_shapes(network: nnx.Module, trained: Trained) -> list[tuple[int, ...
     return [leaf.shape for leaf in leaves if leaf.ndim >= 2]
 
 
+def _biases(network: nnx.Module, trained: Trained) -> np.ndarray:
+    """Of what `_take_apart` packs as the rest, 1 where it is no batch norm's, float32."""
+    norms = {path for path, module in nnx.iter_modules(network) if isinstance(module, nnx.BatchNorm | BatchNorm)}
+    leaves, _ = jax.tree.flatten_with_path(nnx.state(network, _trainable(trained)))
+    rest = [(tuple(key.key for key in path if hasattr(key, "key")), leaf) for path, leaf in leaves if leaf.ndim < 2]
+    return np.concatenate(
+        [np.full(leaf.size, path[:-1] not in norms, np.float32) for path, leaf in rest] or [np.zeros(0, np.float32)]
+    )
+
+
 def _changed(network: nnx.Module, trained: Trained) -> tuple[Array, Any]:
     """Statistics and streams of a network after a call, as `_take_apart` orders them."""
     statistics, streams, _ = _partition(nnx.state(network, nnx.Not(_trainable(trained))), _is_float)
@@ -149,10 +160,11 @@ def _changed(network: nnx.Module, trained: Trained) -> tuple[Array, Any]:
 class Steps(NamedTuple):
     """A network's training and evaluation as pure functions, which can be compiled alone, in loops or over seeds."""
 
-    train: Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
-    """(state, images, labels) -> (state, loss)."""
+    train: Callable[[TrainState, Array, Any], tuple[TrainState, Array]]
+    """(state, images, labels) -> (state, loss). Labels are (B,), or `data.Mixed`."""
     evaluate: Callable[[nnx.State[Any, Any], Array, Array, Array], tuple[Array, Array]]
-    """(averaged, images, labels, weights) -> (weighted correct answers, weighted cross-entropy)."""
+    """(averaged, images, labels, weights) -> (weighted correct answers, weighted cross-entropy), for weights (B,) or,
+    by column, (B, parts)."""
     start: Callable[[nnx.Module], TrainState]
     """A network freshly built -> its first state."""
     averaged: Callable[[TrainState], nnx.State[Any, Any]]
@@ -177,7 +189,7 @@ def steps_of(
     auxiliary head, whose loss counts 0.4 times. A step takes its batch in `parts`, which divide it, and adds their
     gradients up: less memory, and batch norm over each part.
     """
-    rule = optimiser(recipe, steps_per_epoch, _kernel_shapes(network, trained))
+    rule = optimiser(recipe, steps_per_epoch, _kernel_shapes(network, trained), _biases(network, trained))
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
     compute_in(network, precision)
     graphdef, _, put_together = _take_apart(network, trained)
@@ -190,14 +202,14 @@ def steps_of(
         return ((batch.astype(jnp.float32) - mean) / std).astype(precision)
 
     def gradient(
-        params: dict[str, Array], statistics: Array, streams: Any, batch: Array, labels: Array
+        params: dict[str, Array], statistics: Array, streams: Any, batch: Array, labels: Any
     ) -> tuple[tuple[Array, tuple[Array, Any]], dict[str, Array]]:
         def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
             net = network_of(put_together(_Parts(params, statistics, streams)))
             net.train() if trained == "all" else net.eval()
             answers = net(normalised(batch))
             logits, *auxiliary = answers if isinstance(answers, tuple) else (answers,)
-            targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), recipe.label_smoothing)
+            targets = optax.smooth_labels(_targets(labels, logits.shape[-1]), recipe.label_smoothing)
             total = optax.softmax_cross_entropy(_wide(logits), targets).mean()
             for more in auxiliary:
                 total += AUXILIARY_LOSS * optax.softmax_cross_entropy(_wide(more), targets).mean()
@@ -205,7 +217,7 @@ def steps_of(
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 
-    def accumulated(state: TrainState, batch: Array, labels: Array) -> Any:
+    def accumulated(state: TrainState, batch: Array, labels: Any) -> Any:
         """What `gradient` answers, of one part of the batch after another."""
 
         def one(carry: Any, part: Any) -> tuple[Any, Array]:
@@ -213,12 +225,12 @@ def steps_of(
             (value, (statistics, streams)), gradients = gradient(state.params, statistics, streams, *part)
             return (statistics, streams, jax.tree.map(jnp.add, total, gradients)), value
 
-        cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (batch, labels)]
+        cut = jax.tree.map(lambda array: array.reshape(parts, -1, *array.shape[1:]), (batch, labels))
         nothing = jax.tree.map(jnp.zeros_like, state.params)
         (statistics, streams, total), values = jax.lax.scan(one, (state.statistics, state.streams, nothing), cut)
         return (values.mean(), (statistics, streams)), jax.tree.map(lambda leaf: leaf / parts, total)
 
-    def train(state: TrainState, batch: Array, labels: Array) -> tuple[TrainState, Array]:
+    def train(state: TrainState, batch: Array, labels: Any) -> tuple[TrainState, Array]:
         if parts == 1:
             answer = gradient(state.params, state.statistics, state.streams, batch, labels)
         else:
@@ -234,9 +246,9 @@ def steps_of(
         net = network_of(averaged)
         net.eval()
         logits = _wide(net(normalised(batch)))
-        correct = (logits.argmax(-1) == labels) * weights
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels) * weights
-        return correct.sum(), entropy.sum()
+        correct = (logits.argmax(-1) == labels) * weights.T
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels) * weights.T
+        return correct.sum(-1), entropy.sum(-1)
 
     def start(fresh: nnx.Module) -> TrainState:
         _, parts, _ = _take_apart(fresh, trained)
@@ -288,11 +300,13 @@ def compile_program(
     first = steps.start(network)
     state, averages = jax.tree.map(shape_of, (first, averaged(first)))
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
-    weights = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
+    share = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
+    weights = share if recipe.patience is None else jax.ShapeDtypeStruct((*images.shape[:1], 2), jnp.float32)
     with clear_shape_errors(images.shape):
         evaluation = jax.jit(steps.evaluate).trace(averages, images, labels, weights)
         refuse_small_input(network, evaluation.jaxpr, images.shape[1])
-        traced_train = jax.jit(steps.train, donate_argnums=0).lower(state, images, labels)
+        trained_on = Mixed(labels, labels, share) if recipe.mixes else labels  # type: ignore[arg-type]
+        traced_train = jax.jit(steps.train, donate_argnums=0).lower(state, images, trained_on)
         traced_evaluate = evaluation.lower()
     traced = time.perf_counter()
     compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
@@ -312,6 +326,14 @@ def clear_shape_errors(shape: tuple[int, ...]) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise UserError(f"the network cannot be trained on images of shape {shape}: {first_line(error)}") from error
+
+
+def _targets(labels: Any, classes: int) -> Array:
+    """(B, classes): what labels say, also of images that are two in one."""
+    if not isinstance(labels, Mixed):
+        return jax.nn.one_hot(labels, classes)
+    share = labels.share[:, None]
+    return share * jax.nn.one_hot(labels.labels, classes) + (1 - share) * jax.nn.one_hot(labels.others, classes)
 
 
 def _wide(logits: Array) -> Array:

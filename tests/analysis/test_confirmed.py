@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import CONFIG, outcome_of, spec_of, write_step1, write_step2
+from made_up import CONFIG, network_at, outcome_of, spec_of, write_step1, write_step2
 from scipy import stats
 
 from scaling_search.analysis import findings_of, judge, load_run
 from scaling_search.analysis.findings.confirmed import confirm
 from scaling_search.analysis.report.words import answer
 from scaling_search.analysis.text.steps import findings_text
-from scaling_search.rule import CompoundRule
+from scaling_search.rule import CompoundRule, Scale
 from scaling_search.trial import to_record
 
 
@@ -61,7 +61,28 @@ def test_confirming_trainings_change_no_other_number(after):
     assert found.frontier.equals(before.frontier) and found.progress == before.progress
     others = found.step2["fingerprint"] != found.winner.fingerprint
     measured = others & (found.step2["source"] == "measured")
-    assert found.step2[measured].equals(before.step2[measured])
+    same = [name for name in found.step2 if not name.startswith("gain")]
+    assert found.step2.loc[measured, same].equals(before.step2.loc[measured, same])
+
+
+def test_fresh_seeds_of_the_baseline_join_the_others_since_nothing_selected_it(before):
+    directory, network = before
+    baseline = network_at(Scale())
+    for seed in CONFIG.fresh_seeds:
+        for one in (network, baseline):
+            directory.write_record(to_record(spec_of(one, seed), outcome_of(one, seed)))
+    found = findings_of(load_run(directory.path))
+    own = found.run.trials[found.run.trials["fingerprint"] == baseline.fingerprint]
+    accuracy = own["val_accuracy"].fillna(own["fresh_accuracy"])
+    b0, b1 = (found.step2[found.step2["model"] == name].iloc[0] for name in ("B0", "B1"))
+    low, high = stats.t.interval(0.95, 5, accuracy.mean(), stats.sem(accuracy))
+    assert b0["seeds"] == 6 and (b0["low"], b0["high"]) == pytest.approx((low, high))
+    assert b1["gain"] == pytest.approx(found.confirmed.val_accuracy - accuracy.mean())
+    # Welch's interval of the two.
+    errors = accuracy.var() / 6, found.confirmed.variance
+    df = sum(errors) ** 2 / (errors[0] ** 2 / 5 + errors[1] ** 2 / 4)
+    assert b1["gain_high"] - b1["gain"] == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(sum(errors)))
+    assert f"{100 * accuracy.mean():.1f} " in findings_text(found) and "over 6 seeds" in findings_text(found)
 
 
 def test_the_winner_s_confirmed_accuracy_is_what_is_reported(after):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from made_up import BASELINE_COST, CONFIG, network_of, spec_of, step2_document, true_accuracy, write_step1, write_step2
@@ -73,7 +75,35 @@ def test_too_few_networks_to_fit_the_law_leave_the_rest_empty_with_a_note(new_ru
     table = step2_table(run.models, run.trials)
     rest = table[table["source"] != "measured"]
     assert (rest["source"] == "none").all() and rest["val_accuracy"].isna().all()
-    assert rest["note"].str.startswith("not extrapolated: ").all()
+    assert rest["note"].str.startswith("not predicted: ").all()
+
+
+def test_a_prediction_that_says_nothing_is_not_given(new_run):
+    """Networks of one size from 40 to 90 %: no law tells what a larger one reaches."""
+
+    def outcome(network, seed):
+        random = np.random.default_rng([seed, *network.fingerprint.encode()])
+        return Outcome("ok", 0.6 + 0.03 * np.log2(network.multiply_adds / BASELINE_COST) + random.uniform(-0.2, 0.2))
+
+    write_step1(new_run, outcome=outcome)
+    new_run.write_document("step2", step2_document(budget=1))
+    run = load_run(new_run.path)
+    table = step2_table(run.models, run.trials)
+    assert not (table["source"] == "extrapolated").any()
+    rest = table[table["source"] == "none"]
+    assert len(rest) and rest[["val_accuracy", "low", "high", "beyond"]].isna().all(axis=None)
+    assert rest["note"].str.startswith("not predicted: ").all()
+
+
+def test_a_collapsed_training_is_left_out_of_the_law_with_a_note(step2, whole_run, tmp_path):
+    copied = shutil.copytree(whole_run.path, tmp_path / "made-up")
+    run = load_run(copied)
+    largest = run.trials[run.trials["val_accuracy"].notna()]["multiply_adds"].idxmax()
+    run.trials.loc[largest, "val_accuracy"] -= 0.4
+    table = step2_table(run.models, run.trials)
+    predicted = table["source"] == "extrapolated"
+    assert (table["note"][predicted] == "the law is without 1 training that collapsed").all()
+    assert table["val_accuracy"][predicted].to_numpy() == pytest.approx(step2["val_accuracy"][predicted], abs=0.005)
 
 
 def test_before_any_training_no_model_has_an_accuracy(new_run):
@@ -95,4 +125,4 @@ def test_larger_networks_that_are_not_more_accurate_are_not_extrapolated(new_run
     table = step2_table(run.models, run.trials)
     unmeasured = table[table["source"] == "none"]
     assert len(unmeasured) and unmeasured["val_accuracy"].isna().all() and not (table["source"] == "extrapolated").any()
-    assert (unmeasured["note"].str.startswith("not extrapolated: larger networks are not more accurate")).all()
+    assert (unmeasured["note"].str.startswith("not predicted: larger networks are not more accurate")).all()

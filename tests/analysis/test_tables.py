@@ -166,7 +166,7 @@ def test_step_2_says_below_why_a_model_has_no_accuracy(new_run):
     run = load_run(new_run.path)
     text = step2_text(step2_table(run.models, run.trials))
     assert "none [1]" in text and "none [2]" in text and "~" not in text
-    assert "[1] not trained yet" in text and "[2] not extrapolated: 0 different network sizes" in text
+    assert "[1] not trained yet" in text and "[2] not predicted: 0 different network sizes" in text
 
 
 def test_the_test_split_speaks_for_itself(whole, new_run):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling_search.data import augment
+from scaling_search.data import augment, draw_moves, reach
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 
 
 def noise(count: int = 40, side: int = 32, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
@@ -31,7 +32,7 @@ def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
 def test_shape_and_type_are_kept_and_the_images_given_are_left_alone(kind, side, channels, dtype) -> None:
     images = noise(5, side, channels, dtype)
     before = images.copy()
-    changed = augment(images, kind, np.random.default_rng(0))
+    changed = augment(images, Recipe(augment=kind), np.random.default_rng(0))
     assert changed.shape == images.shape
     assert changed.dtype == images.dtype
     assert np.array_equal(images, before)
@@ -40,14 +41,14 @@ def test_shape_and_type_are_kept_and_the_images_given_are_left_alone(kind, side,
 
 def test_none_changes_nothing() -> None:
     images = noise()
-    assert np.array_equal(augment(images, "none", np.random.default_rng(0)), images)
+    assert np.array_equal(augment(images, Recipe(augment="none"), np.random.default_rng(0)), images)
 
 
 @pytest.mark.parametrize("kind", ["shift", "shift_flip"])
 def test_every_image_is_itself_moved_by_at_most_an_eighth_and_mirrored_only_where_asked(kind) -> None:
     images = noise(side=16)
     found = set()
-    for image, changed in zip(images, augment(images, kind, np.random.default_rng(0)), strict=True):
+    for image, changed in zip(images, augment(images, Recipe(augment=kind), np.random.default_rng(0)), strict=True):
         candidates = {
             (down, right, flip): moved(image, down, right)[:, :: -1 if flip else 1]
             for down in range(-2, 3)
@@ -63,15 +64,35 @@ def test_every_image_is_itself_moved_by_at_most_an_eighth_and_mirrored_only_wher
 
 def test_about_half_the_images_are_mirrored() -> None:
     images = noise(400, 4)
-    changed = augment(images, "shift_flip", np.random.default_rng(0))
+    changed = augment(images, Recipe(augment="shift_flip", shift=0), np.random.default_rng(0))
     assert 150 < (changed != images).any(axis=(1, 2, 3)).sum() < 250
 
 
-def test_images_too_small_to_shift_stay_where_they_are() -> None:
-    images = noise(side=7)
-    assert np.array_equal(augment(images, "shift", np.random.default_rng(0)), images)
-
-
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"'flip'.*none, shift, shift_flip"):
-        augment(noise(), "flip", np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"'flip'.*none, shift, shift_flip, crop, crop_flip"):
+        Recipe(augment="flip")  # type: ignore[arg-type]
+
+
+def shares(side: int, shift: float | None = 0.125) -> dict[int, float]:
+    """How often an image is moved by how many pixels."""
+    moves = draw_moves(200_000, side, side, Recipe(augment="shift", shift=shift), np.random.default_rng(0))
+    pixels, counts = np.unique(moves.rows - reach(side, shift), return_counts=True)
+    return dict(zip(pixels.tolist(), (counts / 200_000).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("side", [3, 8, 16, 18, 20, 23, 28, 33])
+def test_the_spread_of_shifts_is_a_share_of_the_side_and_does_not_jump(side) -> None:
+    found, exact = shares(side), side / 8
+    inside = [share for pixels, share in found.items() if abs(pixels) <= exact]
+    assert np.allclose(inside, 1 / (2 * exact + 1), atol=0.004)
+    beyond = [share for pixels, share in found.items() if abs(pixels) > exact]
+    assert np.isclose(sum(beyond), 2 * (exact % 1) / (2 * exact + 1), atol=0.004)
+
+
+def test_older_runs_shift_by_an_eighth_in_whole_pixels() -> None:
+    assert sorted(shares(23, None)) == [-2, -1, 0, 1, 2]
+    old, new = (
+        draw_moves(9, 16, 16, Recipe(augment="shift", shift=shift), np.random.default_rng(0)) for shift in (None, 0.125)
+    )
+    assert np.array_equal(old.rows, new.rows)
+    assert np.array_equal(old.columns, new.columns)

@@ -1,12 +1,15 @@
 """Batches: constant shapes, seeded order, every image judged once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling_search.data import check_batch_size, evaluation_batches, training_batches
+from scaling_search.data import Prepared, check_batch_size, evaluation_batches, training_batches
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 
 
 def numbered(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -14,8 +17,18 @@ def numbered(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(labels[:, None, None, None].astype(np.float32), (count, 4, 4, 3)), labels
 
 
+def prepared(images: np.ndarray, labels: np.ndarray | None = None) -> Prepared:
+    labels = np.zeros(len(images), np.int32) if labels is None else labels
+    return Prepared(images, labels, images[:1], labels[:1], np.zeros(3), np.ones(3))
+
+
+def batches_of(images: np.ndarray, labels: np.ndarray | None, size: int, seed: int = 0, epoch: int = 0, **options: Any):
+    recipe = Recipe(batch_size=size, **{"augment": "none"} | options)
+    return training_batches(prepared(images, labels), recipe, seed=seed, epoch=epoch)
+
+
 def seen(count: int, size: int, seed: int, epoch: int) -> list[int]:
-    batches = training_batches(*numbered(count), size, seed=seed, epoch=epoch, augment="none")
+    batches = batches_of(*numbered(count), size, seed, epoch)
     return [int(label) for _, labels in batches for label in labels]
 
 
@@ -25,7 +38,7 @@ def test_training_batches_are_full_and_show_an_image_at_most_once(count, size, s
     size = min(size, count)
     images, labels = numbered(count)
     shown: list[int] = []
-    for batch, batch_labels in training_batches(images, labels, size, seed=seed, epoch=epoch, augment="none"):
+    for batch, batch_labels in batches_of(images, labels, size, seed, epoch):
         assert batch.shape == (size, 4, 4, 3)
         assert batch.dtype == np.float32
         assert batch_labels.shape == (size,)
@@ -50,7 +63,7 @@ def test_augmentation_is_seeded_too() -> None:
     images = np.random.default_rng(0).random((20, 16, 16, 3)).astype(np.float32)
 
     def first(seed: int) -> np.ndarray:
-        batches = training_batches(images, np.zeros(20, np.int32), 10, seed=seed, epoch=0, augment="shift_flip")
+        batches = batches_of(images, None, 10, seed, augment="shift_flip")
         return next(batches)[0]
 
     assert np.array_equal(first(0), first(0))
@@ -60,7 +73,7 @@ def test_augmentation_is_seeded_too() -> None:
 def test_training_batches_leave_the_images_alone() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3)).astype(np.uint8)
     before = images.copy()
-    list(training_batches(images, np.zeros(20, np.int32), 10, seed=0, epoch=0, augment="shift_flip"))
+    list(batches_of(images, None, 10, augment="shift_flip"))
     assert np.array_equal(images, before)
 
 
@@ -72,7 +85,7 @@ def test_a_batch_size_that_makes_no_batch_is_refused(size, count) -> None:
 
 def test_training_batches_refuse_when_called_not_when_run_through() -> None:
     with pytest.raises(UserError, match="batch size 9"):
-        training_batches(*numbered(8), 9, seed=0, epoch=0, augment="none")
+        batches_of(*numbered(8), 9)
 
 
 def test_a_batch_of_all_images_is_allowed() -> None:

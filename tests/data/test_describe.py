@@ -8,6 +8,7 @@ from scaling_search.config import Split
 from scaling_search.data import from_arrays, load
 from scaling_search.data.describe import contact_sheet, describe
 from scaling_search.errors import UserError
+from scaling_search.recipe import Recipe
 
 
 def test_digits_are_described_with_the_split_that_is_used() -> None:
@@ -47,7 +48,9 @@ def test_a_sheet_shows_training_images_of_each_class_in_turn() -> None:
 def test_a_sheet_shows_what_augmentation_does_and_floats_over_their_range() -> None:
     images = np.random.default_rng(0).normal(size=(40, 16, 16)).astype(np.float32)
     data = from_arrays(images, np.arange(40) % 2)
-    plain, moved = (np.asarray(contact_sheet(data, Split(), 16, augmentation=kind)) for kind in ("none", "shift"))
+    plain, moved = (
+        np.asarray(contact_sheet(data, Split(), 16, recipe=Recipe(augment=kind))) for kind in ("none", "shift")
+    )
     assert plain.shape == moved.shape
     assert not np.array_equal(plain, moved)
     assert plain.min() == 0

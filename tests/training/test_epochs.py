@@ -64,10 +64,11 @@ def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_
 @pytest.mark.parametrize("side", [(7, 7), (9, 16)])
 def test_images_move_on_a_device_as_on_the_host(kind, side):
     images = np.random.default_rng(1).integers(0, 255, (20, *side, 3)).astype(np.uint8)
-    moves = draw_moves(20, *side, kind, np.random.default_rng(2))
-    expected = augment(images, kind, np.random.default_rng(2))
-    np.testing.assert_array_equal(jax.jit(moved, static_argnums=2)(images, moves, kind), expected)
-    assert reach(16) == 2
+    recipe = Recipe(augment=kind)
+    moves = draw_moves(20, *side, recipe, np.random.default_rng(2))
+    expected = augment(images, recipe, np.random.default_rng(2))
+    np.testing.assert_array_equal(jax.jit(moved, static_argnums=2)(images, moves, recipe), expected)
+    assert reach(16, recipe.shift) == 2
 
 
 def test_a_seed_whose_loss_is_no_number_fails_alone(images):

@@ -61,7 +61,7 @@ def test_the_short_recipe_trains_a_deeper_network_as_far(images):
     losses = []
     for depth in (1, 3):
         network = network_at(family, Scale(depth=depth), 3, name=CONFIG.family)
-        config = dataclasses.replace(CONFIG, recipe=dataclasses.replace(SHORT, epochs=8))
+        config = dataclasses.replace(CONFIG, recipe=dataclasses.replace(SHORT, epochs=8, shift=1 / 12))
         (outcome,) = train_group(specs_of(network, config, images.identity)[:1], images)
         assert outcome.accuracy > 0.8
         losses.append(outcome.curve[-1].train_loss)

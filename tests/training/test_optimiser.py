@@ -1,14 +1,20 @@
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from scaling_search.baselines.resnet import RESNET50
+from scaling_search.errors import UserError
+from scaling_search.family import load_family
 from scaling_search.recipe import PAPER, SHORT, Recipe
+from scaling_search.rule import Scale
 from scaling_search.training.muon import orthogonalised
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
+from scaling_search.training.step import _biases
 
 
 def test_at_the_papers_size_the_learning_rate_is_the_papers():
@@ -151,3 +157,28 @@ def test_muon_moves_kernels_that_mix_channels_and_leaves_the_others_to_adamw():
     weights = np.asarray(params["kernels"][: sizes[0]])
     values = np.linalg.svd((-mixing / 0.1 - 0.01 * weights).reshape(36, 8), compute_uv=False)
     assert (values > 0.5).all() and (values < 1.3).all()
+
+
+def test_biases_are_decayed_where_the_recipe_says_so_and_batch_norm_never() -> None:
+    network = load_family("efficientnet_tiny").build(Scale(), 10, rngs=nnx.Rngs(0))
+    biases = _biases(network, "all")
+    state = nnx.state(network, nnx.Param)
+    gates = [gate for stage in network.stages for block in stage if (gate := block.gate) is not None]
+    counted = sum(layer.bias[...].size for gate in gates for layer in (gate.squeeze, gate.excite)) + 10
+    assert biases.sum() == counted
+    assert len(biases) == sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.ndim < 2)
+    params = {"kernels": jnp.ones(3), "rest": jnp.ones(4)}
+    still = jax.tree.map(jnp.zeros_like, params)
+    for decays, expected in ((False, 0.0), (True, 0.5)):
+        recipe = Recipe(optimiser="sgd", momentum=0.0, weight_decay=0.5, decay_biases=decays, learning_rate=1.0)
+        rule = optimiser(recipe, 100, (), jnp.array([1.0, 1.0, 0.0, 0.0]))
+        updates, _ = rule.update(still, rule.init(params), params)
+        np.testing.assert_allclose(updates["rest"][:2] / updates["kernels"][0], expected / 0.5)
+        assert not updates["rest"][2:].any()
+
+
+def test_drop_connect_is_the_recipes_where_it_says_so() -> None:
+    assert starting(load_family("efficientnet_small"), PAPER).drop_connect == 0.2
+    assert starting(load_family("efficientnet_small"), SHORT).drop_connect == 0.0
+    with pytest.raises(UserError, match="decay_biases given with muon"):
+        replace(SHORT, decay_biases=True)

@@ -9,7 +9,7 @@ import tyro
 from scaling_search.cli.command import Command, Format
 from scaling_search.config import OnBadData, Split
 from scaling_search.errors import UserError
-from scaling_search.recipe import Augmentation
+from scaling_search.recipe import Augmentation, Policy, Recipe
 from scaling_search.store import output_file, write_output
 
 
@@ -31,7 +31,9 @@ class Data(Command):
     resolution: int = 64
     """For show: input side in pixels."""
     augment: Augmentation = "none"
-    """For show: augmentation of the images."""
+    """For show: augmentation of the images: shifts or crops, with or without flips."""
+    policy: Policy = "none"
+    """For show: what else is done to them."""
     count: int = 64
     """For show: how many images."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -73,7 +75,8 @@ class Data(Command):
 
         from scaling_search.data.describe import contact_sheet
 
-        sheet = contact_sheet(data, split, self.resolution, count=self.count, augmentation=self.augment)
+        recipe = Recipe(augment=self.augment, policy=self.policy)
+        sheet = contact_sheet(data, split, self.resolution, count=self.count, recipe=recipe)
         picture = io.BytesIO()
         sheet.save(picture, format="png")
         print(write_output(file, picture.getvalue()))

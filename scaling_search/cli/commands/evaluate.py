@@ -45,7 +45,7 @@ class Evaluate(WeightsOptions, Command):
         judge = self.opened(self.weights)
         data = load(self.data, self.on_bad_data)
         labels_of = _in_order_of(judge.classes, data.classes)
-        prepared = prepare(data, resolve(self.split, data), judge.side, "test")
+        prepared = prepare(data, resolve(self.split, data), judge.side, "test", crop=judge.crop)
         labels = labels_of[prepared.eval_labels]
         found = evaluate(judge.network, prepared.eval_images, labels, mean=judge.mean, std=judge.std)
         names = list(judge.classes)

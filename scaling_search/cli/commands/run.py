@@ -35,6 +35,18 @@ class Run(Training):
         self.carry_out(partial(run, config))
 
     @classmethod
+    def reworded(cls, options: list[str]) -> list[str]:
+        """`--recipe.epochs 4 8 16` is 16 epochs and --shorter 4 8."""
+        if "--recipe.epochs" not in options:
+            return options
+        begin = options.index("--recipe.epochs") + 1
+        end = next((at for at in range(begin, len(options)) if not options[at].isdecimal()), len(options))
+        *fewer, most = sorted(options[begin:end], key=int) or [""]
+        if not fewer:
+            return options
+        return [*options[:begin], most, "--shorter", *fewer, *options[end:]]
+
+    @classmethod
     def defaults(cls, options: list[str]) -> dict[str, Any]:
         """`--quick` and `--replay TABLE` bring another config to start from, `--recipe NAME` another recipe."""
         config = replayed(options, RunConfig)

@@ -1,0 +1,75 @@
+"""What training sees of images larger than the network's input: random crops, resized."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scaling_search.data.encoded import EncodedImages
+from scaling_search.data.resize import resized
+
+_ASPECT = (3 / 4, 4 / 3)
+_ATTEMPTS = 10
+CENTRAL = 0.875
+"""The share of the shorter side that evaluation sees where training saw random crops: 224 of 256 pixels."""
+
+
+class Box(NamedTuple):
+    """A part of an upright image, in pixels of its full size."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def draw_box(width: int, height: int, smallest: float, rng: np.random.Generator) -> Box:
+    """A random crop: `smallest` to all of the area, sides 3:4 to 4:3 ("Going Deeper with Convolutions", 2015).
+
+    Where ten draws do not fit into the image it is the largest centred part of such sides.
+    """
+    for _ in range(_ATTEMPTS):
+        area = rng.uniform(smallest, 1.0) * width * height
+        aspect = math.exp(rng.uniform(*np.log(_ASPECT)))
+        across, down = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < across <= width and 0 < down <= height:
+            left = int(rng.integers(width - across, endpoint=True))
+            top = int(rng.integers(height - down, endpoint=True))
+            return Box(left, top, left + across, top + down)
+    widest, tallest = min(width, height * _ASPECT[1]), min(height, width / _ASPECT[0])
+    return Box((width - widest) / 2, (height - tallest) / 2, (width + widest) / 2, (height + tallest) / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Images of which training takes crops of side x side pixels; its shape and type are those of the crops."""
+
+    images: np.ndarray | EncodedImages
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, side, side, 3), that of crops."""
+        return len(self), self.side, self.side, 3
+
+    @property
+    def dtype(self) -> "np.dtype[np.generic]":
+        """uint8 or float32, that of crops."""
+        return np.dtype(np.uint8) if isinstance(self.images, EncodedImages) else self.images.dtype
+
+    def __getitem__(self, numbers: np.ndarray) -> "Views":
+        return Views(self.images[numbers], self.side)
+
+    def crop(self, number: int, smallest: float, rng: np.random.Generator) -> np.ndarray:
+        """(side, side, 3): a random part of an image, at least `smallest` of its area."""
+        if isinstance(self.images, EncodedImages):
+            width, height = map(int, self.images.sizes[number])
+            pixels = self.images.crop(number, draw_box(width, height, smallest, rng), self.side)
+        else:
+            height, width = self.images.shape[1:3]
+            pixels = resized(self.images[number], self.side, draw_box(width, height, smallest, rng))
+        return np.broadcast_to(pixels, (self.side, self.side, 3))
