@@ -40,6 +40,9 @@ _DEFAULTS = {
 _LOCAL_DEFAULTS = {
     # Ray waits a minute for its control service to come back, which nobody restarts here.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # Ray starts a process for each core ahead of time, none of which becomes one that trains.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
 }
 
 
