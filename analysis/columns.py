@@ -50,8 +50,9 @@ TRIALS = {
 what neither did. `epochs` and `learning_rate` (the recipe's, see `Recipe.learning_rate`) are what it was trained by.
 `evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that selects nothing and judges
 what STEP 1 selected, and its baseline. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and
-`fresh_accuracy` is missing where `evaluate` is another, so that none gets into the statistics of the others. `seconds_*` are missing where another seed's
-trial did that work, and `peak_memory` is in bytes. `machine` is missing but for trials of a cluster.
+`fresh_accuracy` is missing where `evaluate` is another, so that none gets into the statistics of the others.
+`seconds_*` are missing where another seed's trial did that work, and `peak_memory` is in bytes. `machine` is missing
+but for trials of a cluster.
 """
 
 CURVES = {
