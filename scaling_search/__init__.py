@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         load_family as load_family,
     )
     from scaling_search.networks.efficientnet import efficientnet as efficientnet
+    from scaling_search.recipe import FINETUNE as FINETUNE
     from scaling_search.recipe import PAPER as PAPER
     from scaling_search.recipe import SHORT as SHORT
     from scaling_search.recipe import Recipe as Recipe
@@ -98,11 +99,8 @@ else:
         "load_run": "analysis.frames",
         "Experiment": "config",
         "NasConfig": "config",
-        "PAPER": "config",
         "QUICK": "config",
-        "Recipe": "config",
         "RunConfig": "config",
-        "SHORT": "config",
         "Split": "config",
         "SweepConfig": "config",
         "TrainConfig": "config",
@@ -123,6 +121,10 @@ else:
         "load_family": "family",
         "efficientnet": "networks.efficientnet",
         "replay_config": "recorded",
+        "FINETUNE": "recipe",
+        "PAPER": "recipe",
+        "Recipe": "recipe",
+        "SHORT": "recipe",
         "CompoundRule": "rule",
         "Grid": "rule",
         "PAPER_RULE": "rule",
@@ -140,6 +142,7 @@ else:
 
 
 __all__ = [
+    "FINETUNE",
     "PAPER",
     "PAPER_RULE",
     "PUBLISHED",

@@ -19,7 +19,7 @@ from scaling_search.units import Amount, parse_bytes, parse_count
 OnBadData = Literal["refuse", "skip"]
 Metric = Literal["flops", "params", "memory", "latency"]
 Match = Literal["cost", "paper"]
-MatchBy = Literal["flops", "params", "activations"]
+MatchBy = Literal["flops", "params", "activations", "latency"]
 Rates = Literal["fixed", "probe"]
 StrategyName = Literal["random", "evolution", "policy", "tpe", "nsga2"]
 Kind = Literal["method", "sweep", "train", "nas"]
@@ -159,7 +159,7 @@ class Experiment:
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:
-        """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
+        """The seeds that judge what STEP 1 selected, its winner and best network, and its baseline: as many again."""
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
     @property
@@ -197,7 +197,7 @@ class RunConfig(Experiment):
     """How a rule becomes a network: depth and resolution rounded and the width solved for 2^phi times the baseline's
     cost, or every dimension rounded as in the paper."""
     match_by: MatchBy = "flops"
-    """The cost that is matched: multiply-adds, parameters or activations."""
+    """The cost that is matched: multiply-adds, parameters, activations, or the latency of one image, measured here."""
     rivals: bool = True
     """STEP 1 also trains, at the same cost, each dimension alone, equal shares, the paper's rule and dWr."""
     rates: Rates = "fixed"
@@ -208,7 +208,8 @@ class RunConfig(Experiment):
     shares move with training. --recipe.epochs 4 8 16 says both: 16, and these."""
     certainty: float | None = None
     """Train STEP 1 in rounds: from --seeds seeds each, then more for the networks that may be the best, until it is so
-    sure, such as 0.9, that the most accurate network is truly within --within points of the best."""
+    sure, such as 0.9, that the most accurate network is truly within --within points of the best. How sure that is of
+    the network that stands for the region, which STEP 2 scales, is said beside it."""
     within: float = 0.5
     """Points of top-1 accuracy that the best of STEP 1 may be missed by, with --certainty."""
     max_trainings: int | None = None

@@ -1,4 +1,4 @@
-"""How networks are trained: `Recipe`, and the recipes by name, `SHORT` and `PAPER`."""
+"""How networks are trained: `Recipe`, and the recipes by name, `SHORT`, `PAPER` and `FINETUNE`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,12 +10,12 @@ Policy = Literal["none", "randaugment", "autoaugment"]
 Precision = Literal["float32", "bfloat16"]
 Optimiser = Literal["rmsprop", "adamw", "sgd", "muon"]
 Schedule = Literal["stairs", "one_cycle"]
-RecipeName = Literal["short", "paper"]
+RecipeName = Literal["short", "paper", "finetune"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. `SHORT` and `PAPER` are the recipes by name; docs/recipe.md compares them.
+    """How a network is trained. `SHORT`, `PAPER` and `FINETUNE` are the recipes by name; docs/recipe.md compares them.
 
     Defaults are the paper's optimiser and schedule (section 5.2), for 10 epochs of batches of 32 images.
     """
@@ -180,4 +180,18 @@ PAPER = Recipe(
 )
 """The recipe of section 5.2 to the letter, by the authors' code where the paper leaves it open."""
 
-RECIPES: dict[RecipeName, Recipe] = {"short": SHORT, "paper": PAPER}
+FINETUNE = Recipe(
+    optimiser="adamw",
+    schedule="one_cycle",
+    epochs=20,
+    batch_size=16,
+    learning_rate=0.001,
+    rms_decay=0.99,
+    epsilon=1e-8,
+    weight_decay=0.02,
+    augment="crop_flip",
+    crop_area=0.35,
+)
+"""For weights trained on other images (`train --init`): chosen by the measurements in docs/recipe.md."""
+
+RECIPES: dict[RecipeName, Recipe] = {"short": SHORT, "paper": PAPER, "finetune": FINETUNE}

@@ -52,7 +52,7 @@ def verdict(by_epochs: "ByEpochs") -> str:
     if not by_epochs.moves:
         return (
             f"Nothing says that the best shares of growth move with training: from {fewer[0]} to {most} epochs they "
-            f"differ by no more than their uncertainty. {_HOW}"
+            f"differ by no more than their uncertainty. {_how(by_epochs)}"
         )
     said = []
     for row in by_epochs.table.to_dict("records"):
@@ -62,10 +62,15 @@ def verdict(by_epochs: "ByEpochs") -> str:
                 more = "more" if low > 0 else "less"
                 ends = sorted((abs(100 * low), abs(100 * high)))
                 said.append(f"for {row['epochs']} epochs {ends[0]:.0f} to {ends[1]:.0f} points {more} go to {part}")
-    return f"The best shares of growth move with training: compared with {most} epochs, {', '.join(said)}. {_HOW}"
+    return (
+        f"The best shares of growth move with training: compared with {most} epochs, {', '.join(said)}. "
+        f"{_how(by_epochs)}"
+    )
 
 
-_HOW = (
-    "Centres of the regions are compared with that of the most epochs by draws of both, at 95 % for all comparisons "
-    "together; the rules are what STEP 1 would answer."
-)
+def _how(by_epochs: "ByEpochs") -> str:
+    (level,) = {one.confidence for one in by_epochs.judgements.values()}
+    return (
+        "Best shares are compared with those of the most epochs by draws of both surfaces, at "
+        f"{100 * level:g} % for all comparisons together."
+    )

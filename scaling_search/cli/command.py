@@ -73,8 +73,8 @@ class Training(Running):
     """A command that trains networks by a recipe, which can be named."""
 
     recipe: RecipeName = "short"
-    """The recipe to start from: short, for 200 to 2,000 steps, or paper, EfficientNet's own (350 epochs in batches of
-    4096 images). --recipe.NAME changes one of its numbers."""
+    """The recipe to start from: short, for 200 to 2,000 steps; finetune, for weights trained on other images; or paper,
+    EfficientNet's own (350 epochs in batches of 4096 images). --recipe.NAME changes one of its numbers."""
 
 
 def value_of(name: str, options: Sequence[str]) -> str | None:

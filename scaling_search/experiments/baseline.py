@@ -1,12 +1,13 @@
 """The search for a baseline, and using its result as the family of a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scaling_search.config import NasConfig, RunConfig, Workers, to_dict
+from scaling_search.config import NasConfig, RunConfig, Workers
 from scaling_search.errors import UserError
+from scaling_search.experiments.latencies import KeptLatencies, at_rest
 from scaling_search.experiments.study import Study, carry_out, with_images
 from scaling_search.manifest import command_of
 from scaling_search.runners.display import ProgressSetting
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from scaling_search.data import ImageData
     from scaling_search.search.nas.search import Search
     from scaling_search.search.plan import Plan
-    from scaling_search.trial import Network
 
-DOCUMENT, LATENCIES = "nas", "latencies"
-"""Documents of a search: what it tried, and the latencies of its networks, by their fingerprints."""
+DOCUMENT = "nas"
+"""Of a search: what it tried."""
 UNITS = {"flops": "multiply-adds", "params": "parameters", "memory": "bytes", "latency": "ms"}
 
 
@@ -85,7 +85,8 @@ def set_up(config: NasConfig, data: "ImageData | None" = None) -> Study:
             directory.write_document(DOCUMENT, found.document())
             _announce(found, progress)
 
-        yield from search_plan(replace(lab, data=named), _measuring(directory), on_news)
+        latencies = KeptLatencies(directory)
+        yield from at_rest(search_plan(replace(lab, data=named), latencies, on_news), latencies)
 
     return Study(config, images, course, given=("data",) if data is not None else ())
 
@@ -131,23 +132,6 @@ def _on_a_cliff(directory: RunDirectory) -> bool:
 
 def _large(count: int) -> str:
     return f"{count:,}" if count < 10**9 else f"{float(count):.1e}"
-
-
-def _measuring(directory: RunDirectory) -> "Callable[[Sequence[Network]], list[float]]":
-    """Latencies in milliseconds, which the run keeps: measured again, they would be others."""
-
-    def measure(networks: "Sequence[Network]") -> list[float]:
-        from scaling_search.search.nas.latency import measure_apart
-
-        known: dict[str, Any] = directory.document(LATENCIES) or {}
-        new = [network for network in networks if network.fingerprint not in known]
-        if new:
-            for network, latency in zip(new, measure_apart(new), strict=True):
-                known[network.fingerprint] = to_dict(latency)
-            directory.write_document(LATENCIES, known)
-        return [known[network.fingerprint]["median"] for network in networks]
-
-    return measure
 
 
 def _announce(found: "Search", progress: Progress) -> None:

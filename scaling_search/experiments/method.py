@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
+from scaling_search.experiments.latencies import KeptLatencies, at_rest
 from scaling_search.experiments.rates import probed_rates
 from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
+from scaling_search.recorded import RecordedTable
 from scaling_search.rule import CompoundRule
 from scaling_search.runners.display import ProgressSetting
 from scaling_search.runners.progress import Progress, Watcher
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
     from scaling_search.search.grid import Step1
+    from scaling_search.search.growing import Latencies
     from scaling_search.search.plan import Plan
     from scaling_search.search.scale_up import Model
     from scaling_search.trial import Spec
@@ -78,13 +81,29 @@ def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | N
         config.grid.rules()
     materials = materials_of(config, family, data)
     config = materials.config
-    layout = lay_out(materials.family, config, materials.images.num_classes) if 1 in config.steps else None
-    if layout is not None:
+    measured = config.match_by == "latency"
+    if measured and isinstance(materials.images.source, RecordedTable):
+        raise UserError("--match-by latency given with --replay", "a table has no networks of this machine's latencies")
+
+    def laid_out(latencies: "Latencies | None" = None) -> "Step1 | None":
+        if 1 not in config.steps:
+            return None
+        layout = lay_out(materials.family, config, materials.images.num_classes, latencies)
         check_trainings(config, len(layout.networks))
+        return layout
+
+    # What is counted is known before anything is written, a latency once there is a run to keep it.
+    counted = None if measured else laid_out()
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
+        if not measured:
+            _announce(config, counted, materials.images, directory, progress)
+            return _method(materials, counted, directory, images, progress)
+        progress.note("networks are matched by the latency of an image, measured here; that takes some minutes")
+        latencies = KeptLatencies(directory)
+        layout = laid_out(latencies)
         _announce(config, layout, materials.images, directory, progress)
-        return _method(materials, layout, directory, images, progress)
+        return at_rest(_method(replace(materials, latencies=latencies), layout, directory, images, progress), latencies)
 
     return materials.study(course)
 
@@ -152,7 +171,7 @@ def _method(
     from scaling_search.search.scale_up import published_models
 
     config, images = materials.config, materials.images
-    sizes = (materials.family, config, images.num_classes, images.training)
+    sizes = (materials.family, config, images.num_classes, images.training, materials.latencies)
     published = _trainable(published_models(*sizes), images) if 2 in config.steps else ()
     if config.rates == "fixed":
         yield from _steps(materials, layout, published, directory, data, progress, images.can_do)
@@ -181,7 +200,7 @@ def _steps(
     from scaling_search.search.scale_up import Step2, found_models, step2_specs
 
     config, images = materials.config, materials.images
-    sizes = (materials.family, config, images.num_classes, images.training)
+    sizes = (materials.family, config, images.num_classes, images.training, materials.latencies)
     rule = config.rule
     judged: list[Spec] = []
     if layout is not None:

@@ -67,7 +67,9 @@ def _networks_of(materials: Materials, layout: "Step1 | None", published: "Seque
     if 2 in config.steps:
         try:
             rule = config.rule or PAPER_RULE
-            found = found_models(rule, materials.family, config, images.num_classes, images.training)
+            found = found_models(
+                rule, materials.family, config, images.num_classes, images.training, materials.latencies
+            )
         except UserError:
             found = ()
         networks += [

@@ -23,6 +23,7 @@ from scaling_search.trial import Outcome, Spec, to_record
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
+    from scaling_search.search.growing import Latencies
 
 E = TypeVar("E", bound=Experiment)
 Course: TypeAlias = Callable[[RunDirectory, str, Progress], Plan[None]]
@@ -57,6 +58,8 @@ class Materials:
     images: Images
     own_family: Family | None
     given: tuple[str, ...]
+    latencies: "Latencies | None" = None
+    """What measures networks, where the config matches their latencies and there is a run to keep these."""
 
     def study(self, course: Course) -> Study:
         """These, on the given course."""

@@ -10,7 +10,7 @@ from scaling_search.family import Family
 from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale
 from scaling_search.search.candidates import refusal, specs_of, uncounted_network
-from scaling_search.search.growing import Grower, Grown, spread_note
+from scaling_search.search.growing import Grower, Grown, Latencies, spread_note
 from scaling_search.search.matching import UnmatchedError
 from scaling_search.search.rivals import RIVALS
 from scaling_search.search.sides import small_map
@@ -76,13 +76,13 @@ class Step1:
         }
 
 
-def lay_out(family: Family, config: RunConfig, num_classes: int) -> Step1:
+def lay_out(family: Family, config: RunConfig, num_classes: int, latencies: Latencies | None = None) -> Step1:
     """The grid of STEP 1 with the network and the cost of every point; nothing is trained yet.
 
-    Points of the same network get one Network. Raises UserError if no point meets the constraint or
-    equation 2 rejects all.
+    Points of the same network get one Network. `latencies` measures networks, where the config matches these. Raises
+    UserError if no point meets the constraint or equation 2 rejects all.
     """
-    grower = Grower(family, config, num_classes)
+    grower = Grower(family, config, num_classes, latencies)
     known = {grower.baseline.fingerprint: grower.baseline}
 
     def point(rule: CompoundRule, grow: Callable[[CompoundRule, float], Grown]) -> Point:
@@ -122,7 +122,8 @@ def _notes(family: Family, layout: Step1, grower: Grower) -> Iterator[str]:
     unable = grower.maps_note(ratios)
     if unable is not None:
         yield unable
-    matched = spread_note(family, [point.grown for point in layout.points if not point.rejected])
+    allowed = [point.grown for point in layout.points if not point.rejected]
+    matched = spread_note(family, allowed, measured=grower.measured)
     if matched is not None:
         yield matched
 

@@ -2,27 +2,28 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import count
 from math import log2
-from typing import Any
+from typing import Any, TypeAlias
 
 from scaling_search.config import MatchBy, RunConfig
-from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import Family, PlannedFamily, with_options
 from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale, dropout_at
 from scaling_search.search.candidates import network_at
-from scaling_search.search.matching import Measure, match_cost
+from scaling_search.search.matching import Matched, Measure, match_cost, match_measured
 from scaling_search.search.sides import SMALLEST_MAP, follows, side_for
 from scaling_search.traced import InputSizeError
 from scaling_search.trial import Network
 
 MEASURES: dict[MatchBy, Measure] = {"flops": "multiply_adds", "params": "parameters", "activations": "activations"}
-"""What `--match-by` names, as the costs of a network are called."""
+"""What `--match-by` names and is counted, as the costs of a network are called."""
+Latencies: TypeAlias = Callable[[Sequence[Network]], list[float]]
+"""Milliseconds that networks take for an image."""
 SPREAD = 0.02
 """Standard deviation of log2 of the cost up to which networks cost the same."""
 
@@ -65,16 +66,20 @@ class Grown:
 
 
 class Grower:
-    """Makes the networks of a run."""
+    """Makes the networks of a run. `latencies` measures them, where the config matches these."""
 
-    def __init__(self, family: Family, config: RunConfig, num_classes: int) -> None:
+    def __init__(self, family: Family, config: RunConfig, num_classes: int, latencies: Latencies | None = None) -> None:
+        if config.match_by == "latency" and latencies is None:
+            raise UserError("--match-by latency given", "it takes measurements, which only a run makes and keeps")
         self._family, self._num_classes = family, num_classes
         self._name, self._options = config.family, config.family_options
         self._by_size = config.recipe.dropout_by_size and _has_dropout(family)
-        self._match, self._by = config.match, MEASURES[config.match_by]
+        self._match, self._by = config.match, MEASURES.get(config.match_by)
+        self._latencies = latencies
+        self.measured = self._by is None
         self._solved: dict[tuple[float, float, float], Grown] = {}
         self._last_map = cache(self._last_map_side)
-        self._cost = cache(self._counted)
+        self._cost = cache(self._at)
         self.baseline = self._network(Scale(), dropout_at(0))
         if self._match == "cost":
             self._refuse_small_map()
@@ -114,10 +119,31 @@ class Grower:
         # Rules that differ in width alone are one network: its width follows from the other two.
         solved = (rule.alpha, rule.gamma, phi)
         if solved not in self._solved:
-            found = match_cost(self._family, rule, phi, self._num_classes, by=self._by, side=self._side)
-            network = self._network(found.scale, dropout_at(phi))
-            self._solved[solved] = Grown(network, self._growth(network, found.scale), found.target)
+            scale = self._matched_scale(rule, phi)
+            network = self._network(scale, dropout_at(phi))
+            self._solved[solved] = Grown(network, self._growth(network, scale), 2.0**phi)
         return self._solved[solved]
+
+    def _matched_scale(self, rule: CompoundRule, phi: float) -> Scale:
+        def matched(target: float) -> Matched:
+            by = self._by or "multiply_adds"
+            return match_cost(self._family, rule, phi, self._num_classes, by=by, side=self._side, target=target)
+
+        def measured(found: Matched) -> float:
+            return self._relative(self._network(found.scale, dropout_at(phi)))
+
+        return (matched(2.0**phi) if self._by is not None else match_measured(matched, measured, phi)).scale
+
+    def _cost_of(self, network: Network) -> float:
+        """By the run's measure."""
+        if self._by is not None:
+            return float(getattr(network, self._by))
+        assert self._latencies is not None
+        return self._latencies([network])[0]
+
+    def _relative(self, network: Network) -> float:
+        """To the baseline's cost."""
+        return self._cost_of(network) / self._cost_of(self.baseline)
 
     def _network(self, scale: Scale, dropout: float) -> Network:
         """The network at `scale`; with the dropout given where the recipe has it by size."""
@@ -133,7 +159,7 @@ class Grower:
             layers=None if layers is None or base_layers is None else layers / base_layers,
             channels=None if channels is None or base_channels is None else channels / base_channels,
             pixels=network.input_resolution / self.baseline.input_resolution,
-            realised_cost=getattr(network, self._by) / getattr(self.baseline, self._by),
+            realised_cost=self._relative(network),
             depth_share=depth,
             width_share=None if depth is None or resolution is None else 1 - depth - resolution,
             resolution_share=resolution,
@@ -144,8 +170,7 @@ class Grower:
 
         None where there is no such growth, or the baseline does not take its layers or its side without the rest.
         """
-        side, base = self.baseline.input_resolution, getattr(self.baseline, self._by)
-        growth = log2(getattr(network, self._by) / base)
+        side, growth = self.baseline.input_resolution, log2(self._relative(network))
         if growth == 0:
             return None, None
         try:
@@ -153,10 +178,12 @@ class Grower:
             larger = self._cost(Scale(), network.input_resolution)
         except InputSizeError:
             return None, None
-        return log2(deeper / base) / growth, log2(larger / base) / growth
+        return log2(deeper) / growth, log2(larger) / growth
 
-    def _counted(self, scale: Scale, side: int) -> int:
-        return int(getattr(cost_of_scale(self._family, scale, self._num_classes, side)[0], self._by))
+    def _at(self, scale: Scale, side: int) -> float:
+        """The cost, relative to the baseline's, of a scale on images of another side."""
+        at_side = dataclasses.replace(scale, resolution=side / self._family.resolution)
+        return self._relative(self._network(at_side, dropout_at(0)))
 
     def _size(self, scale: Scale) -> tuple[int, int] | tuple[None, None]:
         """Layers and channels."""
@@ -195,8 +222,11 @@ def _has_dropout(family: Family) -> bool:
     return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
-def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:
-    """How far the costs of matched networks lie apart, and what to try where that is far; None where there are none."""
+def spread_note(family: Family, grown: Iterable[Grown], *, measured: bool) -> str | None:
+    """How far the costs of matched networks lie apart, and what to try where that is far; None where there are none.
+
+    `measured` says whether these are latencies.
+    """
     off = [
         log2(one.growth.realised_cost / one.target_cost) for one in grown if one.growth is not None and one.target_cost
     ]
@@ -206,5 +236,7 @@ def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:
     note = f"costs are matched with a standard deviation of {spread:.3f} in log2"
     if spread <= SPREAD:
         return note
+    if measured:
+        return f"{note}: latencies scatter, the less so the less else this machine does meanwhile"
     finer = "--family-options divisor=1 or " if getattr(family, "divisor", 1) > 1 else ""
     return f"{note}: channels come in steps too coarse for less; try {finer}--family efficientnet_small"

@@ -23,6 +23,16 @@ WIDEST = 64.0
 """Widths are tried up to this."""
 
 
+TRIES = 5
+"""Networks that are measured for a rule."""
+NEAR = 0.01
+"""log2 of a measured cost over its target that is near enough."""
+FARTHEST = 1.0
+"""Most by which the logarithm of multiply-adds changes from one network measured to the next."""
+STEEPNESS = 0.25, 2.0
+"""How fast the logarithm of a measured cost may rise with that of multiply-adds, steps being taken by it."""
+
+
 class UnmatchedError(UserError):
     """No width gives a rule's network the cost that it should have."""
 
@@ -55,10 +65,12 @@ def match_cost(
     *,
     by: Measure = "multiply_adds",
     side: Callable[[float], int] | None = None,
+    target: float | None = None,
 ) -> Matched:
     """The network of `family` for `rule` at `phi` whose cost is as near as can be to 2 ** phi times the baseline's.
 
-    `side` gives the input side for a resolution factor, by default to the nearest pixel. A family with a plan is solved
+    Another `target` relative to the baseline's cost may be given. `side` gives the input side for a resolution factor,
+    by default to the nearest pixel. A family with a plan is solved
     in milliseconds, another is traced some twenty times. Raises UnmatchedError where depth and pixels alone cost more.
     """
     nominal = rule.at(phi)
@@ -72,35 +84,71 @@ def match_cost(
         return int(getattr(cost_of_scale(family, scale, num_classes, side)[0], by))
 
     base = cost_of(Scale(), family.resolution)
-    target = 2.0**phi * base
+    times = 2.0**phi if target is None else target
+    wanted = times * base
 
     @cache
     def cost(step: int) -> int:
         return cost_of(scaled(step), pixels)
 
     low, high = 1, 2 * max(1, round(STEPS * nominal.width))
-    if cost(low) > target:
+    if cost(low) > wanted:
         raise UnmatchedError(
-            f"alpha {rule.alpha:g} and gamma {rule.gamma:g} at phi {phi:g} cost more than {2**phi:g} times the "
+            f"alpha {rule.alpha:g} and gamma {rule.gamma:g} at phi {phi:g} cost more than {times:g} times the "
             f"baseline at any width",
             "depth and resolution alone must cost less",
             "try smaller coefficients, or a larger baseline",
         )
-    while cost(high) <= target:
+    while cost(high) <= wanted:
         low, high = high, 2 * high
         if high > WIDEST * STEPS:
             raise UnmatchedError(
-                f"no width up to {WIDEST:g} costs {2**phi:g} times the baseline", "cost must grow with the width"
+                f"no width up to {WIDEST:g} costs {times:g} times the baseline", "cost must grow with the width"
             )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle) <= target else (low, middle)
-    best = min((low, high), key=lambda step: abs(math.log(cost(step) / target)))
+        low, high = (middle, high) if cost(middle) <= wanted else (low, middle)
+    best = min((low, high), key=lambda step: abs(math.log(cost(step) / wanted)))
     return Matched(
         rule=rule,
         phi=phi,
         scale=scaled(best),
         input_resolution=pixels,
         cost=cost(best) / base,
-        target=2.0**phi,
+        target=times,
     )
+
+
+def match_measured(matched: Callable[[float], Matched], measured: Callable[[Matched], float], phi: float) -> Matched:
+    """The network whose measured cost is as near as TRIES of them come to 2 ** phi times the baseline's.
+
+    What is measured, such as a latency, takes seconds and has noise, so it is looked for along the multiply-adds, by
+    secants on logarithmic scales. The same measurements lead to the same network.
+
+    Args:
+        matched: the rule's network with so many times the baseline's multiply-adds. That it raises UnmatchedError
+            matters for the first only.
+        measured: what it costs relative to the baseline.
+        phi: of the rule.
+
+    """
+    tried: list[tuple[float, float, Matched]] = []
+    at = phi
+    for _ in range(TRIES):
+        try:
+            found = matched(2.0**at)
+        except UnmatchedError:
+            if not tried:
+                raise
+            break
+        off = math.log2(measured(found)) - phi
+        tried.append((at, off, found))
+        if abs(off) <= NEAR or any(found.scale == other.scale for *_, other in tried[:-1]):
+            break
+        slope = 1.0
+        if len(tried) > 1:
+            (one, low, _), (other, high, _) = tried[-2:]
+            slope = min(max((high - low) / (other - one), STEEPNESS[0]), STEEPNESS[1])
+        # One measurement that is far off must not lead far away.
+        at -= min(max(off / slope, -FARTHEST), FARTHEST)
+    return min(tried, key=lambda one: abs(one[1]))[2]

@@ -7,7 +7,7 @@ from scaling_search.config import RunConfig, to_dict
 from scaling_search.family import Family
 from scaling_search.rule import PUBLISHED, CompoundRule
 from scaling_search.search.candidates import specs_of, training_cost
-from scaling_search.search.growing import Grower, Grown
+from scaling_search.search.growing import Grower, Grown, Latencies
 from scaling_search.trial import Network, Spec
 from scaling_search.units import parse_count
 
@@ -63,9 +63,11 @@ class Step2:
         }
 
 
-def published_models(family: Family, config: RunConfig, num_classes: int, training_images: int) -> tuple[Model, ...]:
+def published_models(
+    family: Family, config: RunConfig, num_classes: int, training_images: int, latencies: Latencies | None = None
+) -> tuple[Model, ...]:
     """B0..B7 by the published coefficients, with their costs. They do not wait for STEP 1."""
-    grower = Grower(family, config, num_classes)
+    grower = Grower(family, config, num_classes, latencies)
     return tuple(
         _model(f"B{index}", None, grower.rounded(model.scale, model.dropout), config, training_images)
         for index, model in enumerate(PUBLISHED[: LARGEST + 1])
@@ -78,12 +80,13 @@ def found_models(
     config: RunConfig,
     num_classes: int,
     training_images: int,
+    latencies: Latencies | None = None,
 ) -> tuple[Model, ...]:
     """B0..B7 by equation 3 at phi = 0..7, with their costs: where costs are matched, 2 ** phi times B0's.
 
     Raises UserError where they cannot be: the rule's depth and pixels alone cost more.
     """
-    grower = Grower(family, config, num_classes)
+    grower = Grower(family, config, num_classes, latencies)
     return tuple(
         _model(f"B{phi}", float(phi), grower.at(rule, phi), config, training_images) for phi in range(LARGEST + 1)
     )

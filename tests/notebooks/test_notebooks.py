@@ -12,10 +12,12 @@ import nbclient
 import nbformat
 import pytest
 
+from scaling_search import SweepConfig
 from scaling_search.cli import commands, main
 from scaling_search.family import load_family
 from scaling_search.recorded import RecordedTable
 from scaling_search.search.candidates import network_at
+from scaling_search.search.grid import lay_out
 from scaling_search.search.sweep import scales_of
 
 ROOT = Path(__file__).parents[2]
@@ -53,22 +55,24 @@ def commands_of(path):
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if commands_of(path)], ids=lambda path: path.stem)
 def test_its_commands_are_those_that_made_the_table(path, monkeypatch):
     parsed = []
-    for kind in (commands.Run, commands.Sweep):
+    for kind in (commands.Run, commands.Step1, commands.Sweep):
         monkeypatch.setattr(kind, "execute", lambda command: parsed.append(command))
     for words in commands_of(path):
         main(words)
     config = TABLE.config()
-    run, *sweeps = [command.config for command in parsed]
-    theirs, ours = run.what_it_computes(), config.what_it_computes()
-    assert theirs == ours
-    for sweep in sweeps:
-        assert [getattr(sweep, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")] == [
-            getattr(config, name) for name in ("data", "split", "recipe", "seeds", "seed", "family")
-        ]
-        classes = TABLE.manifest()["images"]["classes"]
-        family = load_family(config.family, config.family_options)
-        for _, scale in scales_of(sweep):
-            assert TABLE.has(network_at(family, scale, classes, name=config.family, options=config.family_options))
+    run, *others = [command.config for command in parsed]
+    assert run.what_it_computes() == config.what_it_computes()
+    classes = TABLE.manifest()["images"]["classes"]
+    named = {"name": config.family, "options": config.family_options}
+    family = load_family(config.family, config.family_options)
+    same = ("data", "split", "recipe", "seeds", "seed", "family", "family_options")
+    for other in others:
+        assert [getattr(other, name) for name in same] == [getattr(config, name) for name in same]
+        if isinstance(other, SweepConfig):
+            networks = [network_at(family, scale, classes, **named) for _, scale in scales_of(other)]
+        else:
+            networks = lay_out(family, other, classes).networks
+        assert all(map(TABLE.has, networks))
 
 
 @pytest.mark.slow

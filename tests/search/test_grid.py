@@ -101,12 +101,15 @@ def test_the_grid_of_the_recorded_table_is_the_networks_that_it_was_trained_on()
     table = RecordedTable(ROOT / "tables" / "fashion_mnist.parquet")
     recorded = {record["spec"]["network"]["fingerprint"]: record["spec"]["network"] for record in table.records()}
     config, classes = table.config(), table.manifest()["images"]["classes"]
-    assert config.match == "paper" and not config.rivals
-    networks = lay_out(TINY, config, classes).networks
-    assert len(networks) == 16
-    for network in networks:
+    assert config.match == "cost" and config.rivals
+    layout = lay_out(load_family(config.family, config.family_options), config, classes)
+    assert not any("last feature map" in note for note in layout.notes)
+    for network in layout.networks:
         kept = recorded[network.fingerprint]
         assert all(kept[name] == getattr(network, name) for name in ("input_resolution", "parameters", "multiply_adds"))
+        assert network is layout.baseline or network.multiply_adds / layout.baseline.multiply_adds == pytest.approx(
+            2, rel=0.05
+        )
 
 
 @pytest.mark.parametrize(

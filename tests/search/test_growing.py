@@ -53,6 +53,60 @@ def test_b0_to_b7_cost_powers_of_two_by_any_measure(by, rule):
         assert abs(math.log2(getattr(model.network, MEASURES[by]) / base) - phi) <= 0.02
 
 
+def latencies_of(networks):
+    """Made up: a call takes a while, and each layer some of it, whatever its size."""
+    return [0.05 + 1e-7 * network.multiply_adds + 1e-6 * network.activations for network in networks]
+
+
+def test_networks_are_matched_by_what_is_measured():
+    config = dataclasses.replace(MATCHED, match_by="latency", grid=Grid())
+    asked = []
+
+    def latencies(networks):
+        asked.extend(network.fingerprint for network in networks)
+        return latencies_of(networks)
+
+    layout = lay_out(SMALL, config, 10, latencies)
+    base = latencies_of([layout.baseline])[0]
+    for point in layout.points:
+        growth = point.grown.growth
+        assert growth.realised_cost == pytest.approx(latencies_of([point.network])[0] / base)
+        assert growth.depth_share + growth.width_share + growth.resolution_share == pytest.approx(1)
+        assert abs(deviation(point.grown)) <= 0.02
+    # That is not twice the multiply-adds, and few networks are measured for each.
+    counted = [point.network.multiply_adds / layout.baseline.multiply_adds for point in layout.points]
+    assert max(abs(math.log2(times / 2)) for times in counted) > 0.05
+    assert len(set(asked)) < 8 * len(layout.points)
+    assert lay_out(SMALL, config, 10, latencies_of).points == layout.points
+    models = found_models(PAPER_RULE, SMALL, config, 10, 630, latencies_of)
+    assert [abs(deviation(model.grown)) <= 0.03 for model in models] == [True] * 8
+
+
+def test_measured_costs_that_jump_end_in_the_nearest_of_a_few_tries():
+    def jumping(networks):
+        return [2.0 ** round(2 * math.log2(network.multiply_adds)) for network in networks]
+
+    layout = lay_out(SMALL, dataclasses.replace(MATCHED, match_by="latency", grid=Grid(divisions=2)), 10, jumping)
+    assert all(math.isfinite(point.grown.growth.realised_cost) for point in layout.points)
+
+
+def test_a_measurement_that_is_far_off_leads_to_no_other_network_than_those_near():
+    seen = []
+
+    def disturbed(networks):
+        seen.append(networks[0].fingerprint)
+        return [(100 if len(set(seen)) == 2 else 1) * found for found in latencies_of(networks)]
+
+    layout = lay_out(SMALL, dataclasses.replace(MATCHED, match_by="latency", grid=Grid(divisions=1)), 10, disturbed)
+    assert [point.rejected for point in layout.points] == [None] * 3
+    assert all(abs(deviation(point.grown)) <= 0.02 for point in layout.points[1:])
+
+
+def test_latencies_that_nothing_measures_are_refused():
+    with pytest.raises(UserError, match="--match-by latency"):
+        lay_out(SMALL, dataclasses.replace(MATCHED, match_by="latency"), 10)
+
+
 def test_published_models_stay_as_published():
     assert [model.network for model in published_models(SMALL, MATCHED, 10, 630)] == [
         model.network for model in published_models(SMALL, ROUNDED, 10, 630)
