@@ -14,7 +14,7 @@ from scaling_search.store import output_file, write_output
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "triangle", "edf"]
+FigureName = Literal["frontier", "1", "3", "4", "5", "8", "curves", "grid", "triangle", "epochs", "edf"]
 
 PAPER = "paper"
 """In place of a run: the paper's own tables."""
@@ -25,6 +25,7 @@ _FILES = {
     "curves": "learning_curves",
     "grid": "step1_grid",
     "triangle": "shares_triangle",
+    "epochs": "shares_by_epochs",
     "edf": "error_distributions",
 }
 
@@ -41,8 +42,8 @@ class Plot(Command):
     figure: FigureName = "frontier"
     """frontier: accuracy against multiply-adds. By the paper's numbers: 1 and 5, Table 2 by parameters and by
     multiply-adds; 3, one dimension scaled alone; 4, width at several depths and resolutions; 8, one dimension beside
-    all three. curves: learning curves. grid: STEP 1. triangle: its
-    region of best shares. edf: distributions of error."""
+    all three. curves: learning curves. grid: STEP 1. triangle: its region of best shares. epochs: that for several
+    numbers of epochs. edf: distributions of error."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """File to write: .png, .svg or .pdf. By default PNG and SVG beside the run's tables."""
 
