@@ -10,6 +10,7 @@ from math import log2
 from typing import Any, TypeAlias
 
 from scaling_search.config import MatchBy, RunConfig
+from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import Family, PlannedFamily, with_options
 from scaling_search.input_side import last_map_side
@@ -182,6 +183,9 @@ class Grower:
 
     def _at(self, scale: Scale, side: int) -> float:
         """The cost, relative to the baseline's, of a scale on images of another side."""
+        if self._by is not None:
+            counted, _ = cost_of_scale(self._family, scale, self._num_classes, side)
+            return float(getattr(counted, self._by) / getattr(self.baseline, self._by))
         at_side = dataclasses.replace(scale, resolution=side / self._family.resolution)
         return self._relative(self._network(at_side, dropout_at(0)))
 
