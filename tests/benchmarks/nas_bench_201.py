@@ -204,39 +204,31 @@ def main() -> None:
             print(f"| {row['evaluations']} | {row['strategy']} | {reward} | {more} |")
     Path("nas_bench_201.json").write_text(json.dumps(figures, indent=1) + "\n")
     if "random" in options.strategies and len(options.strategies) > 1:
-        Path("nas_bench_201.png").write_bytes(picture(searches, max(options.evaluations)))
+        Path("nas_bench_201.png").write_bytes(picture(figures))
 
 
-def picture(searches: dict[float, dict[str, list[Search]]], evaluations: int) -> bytes:
-    """How much more than random search each strategy has found, over networks tried, a panel a noise; PNG."""
+def picture(figures: dict[str, list[dict[str, Any]]]) -> bytes:
+    """How much more than random search each strategy found, with intervals, a panel for each noise; PNG."""
     from scaling_search.analysis.figures import render
     from scaling_search.analysis.figures.style import SERIES, drawing, plain_axes
 
-    counts = np.unique(np.geomspace(20, evaluations, 50).astype(int))
-    with drawing(7.4, 3.6) as figure:
-        panels = figure.subplots(1, len(searches), sharey=True, squeeze=False)[0]
-        for axes, (noise, strategies) in zip(panels, searches.items(), strict=True):
-            found = {
-                name: np.array([[one.found(count) for count in counts] for one in every])
-                for name, every in strategies.items()
-            }
+    with drawing(7.4, 3.4) as figure:
+        panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
+        for axes, (noise, rows) in zip(panels, figures.items(), strict=True):
+            counts = list(dict.fromkeys(row["evaluations"] for row in rows))
+            others = list(dict.fromkeys(row["strategy"] for row in rows if "difference" in row))
+            for place, (name, (colour, marker, _)) in enumerate(zip(others, SERIES, strict=False)):
+                means, lows, highs = np.array([row["difference"] for row in rows if row["strategy"] == name]).T
+                where = np.arange(len(counts)) + 0.14 * (place - (len(others) - 1) / 2)
+                axes.errorbar(where, means, [means - lows, highs - means], fmt=marker, color=colour, label=name)
             axes.axhline(0, color="black", linewidth=0.8)
-            others = [name for name in found if name != "random"]
-            for name, (colour, _, line) in zip(others, SERIES, strict=False):
-                means, lows, highs = np.array([interval(column) for column in (found[name] - found["random"]).T]).T
-                axes.fill_between(counts, lows, highs, color=colour, alpha=0.15, linewidth=0)
-                axes.plot(counts, means, color=colour, linestyle=line, linewidth=1.5, label=name)
-            axes.set_title(f"noise of {noise:g} points" if noise else "no noise", fontsize=9)
-            axes.set_xscale("log")
-            axes.set_xticks([20, 40, 80, 120, 200, 400])
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.minorticks_off()
-            axes.set_xlim(counts[0], counts[-1])
-            axes.set_xlabel("networks tried (log scale)", fontsize=9)
+            axes.set_title("no noise" if noise == "0" else f"noise of {noise} points", fontsize=9)
+            axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+            axes.set_xlabel("networks tried", fontsize=9)
             axes.tick_params(labelsize=8)
             plain_axes(axes)
         panels[0].set_ylabel("reward found, less that of random search", fontsize=9)
-        panels[0].legend(fontsize=8, frameon=False, loc="lower right", handlelength=3.6)
+        panels[0].legend(fontsize=8, frameon=False, loc="lower right")
     return render(figure, "png")
 
 

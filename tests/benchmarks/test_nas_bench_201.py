@@ -98,3 +98,4 @@ def test_evolution_and_the_policy_find_more_than_random_search_where_choices_add
     rows = {row["strategy"]: row for row in bench.compared(searches, [120])}
     assert "difference" not in rows["random"]
     assert all(rows[name]["difference"][1] > 0 for name in ("evolution", "policy"))
+    assert bench.picture({"0": list(rows.values())}).startswith(b"\x89PNG")
