@@ -107,7 +107,9 @@ def test_the_grid_of_the_recorded_table_is_the_networks_that_it_was_trained_on()
     for network in layout.networks:
         kept = recorded[network.fingerprint]
         assert all(kept[name] == getattr(network, name) for name in ("input_resolution", "parameters", "multiply_adds"))
-        assert network is layout.baseline or network.multiply_adds / layout.baseline.multiply_adds == pytest.approx(2, rel=0.05)
+        assert network is layout.baseline or network.multiply_adds / layout.baseline.multiply_adds == pytest.approx(
+            2, rel=0.05
+        )
 
 
 @pytest.mark.parametrize(
