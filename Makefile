@@ -36,14 +36,17 @@ docs: .venv/installed-docs
 .venv/bin/python:
 	$(PYTHON) -m venv --clear .venv
 
-.venv/installed: .venv/bin/python setup.cfg pyproject.toml setup.py
+# Each by itself, so that from nothing `make test` has pip resolve, build and install once.
+INSTALLED = .venv/bin/python setup.cfg pyproject.toml setup.py
+
+.venv/installed: $(INSTALLED)
 	$(PIP) install --quiet --editable .
 	touch $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: $(INSTALLED)
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@
 
-.venv/installed-docs: .venv/installed
+.venv/installed-docs: $(INSTALLED)
 	$(PIP) install --quiet --editable '.[docs]'
 	touch $@

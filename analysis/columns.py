@@ -48,10 +48,11 @@ TRIALS = {
 `network` is the family, and `depth`, `width`, `resolution` the scale that first led to the network `fingerprint`.
 `step` is 1 for the networks of STEP 1, its baseline and rivals among them, 2 for what only STEP 2 trains, and 0 for
 what neither did. `epochs` and `learning_rate` (the recipe's, see `Recipe.learning_rate`) are what it was trained by.
-`evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that confirms
-STEP 1's winner. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and `fresh_accuracy` is missing where
-`evaluate` is another, so that none gets into the statistics of the others. `seconds_*` are missing where another seed's
-trial did that work, and `peak_memory` is in bytes. `machine` is missing but for trials of a cluster.
+`evaluate` is "validation", "test" or "confirmation": the validation split, from a seed that selects nothing and judges
+what STEP 1 selected, and its baseline. Accuracies are 0..1; each of `val_accuracy`, `test_accuracy` and
+`fresh_accuracy` is missing where `evaluate` is another, so that none gets into the statistics of the others.
+`seconds_*` are missing where another seed's trial did that work, and `peak_memory` is in bytes. `machine` is missing
+but for trials of a cluster.
 """
 
 CURVES = {

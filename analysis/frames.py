@@ -180,9 +180,10 @@ def _trial_frames(
     trials, curves, timings = [], [], []
     aside: dict[str, list[Mapping[str, Any]]] = {"probe": [], "shorter": []}
     manifest = source.manifest()
-    epochs, asked = manifest["config"]["recipe"]["epochs"], manifest["config"].get("shorter", ())
     for record in source.records():
         try:
+            # What the manifest lacks is said where a run is judged.
+            epochs, asked = manifest["config"]["recipe"]["epochs"], manifest["config"].get("shorter", ())
             own, seed = record["spec"]["recipe"]["epochs"], record["spec"]["seed"]
             if own < epochs and own not in asked:
                 continue

@@ -159,7 +159,7 @@ class Experiment:
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:
-        """The seeds that confirm the winner of STEP 1: as many again, none of which selected it."""
+        """The seeds that judge what STEP 1 selected, its winner and best network, and its baseline: as many again."""
         return tuple(seed + FRESH_SEEDS for seed in self.all_seeds)
 
     @property

@@ -79,7 +79,7 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
     Examples:
         >>> config = replay_config("tables/fashion_mnist.parquet", RunConfig)
         >>> config.recipe.epochs, config.seeds
-        (4, 2)
+        (2, 3)
 
     """
     recorded = RecordedTable(Path(path).expanduser()).config()

@@ -23,8 +23,8 @@ def certainty_text(certainty: "Certainty", judgement: "Judgement") -> str:
         f"after {certainty.trainings} trainings in {certainty.rounds} round{'s' * (certainty.rounds != 1)}."
     )
     if judgement.winner.fingerprint != certainty.best:
-        which = "representative rule's network" if judgement.by_region else "winner, the cheapest of the tie,"
-        text += f" Of the {which} it is {percent(certainty.of_winner)} sure."
+        which = "representative rule's network," if judgement.by_region else "winner, the cheapest of the tie,"
+        text += f" Of the {which} which STEP 2 scales, it is {percent(certainty.of_winner)} sure."
     if certainty.reached:
         return text
     if certainty.doubtful:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling_search.config import NasConfig, RunConfig, Workers
 from scaling_search.errors import UserError
-from scaling_search.experiments.latencies import kept_latencies
+from scaling_search.experiments.latencies import KeptLatencies, at_rest
 from scaling_search.experiments.study import Study, carry_out, with_images
 from scaling_search.manifest import command_of
 from scaling_search.runners.display import ProgressSetting
@@ -85,7 +85,8 @@ def set_up(config: NasConfig, data: "ImageData | None" = None) -> Study:
             directory.write_document(DOCUMENT, found.document())
             _announce(found, progress)
 
-        yield from search_plan(replace(lab, data=named), kept_latencies(directory), on_news)
+        latencies = KeptLatencies(directory)
+        yield from at_rest(search_plan(replace(lab, data=named), latencies, on_news), latencies)
 
     return Study(config, images, course, given=("data",) if data is not None else ())
 

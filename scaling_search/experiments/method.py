@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scaling_search.config import RunConfig, Workers
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images
-from scaling_search.experiments.latencies import kept_latencies
+from scaling_search.experiments.latencies import KeptLatencies, at_rest
 from scaling_search.experiments.rates import probed_rates
 from scaling_search.experiments.rounds import rounds_in_words, step1_in_rounds
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
@@ -96,13 +96,14 @@ def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | N
     counted = None if measured else laid_out()
 
     def course(directory: RunDirectory, images: str, progress: Progress) -> "Plan[None]":
-        own, layout = materials, counted
-        if measured:
-            progress.note("networks are matched by the latency of an image, measured here; that takes some minutes")
-            own = replace(materials, latencies=kept_latencies(directory))
-            layout = laid_out(own.latencies)
-        _announce(config, layout, own.images, directory, progress)
-        return _method(own, layout, directory, images, progress)
+        if not measured:
+            _announce(config, counted, materials.images, directory, progress)
+            return _method(materials, counted, directory, images, progress)
+        progress.note("networks are matched by the latency of an image, measured here; that takes some minutes")
+        latencies = KeptLatencies(directory)
+        layout = laid_out(latencies)
+        _announce(config, layout, materials.images, directory, progress)
+        return at_rest(_method(replace(materials, latencies=latencies), layout, directory, images, progress), latencies)
 
     return materials.study(course)
 

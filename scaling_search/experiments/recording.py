@@ -26,7 +26,7 @@ def record(runs: Sequence[str | Path], output: str | Path) -> RecordedTable:
         >>> from scaling_search import record
         >>> table = record(["tables/fashion_mnist.parquet"], "again.parquet")
         >>> len(list(table.records()))
-        136
+        228
 
     """
     if not runs:

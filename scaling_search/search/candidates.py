@@ -71,7 +71,7 @@ def specs_of(
 
 
 def confirming_specs(network: Network, config: Experiment, data: str) -> tuple[Spec, ...]:
-    """The trainings that confirm a winner: evaluated on the validation split, from seeds that did not select it."""
+    """The trainings that judge what was selected: on the validation split, from seeds that selected nothing."""
     return tuple(Spec(network, config.recipe, data, config.split, seed) for seed in config.fresh_seeds)
 
 

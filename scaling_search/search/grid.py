@@ -122,7 +122,8 @@ def _notes(family: Family, layout: Step1, grower: Grower) -> Iterator[str]:
     unable = grower.maps_note(ratios)
     if unable is not None:
         yield unable
-    matched = spread_note(family, [point.grown for point in layout.points if not point.rejected])
+    allowed = [point.grown for point in layout.points if not point.rejected]
+    matched = spread_note(family, allowed, measured=grower.measured)
     if matched is not None:
         yield matched
 

@@ -76,6 +76,7 @@ class Grower:
         self._by_size = config.recipe.dropout_by_size and _has_dropout(family)
         self._match, self._by = config.match, MEASURES.get(config.match_by)
         self._latencies = latencies
+        self.measured = self._by is None
         self._solved: dict[tuple[float, float, float], Grown] = {}
         self._last_map = cache(self._last_map_side)
         self._cost = cache(self._at)
@@ -221,8 +222,11 @@ def _has_dropout(family: Family) -> bool:
     return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
-def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:
-    """How far the costs of matched networks lie apart, and what to try where that is far; None where there are none."""
+def spread_note(family: Family, grown: Iterable[Grown], *, measured: bool) -> str | None:
+    """How far the costs of matched networks lie apart, and what to try where that is far; None where there are none.
+
+    `measured` says whether these are latencies.
+    """
     off = [
         log2(one.growth.realised_cost / one.target_cost) for one in grown if one.growth is not None and one.target_cost
     ]
@@ -232,6 +236,7 @@ def spread_note(family: Family, grown: Iterable[Grown]) -> str | None:
     note = f"costs are matched with a standard deviation of {spread:.3f} in log2"
     if spread <= SPREAD:
         return note
-    # A latency is as it was measured.
+    if measured:
+        return f"{note}: latencies scatter, the less so the less else this machine does meanwhile"
     finer = "--family-options divisor=1 or " if getattr(family, "divisor", 1) > 1 else ""
     return f"{note}: channels come in steps too coarse for less; try {finer}--family efficientnet_small"

@@ -27,6 +27,8 @@ TRIES = 5
 """Networks that are measured for a rule."""
 NEAR = 0.01
 """log2 of a measured cost over its target that is near enough."""
+FARTHEST = 1.0
+"""Most by which the logarithm of multiply-adds changes from one network measured to the next."""
 STEEPNESS = 0.25, 2.0
 """How fast the logarithm of a measured cost may rise with that of multiply-adds, steps being taken by it."""
 
@@ -124,7 +126,8 @@ def match_measured(matched: Callable[[float], Matched], measured: Callable[[Matc
     secants on logarithmic scales. The same measurements lead to the same network.
 
     Args:
-        matched: the rule's network with so many times the baseline's multiply-adds; may raise UnmatchedError.
+        matched: the rule's network with so many times the baseline's multiply-adds. That it raises UnmatchedError
+            matters for the first only.
         measured: what it costs relative to the baseline.
         phi: of the rule.
 
@@ -132,7 +135,12 @@ def match_measured(matched: Callable[[float], Matched], measured: Callable[[Matc
     tried: list[tuple[float, float, Matched]] = []
     at = phi
     for _ in range(TRIES):
-        found = matched(2.0**at)
+        try:
+            found = matched(2.0**at)
+        except UnmatchedError:
+            if not tried:
+                raise
+            break
         off = math.log2(measured(found)) - phi
         tried.append((at, off, found))
         if abs(off) <= NEAR or any(found.scale == other.scale for *_, other in tried[:-1]):
@@ -141,5 +149,6 @@ def match_measured(matched: Callable[[float], Matched], measured: Callable[[Matc
         if len(tried) > 1:
             (one, low, _), (other, high, _) = tried[-2:]
             slope = min(max((high - low) / (other - one), STEEPNESS[0]), STEEPNESS[1])
-        at -= off / slope
+        # One measurement that is far off must not lead far away.
+        at -= min(max(off / slope, -FARTHEST), FARTHEST)
     return min(tried, key=lambda one: abs(one[1]))[2]

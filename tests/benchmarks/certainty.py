@@ -104,10 +104,11 @@ def good(means: Floats, pick: int) -> bool:
 def equal_chance(random: np.random.Generator, scene: Scene, trainings: int, draws: int = 4000) -> float:
     """How often the most accurate is good where every network has the same share of the trainings."""
     right = 0
-    for _ in range(20):
+    # Few draws of each of many truths, where these are drawn too.
+    for _ in range(400):
         means, deviations = scene(random)
         error = deviations / np.sqrt(trainings / len(means))
-        found = (means + error * random.standard_normal((draws // 20, len(means)))).argmax(1)
+        found = (means + error * random.standard_normal((draws // 400, len(means)))).argmax(1)
         right += int((means[found] >= means.max() - WITHIN).sum())
     return right / draws
 

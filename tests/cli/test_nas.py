@@ -165,7 +165,7 @@ def test_latency_as_the_metric_is_measured_once_and_kept(tmp_path):
     """On Ray, with real trainings."""
     pytest.importorskip("optuna")
     words = ("nas", "--trials", "2", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "1")
-    words += ("--metric", "latency", "--strategy", "tpe", "--name", "quick", "--format", "json")
+    words += ("--metric", "latency", "--strategy", "tpe", "--name", "quick", "--data", "digits", "--format", "json")
     done = in_this_process(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     file = tmp_path / "runs" / "quick" / "latencies.json"

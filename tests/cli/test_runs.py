@@ -15,7 +15,7 @@ from PIL import Image
 from scaling_search.analysis import findings_of, load_run
 from scaling_search.config import QUICK, NasConfig
 from scaling_search.networks.efficientnet import EFFICIENTNET_TINY
-from scaling_search.rule import Grid, Scale
+from scaling_search.rule import Scale
 from scaling_search.store import open_run
 from scaling_search.weights.files import write_arrays
 from scaling_search.weights.transfer import export_weights
@@ -120,7 +120,7 @@ def test_quick_and_replay_together_are_the_quick_grid_by_recorded_trainings(here
     assert made.returncode == 0, made.stderr
     (path,) = Path("runs").iterdir()
     config = open_run(path).config()
-    assert config.grid == Grid("coefficients", step=0.2) and config.seeds == QUICK.seeds
+    assert config.grid == QUICK.grid and config.seeds == QUICK.seeds
     assert config.training_budget == QUICK.training_budget and config.replay == REPLAY[1]
     whole = done("step1", *REPLAY, "--format", "json")
     assert len(json.loads(made.stdout)["step1"]) < len(json.loads(whole.stdout)["step1"])

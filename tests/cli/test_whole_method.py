@@ -13,6 +13,9 @@ from scaling_search.store import open_run
 from tests.cli.commands import command, in_this_process, killed_after, records_of
 
 pytestmark = pytest.mark.slow
+QUICK_FLAGS = ("--quick", "--data", "glyphs:320", "--training-budget", "4e8")
+"""The same networks as on all of the images, and as many trials."""
+SMALL = (*QUICK_FLAGS, "--recipe.epochs", "1")
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +26,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed(folder):
     """The quick run, killed as soon as its first trial is kept."""
-    return killed_after(1, folder, folder / "runs" / "quick", "run", "--phi", "1", "--quick")
+    return killed_after(1, folder, folder / "runs" / "quick", "run", "--phi", "1", *SMALL)
 
 
 @pytest.fixture(scope="module")
 def quick(folder, killed):
     """The same command again."""
-    done = command(folder, "run", "--phi", "1", "--quick", "--format", "json")
+    done = command(folder, "run", "--phi", "1", *SMALL, "--format", "json")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -95,7 +98,7 @@ def test_running_it_again_trains_nothing(quick, folder):
 
 
 def test_another_run_may_reuse_its_trials(quick, folder):
-    words = ("step1", "--quick", "--name", "reused", "--reuse", "runs/quick", "--format", "json")
+    words = ("step1", *SMALL, "--name", "reused", "--reuse", "runs/quick", "--format", "json")
     reused = in_this_process(folder, *words)
     assert reused.returncode == 0, reused.stderr
     assert json.loads(reused.stdout)["step1"] == json.loads(quick.stdout)["step1"]
@@ -120,7 +123,7 @@ def test_a_recorded_table_replays_the_run_to_the_same_tables(quick, folder):
 
 def test_another_config_in_the_same_run_is_refused(quick, folder):
     before = records_of(folder / "runs" / "quick")
-    refused = in_this_process(folder, "run", "--quick", "--recipe.epochs", "5")
+    refused = in_this_process(folder, "run", *QUICK_FLAGS, "--recipe.epochs", "5")
     assert refused.returncode == 2
     assert "exists with another config: recipe.epochs was" in refused.stderr
     assert records_of(folder / "runs" / "quick") == before
@@ -128,13 +131,14 @@ def test_another_config_in_the_same_run_is_refused(quick, folder):
 
 def test_every_configuration_field_reaches_the_manifest(quick, folder):
     stored = open_run(folder / "runs/quick").config()
-    asked = dataclasses.replace(QUICK, split=stored.split)
+    recipe = dataclasses.replace(QUICK.recipe, epochs=1)
+    asked = dataclasses.replace(QUICK, data="glyphs:320", training_budget=4e8, recipe=recipe, split=stored.split)
     assert dataclasses.replace(stored, runs="runs") == asked
     assert {name for name, share in dataclasses.asdict(stored.split).items() if share is None} == {"train"}
 
 
 def test_ray_that_cannot_be_reached_is_said_in_one_line(folder, monkeypatch):
     monkeypatch.setattr(driver, "CONNECT_SECONDS", 1)
-    done = in_this_process(folder, "step1", "--quick", "--name", "far", "--address", "127.0.0.1:1")
+    done = in_this_process(folder, "step1", *SMALL, "--name", "far", "--address", "127.0.0.1:1")
     assert done.returncode == 2
     assert "127.0.0.1:1" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

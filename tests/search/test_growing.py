@@ -90,6 +90,18 @@ def test_measured_costs_that_jump_end_in_the_nearest_of_a_few_tries():
     assert all(math.isfinite(point.grown.growth.realised_cost) for point in layout.points)
 
 
+def test_a_measurement_that_is_far_off_leads_to_no_other_network_than_those_near():
+    seen = []
+
+    def disturbed(networks):
+        seen.append(networks[0].fingerprint)
+        return [(100 if len(set(seen)) == 2 else 1) * found for found in latencies_of(networks)]
+
+    layout = lay_out(SMALL, dataclasses.replace(MATCHED, match_by="latency", grid=Grid(divisions=1)), 10, disturbed)
+    assert [point.rejected for point in layout.points] == [None] * 3
+    assert all(abs(deviation(point.grown)) <= 0.02 for point in layout.points[1:])
+
+
 def test_latencies_that_nothing_measures_are_refused():
     with pytest.raises(UserError, match="--match-by latency"):
         lay_out(SMALL, dataclasses.replace(MATCHED, match_by="latency"), 10)

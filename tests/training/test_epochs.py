@@ -142,7 +142,8 @@ print(json.dumps([jax.device_count(), losses(outcomes).tolist()]))
 @pytest.mark.slow
 def test_eight_devices_have_the_curve_of_one(one_after_another):
     root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": flags}
     ran = subprocess.run(
         [sys.executable, "-c", CURVE], env=environment, cwd=root, check=True, capture_output=True, text=True
     )

@@ -1,21 +1,23 @@
 """Latency of networks on this machine: measured whole, or predicted from their layers.
 
 One image at a time, in evaluation, compiled. A time is the median of many calls after a few that warm up; its spread,
-between the quartiles, says how far to trust it. Times are measured in a process of their own (`measure_apart`), which
-takes no memory of an accelerator in advance and ends when it is done, and while nothing is being trained.
+between the quartiles, says how far to trust it. Times are measured in a process of their own (`Stopwatch`), which takes
+no memory of an accelerator in advance, and while nothing is being trained.
 
-    python -m scaling_search.search.nas.latency < networks.json
+    python -m scaling_search.search.nas.latency < networks.jsonl
 """
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
@@ -81,27 +83,66 @@ def network_latency(network: Network) -> Latency:
     return module_latency(built, (1, side, side, 3))
 
 
+class Stopwatch:
+    """Measures `network_latency` in a process of its own, which the first call starts and `close` ends."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._said: IO[str] | None = None
+
+    def __call__(self, networks: Sequence[Network]) -> list[Latency]:
+        """The latency of each, one after the other. Raises UserError where it cannot be measured."""
+        return [self._measure(network) for network in networks]
+
+    def _measure(self, network: Network) -> Latency:
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(to_dict(network)) + "\n")
+            process.stdin.flush()
+        if answer := process.stdout.readline():
+            return Latency(**json.loads(answer))
+        code = process.wait()
+        assert self._said is not None
+        self._said.seek(0)
+        reason = (self._said.read().strip().splitlines() or [f"the process ended with {code}"])[-1]
+        self.close()
+        raise UserError(f"latencies could not be measured: {reason}", hint="count multiply-adds instead")
+
+    def _started(self) -> "subprocess.Popen[str]":
+        if self._process is None:
+            environment = {
+                **os.environ,
+                **training_environment(),
+                "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+                "PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path),
+            }
+            self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._said}
+            self._process = subprocess.Popen([sys.executable, "-m", __name__], env=environment, text=True, **pipes)
+        return self._process
+
+    def close(self) -> None:
+        """Ends the process, if there is one; another call starts a new one."""
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(BrokenPipeError):
+                process.communicate()
+        if self._said is not None:
+            self._said.close()
+            self._said = None
+
+
 def measure_apart(networks: Sequence[Network]) -> list[Latency]:
-    """`network_latency` of each, one after the other, in a process of its own. Raises UserError where it fails."""
-    environment = {
-        **os.environ,
-        **training_environment(),
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path),
-    }
-    request = json.dumps([to_dict(network) for network in networks])
-    command = [sys.executable, "-m", __name__]
-    done = subprocess.run(command, input=request, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1]
-        raise UserError(f"latencies could not be measured: {reason}", hint="try another --metric")
-    return [Latency(**one) for one in json.loads(done.stdout)]
+    """`network_latency` of each, in a process of its own. Raises UserError where it fails."""
+    with closing(Stopwatch()) as stopwatch:
+        return stopwatch(networks)
 
 
 def main() -> None:
-    """Reads networks as JSON from stdin and writes their latencies to stdout."""
-    networks = map(network_from_dict, json.load(sys.stdin))
-    json.dump([to_dict(network_latency(network)) for network in networks], sys.stdout)
+    """Reads networks from stdin, one a line as JSON, and writes the latency of each to stdout."""
+    for line in sys.stdin:
+        print(json.dumps(to_dict(network_latency(network_from_dict(json.loads(line))))), flush=True)
 
 
 # By layers
