@@ -54,10 +54,15 @@ def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.
     - "shift_flip": shifted, and mirrored left to right with probability 1/2.
     - Others are left as they are: crops are taken of larger images, by `views`.
     """
+    count, height, width, _ = images.shape
+    return move(images, draw_moves(count, height, width, recipe, rng), recipe)
+
+
+def move(images: np.ndarray, moves: Moves, recipe: Recipe) -> np.ndarray:
+    """Images (N, H, W, C) after their moves, drawn for the same recipe."""
     if not recipe.augment.startswith("shift"):
         return images
-    count, height, width, _ = images.shape
-    moves = draw_moves(count, height, width, recipe, rng)
+    height, width = images.shape[1:3]
     changed = _shift(images, moves, reach(height, recipe.shift), reach(width, recipe.shift))
     changed[moves.mirrored] = changed[moves.mirrored, :, ::-1]
     return changed

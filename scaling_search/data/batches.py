@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling_search.data.augment import Moves, augment, draw_moves
+from scaling_search.data.augment import Moves, draw_moves, move
 from scaling_search.data.mix import Mixed, erased, mixed
 from scaling_search.data.policy import apply_policy
 from scaling_search.data.prepare import Prepared
-from scaling_search.data.views import Views
+from scaling_search.data.stream import ahead
+from scaling_search.data.views import Squares, Views
 from scaling_search.errors import UserError
 from scaling_search.recipe import Recipe
 
@@ -34,44 +35,47 @@ def training_batches(images: Prepared, recipe: Recipe, *, seed: int, epoch: int)
     each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a rectangle erased; then a
     batch is mixed. Raises UserError, when called, where the images make no batch.
     """
-    count, size = len(images.train_images), recipe.batch_size
-    check_batch_size(size, count)
-    rng = np.random.default_rng((seed, epoch))
-    order = rng.permutation(count)
-    chosen = (order[start : start + size] for start in range(0, count // size * size, size))
-    return (_batch(images, numbers, recipe, (seed, epoch), step, rng) for step, numbers in enumerate(chosen))
+    batches = EpochBatches(images, recipe, seed, epoch)
+    in_memory = isinstance(images.train_images, np.ndarray)
+    return iter(batches[step] for step in range(len(batches))) if in_memory else ahead(batches)
 
 
-def _batch(
-    images: Prepared,
-    numbers: np.ndarray,
-    recipe: Recipe,
-    drawn_by: tuple[int, int],
-    step: int,
-    moves_by: np.random.Generator,
-) -> tuple[np.ndarray, Labels]:
-    labels = images.train_labels[numbers]
-    if isinstance(images.train_images, Views):
-        batch = np.stack([view(images, int(number), recipe, *drawn_by) for number in numbers])
-    else:
-        batch = augment(images.train_images[numbers], recipe, moves_by)
+class EpochBatches:
+    """The batches of an epoch by their number: what `training_batches` yields, and each a function of its number."""
+
+    def __init__(self, images: Prepared, recipe: Recipe, seed: int, epoch: int) -> None:
+        self._images, self._recipe, self._drawn_by = images, recipe, (seed, epoch)
+        _, *side, _ = images.train_images.shape
+        self._pass = training_pass(len(images.train_images), (side[0], side[1]), recipe, seed=seed, epoch=epoch)
+
+    def __len__(self) -> int:
+        return len(self._pass.order)
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, Labels]:
+        numbers, recipe = self._pass.order[step], self._recipe
+        batch, labels = self._seen(numbers, Moves(*(drawn[step] for drawn in self._pass.moves)))
+        if not recipe.mixes:
+            return batch, labels
+        # An image's numbers start from 1, so that no batch draws what an image does.
+        return mixed(batch, labels, recipe, np.random.default_rng((*self._drawn_by, 0, step + 1)))
+
+    def _seen(self, numbers: np.ndarray, moves: Moves) -> tuple[np.ndarray, np.ndarray]:
+        images, recipe = self._images, self._recipe
+        labels = images.train_labels[numbers]
+        if isinstance(images.train_images, Views):
+            return np.stack([self._view(images.train_images, int(number)) for number in numbers]), labels
+        batch = move(images.train_images[numbers], moves, recipe)
         if recipe.policy != "none" or recipe.erasing:
-            rngs = [_rng_of(*drawn_by, int(number)) for number in numbers]
+            rngs = [_rng_of(*self._drawn_by, int(number)) for number in numbers]
             batch = np.stack([_changed(*one, images.mean, recipe) for one in zip(batch, rngs, strict=True)])
-    if not recipe.mixes:
         return batch, labels
-    # An image's numbers start from 1, so that no batch draws what an image does.
-    return mixed(batch, labels, recipe, np.random.default_rng((*drawn_by, 0, step + 1)))
 
-
-def view(images: Prepared, number: int, recipe: Recipe, seed: int, epoch: int) -> np.ndarray:
-    """(side, side, 3): training image `number` of views as an epoch sees it, a function of its arguments alone."""
-    assert isinstance(images.train_images, Views)
-    rng = _rng_of(seed, epoch, number)
-    image = images.train_images.crop(number, recipe.crop_area, rng)
-    if recipe.flips and rng.random() < 0.5:
-        image = image[:, ::-1]
-    return _changed(image, rng, images.mean, recipe)
+    def _view(self, views: Views, number: int) -> np.ndarray:
+        rng = _rng_of(*self._drawn_by, number)
+        image = views.crop(number, self._recipe.crop_area, rng)
+        if self._recipe.flips and rng.random() < 0.5:
+            image = image[:, ::-1]
+        return _changed(image, rng, self._images.mean, self._recipe)
 
 
 def _rng_of(seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -93,13 +97,14 @@ class Pass(NamedTuple):
 
 
 def moves_alone(images: Prepared, recipe: Recipe) -> bool:
-    """Whether a `Pass` says all that a recipe does to images."""
+    """Whether images lie in memory, and a `Pass` says all that a recipe does to them."""
     more = recipe.policy != "none" or recipe.erasing > 0 or recipe.mixes
-    return not more and not isinstance(images.train_images, Views)
+    lie = (images.train_images, images.eval_images)
+    return not more and all(isinstance(part, np.ndarray) for part in lie)
 
 
 def training_pass(count: int, side: tuple[int, int], recipe: Recipe, *, seed: int, epoch: int) -> Pass:
-    """The pass over `count` images of `side` (H, W) pixels that `seed` and `epoch` decide, if `moves_alone`."""
+    """The pass over `count` images of `side` (H, W) pixels that `seed` and `epoch` decide."""
     check_batch_size(recipe.batch_size, count)
     rng = np.random.default_rng((seed, epoch))
     steps = count // recipe.batch_size
@@ -109,7 +114,7 @@ def training_pass(count: int, side: tuple[int, int], recipe: Recipe, *, seed: in
 
 
 def evaluation_batches(
-    images: np.ndarray, labels: np.ndarray, batch_size: int
+    images: np.ndarray | Squares, labels: np.ndarray, batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Every image once and in order: images (B, H, W, C), labels (B,) and weights (B,) float32.
 

@@ -12,6 +12,9 @@ import numpy as np
 from scaling_search.data.pictures import DETAIL, BadPictureError, Picture, decode, seen
 from scaling_search.errors import UserError
 
+IN_MEMORY = 0.25
+"""Share of the machine's memory that images may take at a network's size; more are decoded each time they are used."""
+
 
 class Contents(Protocol):
     """Encoded images by their number."""
@@ -134,12 +137,20 @@ class EncodedImages:
             check_memory(shape[0] * side * side * self.channels, self.contents.name(0))
             kept.seen, kept.squares, kept.there = (side, crop), np.empty(shape, np.uint8), np.zeros(shape[0], bool)
         for row in np.flatnonzero(~kept.there[self.numbers]):
-            number, shorter = int(self.numbers[row]), int(self.sizes[row].min())
-            share = seen(crop, side, shorter)
-            kept.squares[number] = self._decode(number, DETAIL * round(side / share)).square(side, kept=share)
+            number = self.numbers[row]
+            kept.squares[number] = self.square(int(row), side, crop)
             kept.there[number] = True
         squares: np.ndarray = kept.squares[self.numbers]
         return squares
+
+    def fits(self, side: int) -> bool:
+        """Whether memory holds the squares of all images, and leaves room for trainings beside each other."""
+        return len(self.contents) * side * side * self.channels <= IN_MEMORY * _memory()
+
+    def square(self, row: int, side: int, crop: float = 1.0) -> np.ndarray:
+        """(side, side, C) uint8: what `at` gives of image number `row`."""
+        share = seen(crop, side, int(self.sizes[row].min()))
+        return self._decode(int(self.numbers[row]), DETAIL * round(side / share)).square(side, kept=share)
 
     def crop(self, row: int, box: tuple[float, float, float, float], side: int) -> np.ndarray:
         """(side, side, C) uint8: what lies in a box of left, top, right and bottom in the upright image number `row`.
@@ -170,10 +181,14 @@ class EncodedImages:
 
 def check_memory(needed: int, what: str) -> None:
     """Raises UserError where `needed` bytes for the images of `what` are more than this machine has."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = _memory()
     if needed > memory:
         raise UserError(
             f"the images of {what} take {needed / 2**30:.1f} GiB",
             f"this machine has {memory / 2**30:.1f} GiB of memory",
             "make them smaller first, or take fewer of them",
         )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

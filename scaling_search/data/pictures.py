@@ -1,10 +1,10 @@
 """The one reader of encoded pictures: bytes in, upright 8-bit grey or RGB out, whatever mode they were saved in."""
 
 import io
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,7 +73,7 @@ class Picture:
         return len(self.stored.getbands())
 
     def crop(self, box: tuple[float, float, float, float], side: int) -> np.ndarray:
-        """What lies in a box, resized bicubically to (side, side, C) uint8.
+        """What lies in a box, resized bilinearly to (side, side, C) uint8.
 
         The box is of left, top, right and bottom, upright, in pixels of the full size.
         """
@@ -81,7 +81,7 @@ class Picture:
 
         reduced_by = max(self.size) / max(self.extent)
         left, top, right, bottom = (edge / reduced_by for edge in box)
-        resized = self.image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        resized = self.image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
         return np.asarray(resized).reshape(side, side, -1)
 
     def square(self, side: int, *, kept: float = 1.0) -> np.ndarray:
@@ -112,7 +112,7 @@ def decode(content: bytes, *, least: int | None = None) -> Picture:
     pixels. Raises BadPictureError where the bytes are not a picture, are damaged, or claim more than
     `MOST_PIXELS`.
     """
-    with _quietly():
+    with _QUIETLY:
         try:
             try:
                 return _decode(content, least)
@@ -142,7 +142,7 @@ def recognised(file: Path) -> bool:
     """Whether the content of a file begins as a picture's does. Raises OSError where it cannot be read."""
     from PIL import Image, UnidentifiedImageError
 
-    with _quietly():
+    with _QUIETLY:
         try:
             with Image.open(file, formats=_known(SIGNED_FORMATS)):
                 return True
@@ -195,14 +195,35 @@ def pixel_moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]
     return _NORMALISATION[pixels]
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without Pillow's warnings: what they are about is either harmless or refused here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+class _Quietly:
+    """Without Pillow's warnings: what they are about is either harmless or refused here.
+
+    Python's filters of warnings belong to the whole process, so that of several threads that decode the first sets them
+    and the last puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._filters = threading.Lock(), 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
 
 
+_QUIETLY = _Quietly()
+
+
+@cache
 def _known(formats: tuple[str, ...]) -> list[str]:
     """Those of the formats that this build of Pillow can read."""
     from PIL import Image
@@ -279,7 +300,7 @@ def _eight_bit(image: "Image.Image", content: bytes) -> tuple["Image.Image", tup
             byte = _key_in_bytes(key, content) if image.mode == "L" else 255 * bool(key)
             alpha = _other_than(np.asarray(colours), byte)
     elif image.mode == "RGB":
-        colours = image.copy()
+        colours = image
         if isinstance(key, tuple):
             alpha = _other_than(np.asarray(colours), [_key_in_bytes(value, content) for value in key])
     elif image.mode == "CMYK":

@@ -1,10 +1,15 @@
 """Images to the input resolution of a network."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from scaling_search.data.encoded import EncodedImages
 from scaling_search.data.pictures import seen
 from scaling_search.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def resize(images: np.ndarray | EncodedImages, side: int, kept: float = 1.0) -> np.ndarray:
@@ -14,6 +19,8 @@ def resize(images: np.ndarray | EncodedImages, side: int, kept: float = 1.0) -> 
     central square, whose side is as much of the shorter one as `pictures.seen` says. Bicubic overshoots a little at
     edges: uint8 is clipped to 0..255, floats may leave their range. Encoded images are decoded.
     """
+    from PIL import Image
+
     if side < 1:
         raise UserError(f"side {side} given", "images have at least 1 pixel a side")
     if isinstance(images, EncodedImages):
@@ -26,16 +33,18 @@ def resize(images: np.ndarray | EncodedImages, side: int, kept: float = 1.0) -> 
     box = (left, top, left + edge, top + edge)
     result = np.empty((count, side, side, channels), images.dtype)
     for index in range(count):
-        result[index] = resized(images[index], side, box)
+        result[index] = resized(images[index], side, box, Image.Resampling.BICUBIC)
     return result
 
 
-def resized(pixels: np.ndarray, side: int, box: tuple[float, float, float, float]) -> np.ndarray:
-    """(H, W, C) -> (side, side, C): what lies in a box of left, top, right and bottom, bicubically."""
+def resized(
+    pixels: np.ndarray, side: int, box: tuple[float, float, float, float], by: "Image.Resampling"
+) -> np.ndarray:
+    """(H, W, C) -> (side, side, C): what lies in a box of left, top, right and bottom."""
     from PIL import Image
 
     def of(array: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(array).resize((side, side), Image.Resampling.BICUBIC, box=box))
+        return np.asarray(Image.fromarray(array).resize((side, side), by, box=box))
 
     # Pillow knows RGB of bytes, and one channel of bytes or floats.
     if pixels.dtype == np.uint8 and pixels.shape[-1] == 3:

@@ -1,6 +1,7 @@
-"""What training sees of images larger than the network's input: random crops, resized."""
+"""Images that are decoded each time they are used: for random crops, or because memory does not hold them."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,11 +66,48 @@ class Views:
         return Views(self.images[numbers], self.side)
 
     def crop(self, number: int, smallest: float, rng: np.random.Generator) -> np.ndarray:
-        """(side, side, 3): a random part of an image, at least `smallest` of its area."""
+        """(side, side, 3): a random part of an image, at least `smallest` of its area, resized bilinearly."""
+        from PIL import Image
+
         if isinstance(self.images, EncodedImages):
             width, height = map(int, self.images.sizes[number])
             pixels = self.images.crop(number, draw_box(width, height, smallest, rng), self.side)
         else:
             height, width = self.images.shape[1:3]
-            pixels = resized(self.images[number], self.side, draw_box(width, height, smallest, rng))
+            box = draw_box(width, height, smallest, rng)
+            pixels = resized(self.images[number], self.side, box, Image.Resampling.BILINEAR)
         return np.broadcast_to(pixels, (self.side, self.side, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Squares:
+    """Encoded images as an array (N, side, side, 3) uint8 that is decoded where it is indexed."""
+
+    images: EncodedImages
+    side: int
+    seen: float = 1.0
+    """As `EncodedImages.at` takes it."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, side, side, 3)."""
+        return len(self), self.side, self.side, 3
+
+    @property
+    def dtype(self) -> "np.dtype[np.generic]":
+        """uint8."""
+        return np.dtype(np.uint8)
+
+    def __getitem__(self, numbers: np.ndarray | slice) -> np.ndarray:
+        rows = np.arange(len(self))[numbers]
+        squares = np.empty((len(rows), self.side, self.side, 3), np.uint8)
+        for place, row in enumerate(rows):
+            squares[place] = self.images.square(int(row), self.side, self.seen)
+        return squares
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for row in range(len(self)):
+            yield self[row : row + 1][0]

@@ -66,7 +66,7 @@ def test_a_crop_is_the_part_of_the_image_that_its_box_says() -> None:
     image = slopes()
     for number in range(20):
         box = draw_box(90, 60, 0.2, np.random.default_rng(number))
-        crop = resized(image, 16, box).astype(float)
+        crop = resized(image, 16, box, Image.Resampling.BILINEAR).astype(float)
         assert np.isclose(crop[..., 0].mean(), 255 * ((box.left + box.right) / 2 - 0.5) / 89, atol=2)
         assert np.isclose(crop[..., 1].mean(), 255 * ((box.top + box.bottom) / 2 - 0.5) / 59, atol=2)
 
@@ -81,8 +81,8 @@ def test_a_crop_of_an_encoded_image_is_upright_and_reduced_where_that_will_do(or
     picture = decode(encoded.getvalue(), least=least)
     whole = np.asarray(decode(encoded.getvalue()).image)
     box = (20, 30, 120, 140)
-    assert np.abs(picture.crop(box, 24).astype(int) - resized(whole, 24, box)).max() <= 12
-    assert np.abs(picture.crop(box, 24).astype(int) - resized(whole, 24, box)).mean() < 2
+    assert np.abs(picture.crop(box, 24).astype(int) - resized(whole, 24, box, Image.Resampling.BILINEAR)).max() <= 12
+    assert np.abs(picture.crop(box, 24).astype(int) - resized(whole, 24, box, Image.Resampling.BILINEAR)).mean() < 2
 
 
 def batches(data: ImageData, recipe: Recipe = CROPS, *, seed: int = 0, epoch: int = 1):
