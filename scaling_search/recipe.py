@@ -192,6 +192,6 @@ FINETUNE = Recipe(
     augment="crop_flip",
     crop_area=0.35,
 )
-"""For weights trained on other images (`train --init`): chosen by the measurements in docs/recipe.md."""
+"""For weights trained on other images (`train --init`); docs/recipe.md has what it comes to."""
 
 RECIPES: dict[RecipeName, Recipe] = {"short": SHORT, "paper": PAPER, "finetune": FINETUNE}

@@ -24,7 +24,23 @@ def test_stat_prints_a_table_of_classes(capsys):
 
 def test_show_writes_a_contact_sheet(tmp_path, capsys):
     file = tmp_path / "sheet.png"
-    main(["data", "show", "digits", "--resolution", "16", "--count", "20", "--augment", "shift", "-o", str(file)])
+    main(
+        [
+            "data",
+            "show",
+            "digits",
+            "--resolution",
+            "16",
+            "--count",
+            "20",
+            "--augment",
+            "crop_flip",
+            "--policy",
+            "autoaugment",
+            "-o",
+            str(file),
+        ]
+    )
     assert capsys.readouterr().out == f"{file}\n"
     with Image.open(file) as sheet:
         assert sheet.format == "PNG" and min(sheet.size) > 3 * 16
