@@ -1,5 +1,6 @@
 """Runs on a Ray cluster of several nodes, which are all on this machine, with GPUs that are made up."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -32,10 +33,12 @@ def cluster(tmp_path_factory):
     """A head with a CPU and `gpus` with two GPUs. In the folder `others` is a package of which the head has another."""
     if sys.platform != "linux":
         pytest.skip("Ray's nodes share a machine on Linux alone")
-    with Nodes() as cluster, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
+        # Tests share one, the nodes too if they had it.
         patch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+        cluster = stack.enter_context(Nodes())
         # Machines that run tests are busy.
         patch.setattr(driver, "CONNECT_SECONDS", 120)
         cluster.others = tmp_path_factory.mktemp("others")
