@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from scaling_search.analysis.findings.confirmed import as_judged
 from scaling_search.analysis.text.step1 import named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from scaling_search.analysis.findings.confirmed import Confirmed
     from scaling_search.analysis.findings.facts import Facts
 
 FRONTIER = "measured frontier"
@@ -38,7 +42,13 @@ class Layer:
 
 def accuracy_layers(findings: "Facts") -> list[Layer]:
     """The layers from the back to the front; none of them is empty."""
-    layers = [*_grid(findings), *_models(findings), *_winner_and_baseline(findings), *_sweep(findings), *_nas(findings)]
+    layers = [
+        *_grid(findings),
+        *_models(findings),
+        *_winner_and_baseline(findings, findings.fresh),
+        *_sweep(findings),
+        *_nas(findings),
+    ]
     known = {name for layer in layers for name in layer.networks["fingerprint"]}
     if findings.frontier is not None:
         # Published models, say, which are trained before STEP 2 is planned.
@@ -50,7 +60,7 @@ def accuracy_layers(findings: "Facts") -> list[Layer]:
 
 def step1_layers(findings: "Facts") -> list[Layer]:
     """The layers of STEP 1's grid alone."""
-    winner = [layer for layer in _winner_and_baseline(findings) if layer.kind == "winner"]
+    winner = [layer for layer in _winner_and_baseline(findings, {}) if layer.kind == "winner"]
     return [layer for layer in (*_grid(findings), *winner) if len(layer.networks)]
 
 
@@ -78,14 +88,18 @@ def _grid(findings: "Facts") -> list[Layer]:
     ]
 
 
-def _winner_and_baseline(findings: "Facts") -> list[Layer]:
+def _winner_and_baseline(findings: "Facts", fresh: "Mapping[str, Confirmed]") -> list[Layer]:
     import pandas as pd
 
     if findings.judgement is None:
         return []
     winner, baseline = findings.judgement.winner, findings.judgement.baseline
     looks = (("winner", f"{named(findings.judgement)} of STEP 1", winner), ("baseline", "baseline (phi = 0)", baseline))
-    return [Layer(kind, label, _markers(pd.DataFrame([vars(one)]))) for kind, label, one in looks if one.seeds]
+    return [
+        Layer(kind, label, _markers(pd.DataFrame([as_judged(vars(one), fresh)])))
+        for kind, label, one in looks
+        if one.seeds
+    ]
 
 
 def _models(findings: "Facts") -> list[Layer]:

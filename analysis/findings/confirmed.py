@@ -1,8 +1,8 @@
 """Networks of STEP 1 by fresh seeds: the answer, the best measured and the baseline that they are compared with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_search.analysis.findings.step1 import Judgement
+
+
+JUDGED = ("val_accuracy", "low", "high", "seeds")
+"""What tables of networks have in common with `Confirmed`."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,14 @@ def confirm_all(
     named = dict.fromkeys(others, False) | dict.fromkeys(selected, True)
     found = {name: confirm(trials, name, confidence, selected=how) for name, how in named.items()}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def as_judged(row: dict[str, Any], fresh: Mapping[str, Confirmed]) -> dict[str, Any]:
+    """A network's row with its accuracy, interval and seeds as fresh seeds have them, where they judged it."""
+    judged = fresh.get(row["fingerprint"])
+    if judged is None:
+        return row
+    return row | {name: getattr(judged, name) for name in JUDGED}
 
 
 def named_networks(judgement: "Judgement") -> tuple[tuple[str, ...], tuple[str, ...]]:

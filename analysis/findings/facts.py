@@ -141,7 +141,6 @@ def facts_of(run: "Run") -> Facts:
     missing = []
     judgement = None
     fresh: dict[str, Confirmed] = {}
-    measured = frontier_frame(run)
     if run.kind == "nas" and not run.finalists:
         missing.append("The search has not picked its finalists yet.")
     if run.kind in ("sweep", "train") and run.sweep.empty:
@@ -161,6 +160,7 @@ def facts_of(run: "Run") -> Facts:
         missing.append("The grid of STEP 1 is not planned yet, so there is no winner.")
     if 2 in run.steps and run.models.empty:
         missing.append("STEP 2 is not planned yet: it starts once STEP 1 has a winner.")
+    measured = frontier_frame(run, fresh=fresh)
     if measured.empty:
         missing.append("No training has finished, so there is no accuracy to show.")
     names = _names(run, measured)

@@ -54,11 +54,22 @@ def test_the_winner_s_fresh_mean_has_the_t_interval_of_its_own_trainings(after):
     assert confirmed.selected_at == pytest.approx(before.winner.val_accuracy)
 
 
+def test_the_frontier_has_what_fresh_seeds_say_of_the_networks_they_judge(after):
+    before, found = after
+    shown = found.frontier.set_index("fingerprint")
+    winner = shown.loc[found.winner.fingerprint]
+    assert winner["val_accuracy"] == found.confirmed.val_accuracy != found.winner.val_accuracy
+    assert winner["seeds"] == found.confirmed.seeds and shown["seeds"].dtype == before.frontier["seeds"].dtype
+
+
 def test_confirming_trainings_change_no_other_number(after):
     before, found = after
     assert before.confirmed is None
     assert found.winner == before.winner and found.step1.equals(before.step1)
-    assert found.frontier.equals(before.frontier) and found.progress == before.progress
+    assert found.progress == before.progress
+    frontiers = [one.frontier.set_index("fingerprint").drop(columns="on_frontier") for one in (found, before)]
+    judged = list(found.fresh)
+    assert frontiers[0].drop(judged).equals(frontiers[1].drop(judged))
     others = found.step2["fingerprint"] != found.winner.fingerprint
     measured = others & (found.step2["source"] == "measured")
     same = [name for name in found.step2 if not name.startswith("gain")]
