@@ -5,10 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from scaling_search.config import Split
-from scaling_search.data import ImageData, encoded, evaluation_batches, load, prepare
+from scaling_search.data import ImageData, encoded, evaluation_batches, prepare
 from scaling_search.data.batches import EpochBatches
 from scaling_search.data.pictures import decode
 from scaling_search.data.stream import ahead, stream
@@ -19,19 +18,6 @@ RECIPES = [
     Recipe(augment="shift_flip", batch_size=6, erasing=0.5),
     Recipe(augment="crop_flip", batch_size=6, policy="randaugment", cutmix=1.0),
 ]
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory) -> ImageData:
-    root = tmp_path_factory.mktemp("photographs")
-    rng = np.random.default_rng(0)
-    for number in range(40):
-        folder = root / "ab"[number % 2]
-        folder.mkdir(exist_ok=True)
-        pixels = rng.integers(0, 256, (*rng.integers(4, 9, 2), 3)).astype(np.uint8)
-        size = tuple(int(side) for side in rng.integers(30, 90, 2))
-        Image.fromarray(pixels).resize(size).save(folder / f"{number}.jpg")
-    return load(f"folder:{root}")
 
 
 def batches(data: ImageData, recipe: Recipe, epoch: int = 1) -> EpochBatches:

@@ -1,12 +1,10 @@
 import dataclasses
 
 import jax
-import numpy as np
 import pytest
 
 from examples.plain_cnn import PlainCNNFamily
 from scaling_search.config import RunConfig, Split
-from scaling_search.data import from_arrays
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.recipe import SHORT, Recipe
@@ -14,6 +12,7 @@ from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training.fit import train_group
 from scaling_search.trial import Init
+from tests.training.conftest import barred_images
 
 CONFIG = RunConfig(
     family="examples.plain_cnn:PlainCNNFamily",
@@ -25,13 +24,7 @@ CONFIG = RunConfig(
 
 @pytest.fixture(scope="module")
 def images():
-    """Ten pixels that say which of three classes an image is of, in noise."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(180) % 3
-    pixels = rng.integers(0, 120, (180, 10, 10))
-    for label in range(3):
-        pixels[labels == label, 3 * label : 3 * label + 3, 2:8] += 130
-    return from_arrays(pixels.astype(np.uint8), labels)
+    return barred_images(180, 10)
 
 
 def network_of(config):
