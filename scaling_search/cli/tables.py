@@ -4,21 +4,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scaling_search.analysis.of_run import Findings
-
-
-def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
-    """The tables that a run has so far, by name."""
-    names = ("rates", "step1", "epochs", "rivals", "step2", "sweep", "nas", "frontier")
-    return {name: table for name in names if (table := getattr(findings, name)) is not None}
 
 
 def print_findings(findings: "Findings", format: str) -> None:
     """Prints the tables of a run on stdout."""
     from scaling_search.analysis.text.steps import findings_text
     from scaling_search.analysis.text.tables import render
+    from scaling_search.experiments.outputs import tables_of
 
     tables = tables_of(findings)
     if format == "json":

@@ -10,13 +10,19 @@ from scaling_search.errors import in_one_line
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from scaling_search.analysis.of_run import Findings
 
 TABLES = ("rates", "step1", "epochs", "rivals", "step2", "sweep", "nas", "frontier")
-"""Tables that a run writes as CSV, by the names that findings give them."""
+"""Tables of a run, by the names that findings give them."""
 PICTURE = "accuracy_against_multiply_adds"
+
+
+def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
+    """The tables that a run has so far, by name."""
+    return {name: table for name in TABLES if (table := getattr(findings, name)) is not None}
 
 
 def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Path]:
@@ -35,9 +41,8 @@ def _outputs(findings: "Findings") -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names of files, and what makes their content."""
     from scaling_search.analysis.findings.frontier import to_csv_bytes, to_parquet_bytes
 
-    for name in TABLES:
-        if (table := getattr(findings, name)) is not None:
-            yield f"{name}.csv", partial(to_csv_bytes, table)
+    for name, table in tables_of(findings).items():
+        yield f"{name}.csv", partial(to_csv_bytes, table)
     if findings.frontier is not None:
         yield "frontier.parquet", partial(to_parquet_bytes, findings.frontier)
         figure = cache(findings.figure)

@@ -41,7 +41,8 @@ class Table(Command):
 def _print_tables_of(run: str, format: str) -> None:
     from scaling_search.analysis.frames import load_run
     from scaling_search.analysis.of_run import findings_of
-    from scaling_search.cli.tables import print_findings, tables_of
+    from scaling_search.cli.tables import print_findings
+    from scaling_search.experiments.outputs import tables_of
     from scaling_search.store import open_run
 
     findings = findings_of(load_run(open_run(run).path))
