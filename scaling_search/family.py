@@ -170,14 +170,20 @@ def import_object(path: str, what: str) -> Any:
     return target
 
 
+def fields_of(family: Family) -> dict[str, Any]:
+    """The fields that a family can be made anew with, and what they are; none where it is no dataclass."""
+    if not dataclasses.is_dataclass(family):
+        return {}
+    return {field.name: getattr(family, field.name) for field in dataclasses.fields(family) if field.init}
+
+
 def with_options(family: Family, options: tuple[str, ...]) -> Family:
     """The family with fields set as NAME=VALUE. Raises UserError where an option is not one of its fields."""
     if not options:
         return family
     if not dataclasses.is_dataclass(family):
         raise UserError(f"family {family.name!r} takes no options", "only a dataclass family has fields to set")
-    fields = {field.name: getattr(family, field.name) for field in dataclasses.fields(family) if field.init}
-    current = {name: value for name, value in fields.items() if isinstance(value, bool | int | float | str)}
+    current = {name: value for name, value in fields_of(family).items() if isinstance(value, bool | int | float | str)}
     changes: dict[str, Any] = {}
     for option in options:
         key, equals, text = option.partition("=")

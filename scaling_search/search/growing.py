@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from scaling_search.config import MatchBy, RunConfig
 from scaling_search.cost import cost_of_scale
 from scaling_search.errors import UserError
-from scaling_search.family import Family, PlannedFamily, with_options
+from scaling_search.family import Family, PlannedFamily, fields_of, with_options
 from scaling_search.input_side import last_map_side
 from scaling_search.rule import CompoundRule, Scale, dropout_at
 from scaling_search.search.candidates import network_at
@@ -74,7 +74,7 @@ class Grower:
             raise UserError("--match-by latency given", "it takes measurements, which only a run makes and keeps")
         self._family, self._num_classes = family, num_classes
         self._name, self._options = config.family, config.family_options
-        self._by_size = config.recipe.dropout_by_size and _has_dropout(family)
+        self._by_size = config.recipe.dropout_by_size and "dropout" in fields_of(family)
         self._match, self._by = config.match, MEASURES.get(config.match_by)
         self._latencies = latencies
         self.measured = self._by is None
@@ -220,10 +220,6 @@ class Grower:
         if not off:
             return None
         return f"the last feature map can't follow inputs of {', '.join(off)}: use a larger input or fewer strides"
-
-
-def _has_dropout(family: Family) -> bool:
-    return dataclasses.is_dataclass(family) and "dropout" in {field.name for field in dataclasses.fields(family)}
 
 
 def spread_note(family: Family, grown: Iterable[Grown], *, measured: bool) -> str | None:

@@ -14,7 +14,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from scaling_search.family import Family
+from scaling_search.family import Family, fields_of
 from scaling_search.recipe import Recipe
 from scaling_search.training.muon import muon
 
@@ -113,8 +113,9 @@ def _penalty(recipe: Recipe, biases: ArrayLike) -> optax.GradientTransformation:
 def starting(family: Family, recipe: Recipe) -> Family:
     """The family as the recipe has its networks built, as far as it can: branches of zeros, drop-connect."""
     asked = {"zero_init_residual": recipe.zero_init_residual or None, "drop_connect": recipe.drop_connect}
-    changes = {name: value for name, value in asked.items() if value is not None and hasattr(family, name)}
-    if not (changes and dataclasses.is_dataclass(family)):
+    fields = fields_of(family)
+    changes = {name: value for name, value in asked.items() if value is not None and name in fields}
+    if not changes:
         return family
     return cast(Family, dataclasses.replace(cast(Any, family), **changes))
 
