@@ -142,6 +142,11 @@ class Recipe:
         return self.augment in ("crop", "crop_flip")
 
     @property
+    def shifts(self) -> bool:
+        """Whether training sees random shifts."""
+        return self.augment in ("shift", "shift_flip")
+
+    @property
     def flips(self) -> bool:
         """Whether training sees mirror images."""
         return self.augment in ("shift_flip", "crop_flip")

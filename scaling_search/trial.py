@@ -36,7 +36,7 @@ _BEFORE = {
 
 def _shifts_as_before(recipe: Recipe, side: int) -> bool:
     """Whether the shift, a share of the side, is what an eighth of it in whole pixels was."""
-    return not recipe.augment.startswith("shift") or (recipe.shift == 0.125 and side % 8 == 0)
+    return not recipe.shifts or (recipe.shift == 0.125 and side % 8 == 0)
 
 
 @dataclass(frozen=True)

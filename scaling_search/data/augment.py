@@ -30,7 +30,7 @@ def draw_moves(count: int, height: int, width: int, recipe: Recipe, rng: np.rand
     down, across = (reach(side, recipe.shift) for side in (height, width))
     rows, columns = np.full(count, down, np.int32), np.full(count, across, np.int32)
     mirrored = np.zeros(count, bool)
-    if recipe.augment.startswith("shift"):
+    if recipe.shifts:
         rows, columns = (_first(count, side, recipe.shift, rng) for side in (height, width))
     if recipe.augment == "shift_flip":
         mirrored = rng.random(count) < 0.5
@@ -60,7 +60,7 @@ def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.
 
 def move(images: np.ndarray, moves: Moves, recipe: Recipe) -> np.ndarray:
     """Images (N, H, W, C) after their moves, drawn for the same recipe."""
-    if not recipe.augment.startswith("shift"):
+    if not recipe.shifts:
         return images
     height, width = images.shape[1:3]
     changed = _shift(images, moves, reach(height, recipe.shift), reach(width, recipe.shift))

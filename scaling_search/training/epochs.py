@@ -62,7 +62,7 @@ def mesh_of(devices: Sequence[jax.Device], batch_size: int) -> Mesh:
 
 def moved(images: Array, moves: Moves, recipe: Recipe) -> Array:
     """Images (B, H, W, C) after their moves, as `data.augment` makes them; can be traced."""
-    if recipe.augment == "none":
+    if not recipe.shifts:
         return images
     height, width = images.shape[1:3]
     rows, columns = (
