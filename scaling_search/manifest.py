@@ -148,11 +148,13 @@ def check_same(old: Experiment, new: Experiment, images: tuple[str, str]) -> lis
         return [f"it is a {old.kind} run, not a {new.kind} run"]
     before, after = old.what_it_computes(), new.what_it_computes()
     changes = differences(before, after) + differences({"images": images[0]}, {"images": images[1]})
-    if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {2}:
-        changes += differences({"coefficients": old.coefficients}, {"coefficients": new.coefficients})
-    if isinstance(old, RunConfig) and isinstance(new, RunConfig) and {*old.steps} & {*new.steps} & {1}:
-        # They count in the region, and so in what the answer is.
-        changes += differences({"rivals": old.rivals}, {"rivals": new.rivals})
+    if isinstance(old, RunConfig) and isinstance(new, RunConfig):
+        both = {*old.steps} & {*new.steps}
+        # Rivals count in the region, and so in what the answer is.
+        of_steps = [name for step, name in ((2, "coefficients"), (1, "rivals")) if step in both]
+        changes += [
+            line for name in of_steps for line in differences({name: getattr(old, name)}, {name: getattr(new, name)})
+        ]
     return changes
 
 

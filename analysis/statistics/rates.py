@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_search.analysis.statistics.law_forms import logit
 from scaling_search.analysis.statistics.means import check_confidence
 from scaling_search.errors import UserError
 
@@ -16,7 +17,8 @@ STEP = 0.5
 FAR = 1.5
 """Logits below the best rate of its size from which on a rate only counts as that bad: where trainings fall off a
 cliff, how deep says nothing about where the top is."""
-_LOGIT = 1e-3
+_NEAREST = 1e-3
+"""Accuracies count as at least so far from 0 and 1, where logits have no end."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def fit_rates(sizes: Floats, rates: Floats, accuracy: Floats, *, base: float, co
     from scipy import stats
 
     check_confidence(confidence)
-    cells = _cells(np.log2(rates / base), sizes, _logit(accuracy))
+    cells = _cells(np.log2(rates / base), sizes, logit(np.clip(accuracy, _NEAREST, 1 - _NEAREST)))
     names, size = np.unique(cells.size, return_inverse=True)
     if len(names) < 2 or np.bincount(size).min() < 3:
         raise UserError("too few trainings to tell learning rates apart", "it takes two sizes at three rates each")
@@ -190,8 +192,3 @@ def _single_best(x: Floats, y: Floats, size: NDArray[np.intp]) -> float:
 
 def _starts(size: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.flatnonzero(np.diff(size, prepend=-1))
-
-
-def _logit(accuracy: Floats) -> Floats:
-    kept = np.clip(accuracy, _LOGIT, 1 - _LOGIT)
-    return np.asarray(np.log(kept / (1 - kept)))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,10 +43,10 @@ def draw_box(width: int, height: int, smallest: float, rng: np.random.Generator)
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """Images of which training takes crops of side x side pixels; its shape and type are those of the crops."""
+class _OfOneSide:
+    """Images that are made `side` pixels a side when they are used."""
 
-    images: np.ndarray | EncodedImages
+    images: Any
     side: int
 
     def __len__(self) -> int:
@@ -54,8 +54,15 @@ class Views:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, side, side, 3), that of crops."""
+        """(N, side, side, 3)."""
         return len(self), self.side, self.side, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Views(_OfOneSide):
+    """Images of which training takes crops of side x side pixels; its shape and type are those of the crops."""
+
+    images: np.ndarray | EncodedImages
 
     @property
     def dtype(self) -> "np.dtype[np.generic]":
@@ -80,21 +87,12 @@ class Views:
 
 
 @dataclass(frozen=True, eq=False)
-class Squares:
+class Squares(_OfOneSide):
     """Encoded images as an array (N, side, side, 3) uint8 that is decoded where it is indexed."""
 
     images: EncodedImages
-    side: int
     seen: float = 1.0
     """As `EncodedImages.at` takes it."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, side, side, 3)."""
-        return len(self), self.side, self.side, 3
 
     @property
     def dtype(self) -> "np.dtype[np.generic]":

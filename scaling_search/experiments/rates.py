@@ -36,6 +36,8 @@ def probed_rates(
     A run that has probed before, another of its steps, keeps the networks of its probe. Raises UserError where too few
     trainings of it have finished.
     """
+    from scaling_search.analysis.text.rates import law_in_words
+
     config = materials.config
     earlier = directory.document(DOCUMENT)
     networks = (
@@ -54,7 +56,7 @@ def probed_rates(
     tried = yield from probe(networks, config, data, on_news=on_news)
     fit = _fitted(tried, config.recipe.learning_rate)
     directory.write_document(DOCUMENT, latest[0].document(_document(fit)))
-    progress.note(_in_words(fit))
+    progress.note(law_in_words(fit))
     return lambda network: fit.law.at(network.multiply_adds)
 
 
@@ -99,9 +101,3 @@ def _document(fit: "RateFit") -> dict[str, Any]:
     bounded = abs(fit.low) < float("inf")
     ends = {"low": fit.low, "high": fit.high} if bounded else {"low": None, "high": None}
     return {"law": asdict(fit.law), **ends, "curved": fit.curved}
-
-
-def _in_words(fit: "RateFit") -> str:
-    from scaling_search.analysis.text.rates import law_in_words
-
-    return law_in_words(fit)
