@@ -13,7 +13,7 @@ from scaling_search.config import OnBadData
 from scaling_search.data.encoded import Packed, check_memory
 from scaling_search.data.folder import PARTS
 from scaling_search.data.images import ImageData
-from scaling_search.data.index import inspect
+from scaling_search.data.index import index_of, inspect
 from scaling_search.data.listing import labelled
 from scaling_search.data.table import PART_ORDER, ordered_classes
 from scaling_search.errors import UserError
@@ -81,7 +81,7 @@ def read(path: Path, on_bad: OnBadData = "refuse") -> ImageData:
     return labelled(
         path.resolve().name if path.is_dir() else path.stem,
         contents,
-        [inspect(image) for image in images],
+        index_of(map(inspect, images)),
         [place[number[label]] for label in written],
         of_part,
         tuple(classes[index] for index in used),
