@@ -108,7 +108,7 @@ def test_gradients_of_parts_add_up(images):
 def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeypatch):
     tried = []
 
-    def short_of_memory(specs, prepared, build, *, parts=1, keep=None):
+    def short_of_memory(specs, prepared, build, *, parts=1, **kept):
         tried.append((len(specs), parts))
         if len(specs) > 1 or parts < 4:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
