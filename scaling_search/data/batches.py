@@ -34,8 +34,8 @@ def training_batches(
     """One pass over the training images in an order, and changed in ways, that `seed` and `epoch` decide.
 
     Yields N // batch_size batches, (B, side, side, 3) and labels, less the `start` first; the images that are left over
-    are dropped, others in each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a rectangle erased; then a
-    batch is mixed. Raises UserError, when called, where the images make no batch.
+    are dropped, others in each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a
+    rectangle erased; then a batch is mixed. Raises UserError, when called, where the images make no batch.
     """
     batches = EpochBatches(images, recipe, seed, epoch, start)
     in_memory = isinstance(images.train_images, np.ndarray)

@@ -73,6 +73,11 @@ class Agenda(Generic[T]):
     ) -> None:
         self._plan.close()
 
+    @property
+    def left(self) -> list[Spec]:
+        """What the plan has asked for and has no outcome of."""
+        return [spec for key, spec in self._batch.items() if key not in self._outcomes]
+
     def started(self, slots: int) -> None:
         """Tells the watchers that training begins, `slots` groups at a time."""
         for watcher in self._watchers:

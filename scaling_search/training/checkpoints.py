@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.trial import Spec
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -49,14 +48,12 @@ class Checkpoints:
             shutil.rmtree(self.of(key))
 
     def go_on(self) -> None:
-        """Takes back the order to end. Raises OSError where the folder cannot be written."""
-        self.folder.mkdir(exist_ok=True)
+        """Takes back the order to end."""
         self._order("go on")
 
     def stop(self) -> None:
-        """Has trainings write a checkpoint and end; where that cannot be written, they go on."""
-        with suppress(OSError):
-            self._order(_STOP)
+        """Has trainings write a checkpoint and end."""
+        self._order(_STOP)
 
     def stop_asked(self) -> bool:
         """Whether trainings are to end."""
@@ -72,6 +69,10 @@ class Checkpoints:
             self._orders.unlink(missing_ok=True)
             self.folder.rmdir()
 
+    def held(self) -> int:
+        """How many trials have checkpoints."""
+        return len({file.parent for file in self.folder.glob("*/[0-9]*") if file.name.isdecimal()})
+
     def size(self) -> int:
         """Bytes on disk of all checkpoints."""
         total = 0
@@ -86,7 +87,9 @@ class Checkpoints:
         return self.folder / "orders"
 
     def _order(self, order: str) -> None:
-        self._orders.write_text(order, encoding="utf-8")
+        # Where it cannot be written, trainings go on, and are ended without a checkpoint.
+        with suppress(OSError):
+            self._orders.write_text(order, encoding="utf-8")
 
 
 class Series:

@@ -47,8 +47,9 @@ class Epochs:
     resumed: Callable[[Sequence[TrainState]], TrainState]
     """States of before, one a seed, stacked."""
     epoch: Callable[[TrainState, int, int, Callable[[], bool]], tuple[TrainState, np.ndarray]]
-    """(states, number of the epoch, its steps that are done, whether to stop) -> (states, losses (S, steps)). The states
-    are donated. Where images lie on the device, an epoch is whole or not begun."""
+    """(states, number of the epoch, its steps that are done, whether to stop) -> (states, losses (S, steps)).
+
+    The states are donated. Where images lie on the device, an epoch is whole or not begun."""
     judge: Callable[[TrainState], Sums]
     """Judges the averaged weights of every seed."""
     of_seed: Callable[[TrainState, int], TrainState]
@@ -110,9 +111,7 @@ def compile_epochs(
     )
     evaluate = compiler.compile(_over_seeds(feed.judge, specs, 0, None, None, None), states, *next(feed.judging()))
 
-    def epoch(
-        states: TrainState, number: int, begun: int, stop: Callable[[], bool]
-    ) -> tuple[TrainState, np.ndarray]:
+    def epoch(states: TrainState, number: int, begun: int, stop: Callable[[], bool]) -> tuple[TrainState, np.ndarray]:
         losses = [np.zeros((len(specs), 0) if together else 0, np.float32)]
         for piece in _ahead(feed.training(number, begun)):
             states, loss = train(states, *piece)

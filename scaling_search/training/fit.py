@@ -37,7 +37,7 @@ Weights = Callable[[], nnx.State[Any, Any]]
 MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 STEPS_AHEAD = 2
-"""Steps that a CPU may be behind. Left to itself JAX queues 32, and a training that is to stop waits for all of them."""
+"""Steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
 
 
 def train_group(

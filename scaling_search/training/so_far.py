@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ class TrainingStopped(Exception):  # noqa: N818 - no error: the run is to end.
 class SoFar:
     """What the training of one seed has come to. Its remaining steps and its outcome follow from this."""
 
-    state: TrainState | None
-    """None while the states of several are in one."""
+    state: Any
+    """A TrainState; None while the states of several are in one."""
     best: Best | None
     epoch: int = 0
     """Epochs that are done, evaluation included."""
@@ -114,7 +115,7 @@ class Keeper:
             if number in series.numbers():
                 # It was stopped before an evaluation.
                 continue
-            self._tried(series, lambda series=series, saved=(number, arrays, about): series.write(*saved))
+            self._tried(series, partial(series.write, number, arrays, about))
 
     def stop(self, trainings: Iterable[SoFar]) -> TrainingStopped:
         """Writes a checkpoint of each to the end, if they took long enough, and returns what to raise."""
@@ -247,7 +248,9 @@ def _filled(prefix: str, tree: Any, arrays: Arrays, make: Callable[[Any], Any]) 
         if array is None or array.shape != like.shape or array.dtype != like.dtype:
             raise UserError(f"a checkpoint does not fit its network: it has no {name} of shape {like.shape}")
         random = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        filled.append(jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if random else make(array))
+        filled.append(
+            jax.random.wrap_key_data(jnp.array(array), impl=jax.random.key_impl(leaf)) if random else make(array)
+        )
     return jax.tree.unflatten(structure, filled)
 
 

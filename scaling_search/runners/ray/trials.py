@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scaling_search.runners.agenda import Agenda, Group
-from scaling_search.trial import Outcome
+from scaling_search.trial import Outcome, Spec
 
 NODE_TRIES = 5
 """How often a spec is trained whose machine goes: seldom its fault, as machines are taken back or fail."""
@@ -20,12 +20,26 @@ class Trials:
         """Tells a person something."""
         self._agenda = agenda
         self._slots = 1
+        self._stopping = False
         self._untrained: dict[str, Group] = {}
 
     @property
     def done(self) -> bool:
         """Whether the plan has ended."""
         return self._agenda.done
+
+    @property
+    def busy(self) -> bool:
+        """Whether any trial has something to train."""
+        return any(self._untrained.values())
+
+    def stop(self) -> None:
+        """Gives out no more."""
+        self._stopping = True
+
+    def left(self) -> list[Spec]:
+        """What is planned so far and not trained."""
+        return self._agenda.left
 
     def started(self, slots: int) -> None:
         """Trials run from now on, `slots` at a time."""
@@ -34,7 +48,7 @@ class Trials:
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
-        group = self._agenda.next_group(self._slots)
+        group = None if self._stopping else self._agenda.next_group(self._slots)
         if group is not None:
             self._untrained[trial_id] = group
         return group
@@ -43,6 +57,8 @@ class Trials:
         """Takes the outcome of the trial's next spec."""
         spec, *left = self._untrained[trial_id]
         self._untrained[trial_id] = tuple(left)
+        if outcome.status == "stopped":
+            return
         self.reported += 1
         self._agenda.report(spec, outcome)
 
