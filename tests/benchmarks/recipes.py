@@ -91,7 +91,7 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     family = load_family(options.family, tuple(options.options))
     baseline = [float(factor) for factor in options.baseline.split(",")]
     for name in options.recipes:
-        recipe = replace(RECIPES[name], epochs=options.epochs, evaluate_every=options.epochs)
+        recipe = replace(RECIPES[name], epochs=options.epochs, evaluate_every=options.epochs, precision="float32")
         for growth in options.growth:
             scale = Scale(*(own * factor for own, factor in zip(baseline, GROWTH[growth], strict=True)))
             named: Any = {"name": options.family, "options": tuple(options.options)}
