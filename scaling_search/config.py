@@ -60,7 +60,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Workers:
-    """Where trials run. How many run at once affects how long a run takes, never its results."""
+    """Where trials run, and how they are kept. None of it affects the results, but for the cores of a trial."""
 
     address: str | None = None
     """Address of a running Ray cluster ("auto" or HOST:PORT). By default Ray is started here for the run."""
@@ -71,8 +71,18 @@ class Workers:
     """GPUs per trial; by default one, if there are any. Trials with a fraction share a GPU and its memory."""
     tpus_per_trial: int | None = None
     """TPU chips per trial; by default one, if there are any."""
+    checkpoint_every: float = 10.0
+    """Minutes between checkpoints of a training, of which the last two are kept until it ends. Trainings of less than
+    a minute write none."""
+    max_hours: float | None = None
+    """Hours after which the run ends in order: trainings write a checkpoint, from which the same command goes on."""
 
     def __post_init__(self) -> None:
+        check_finite(self)
+        if not self.checkpoint_every > 0:
+            raise UserError(f"checkpoint_every {self.checkpoint_every:g} given", "it must be above 0 minutes")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise UserError(f"max_hours {self.max_hours:g} given", "it must be above 0", "try --max-hours 8")
         if self.cpus_per_trial < 1:
             raise UserError(f"cpus_per_trial {self.cpus_per_trial} given", "it must be at least 1")
         gpus = self.gpus_per_trial or 0.0

@@ -21,6 +21,21 @@ class UserError(Exception):
         super().__init__("; ".join(" ".join(part.split()) for part in sentences))
 
 
+class OutOfTimeError(UserError):
+    """A run has ended before its plan did, as it was given so many hours; the message says how to go on.
+
+    The command line exits with status 124, as `timeout` does.
+    """
+
+
+class Terminated(SystemExit):
+    """A run was ended by SIGTERM, in order. The command line prints `line` and exits with status 143."""
+
+    def __init__(self, line: str):
+        super().__init__(143)
+        self.line = line
+
+
 def printable(text: str) -> str:
     """`text` without control codes and colours, and with lone surrogates escaped, so that any terminal can show it."""
     return _CONTROL.sub("", _ANSI.sub("", text)).encode("utf-8", "backslashreplace").decode()

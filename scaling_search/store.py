@@ -9,6 +9,7 @@
     runs/NAME/nas.json            a search for a baseline: what was tried, and the best
     runs/NAME/latencies.json      latencies of its networks, if that is its metric
     runs/NAME/weights/            weights that are kept; while it goes on, a file for each trial, called by its key
+    runs/NAME/checkpoints/        of trainings that go on: see `training.checkpoints`
     runs/NAME/weights.json        which file is of which trial
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
@@ -146,6 +147,16 @@ class RunDirectory:
         """Makes the folder of weights where there is none."""
         with _clear_os_errors(self.weights_folder, _RUNS_HINT):
             self.weights_folder.mkdir(exist_ok=True)
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        """Where trainings that go on keep checkpoints."""
+        return self.path / "checkpoints"
+
+    def make_checkpoints_folder(self) -> None:
+        """Makes the folder of checkpoints where there is none."""
+        with _clear_os_errors(self.checkpoints_folder, _RUNS_HINT):
+            self.checkpoints_folder.mkdir(exist_ok=True)
 
     def weights(self) -> dict[str, Path]:
         """The files of weights that the run has, by the keys of their trials.

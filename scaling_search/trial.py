@@ -128,10 +128,10 @@ class Outcome:
 
     "failed": its loss was not finite, and would not be if repeated. "crashed": an exception ended it, out of
     memory for example, or its process died; the next run tries it again. "missing": a recorded table that is replayed
-    does not have it; never stored.
+    does not have it; "stopped": the run was to end before it did. These two are never stored.
     """
 
-    status: Literal["ok", "failed", "crashed", "missing"]
+    status: Literal["ok", "failed", "crashed", "missing", "stopped"]
     accuracy: float | None = None
     """Top-1 on the split that judges, 0..1, after the last epoch or, with early stopping, `best_epoch`."""
     loss: float | None = None
@@ -156,7 +156,7 @@ class Outcome:
     best_epoch: int | None = None
     """With early stopping: the epoch whose weights are the result; the curve ends where training was stopped."""
     note: str | None = None
-    """What was done about a lack of device memory, or why its weights could not be kept."""
+    """What was done about a lack of device memory, why its weights could not be kept, what became of checkpoints."""
 
 
 def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:

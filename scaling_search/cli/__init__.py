@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search import __version__
 from scaling_search.cli import clock as clock  # First, as its time is when the command started.
 from scaling_search.cli.output import OutputError, checked_output
-from scaling_search.errors import UserError
+from scaling_search.errors import OutOfTimeError, Terminated, UserError
 from scaling_search.training.environment import keep_off_accelerators
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Runs `scaling-search`.
 
-    Exits with 0; 1 where all training failed or output could not be written; 2 where the input was bad; 130 where it
-    was interrupted.
+    Exits with 0; 1 where all training failed or output could not be written; 2 where the input was bad; 124 where the
+    hours it was given were not enough; 130 and 143 where it was interrupted by Ctrl-C or SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else argv
     # A user's own family is found from the current directory; last, so that no file there hides an installed module.
@@ -35,14 +35,18 @@ def main(argv: list[str] | None = None) -> None:
             if argv[:1] != ["doctor"]:
                 keep_off_accelerators()
             _parse(argv).execute()
+    except OutOfTimeError as error:
+        _fail(str(error), 124)
     except UserError as error:
         _fail(f"error: {error}", 2)
+    except Terminated as end:
+        _fail(end.line, 143)
     except OutputError as error:
         # Whoever read the output may have seen enough.
         if not isinstance(error.__cause__, BrokenPipeError):
             _fail(f"error: cannot write the output: {error}", 1)
-    except KeyboardInterrupt:
-        _fail("interrupted: finished trials are kept; run the same command again to continue", 130)
+    except KeyboardInterrupt as error:
+        _fail(str(error) or "interrupted: finished trials are kept; run the same command again to continue", 130)
 
 
 def _show_warning(message: Warning | str, *about: Any, **more: Any) -> None:

@@ -28,14 +28,16 @@ def check_batch_size(batch_size: int, count: int, split: str = "") -> None:
         )
 
 
-def training_batches(images: Prepared, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, Labels]]:
+def training_batches(
+    images: Prepared, recipe: Recipe, *, seed: int, epoch: int, start: int = 0
+) -> Iterator[tuple[np.ndarray, Labels]]:
     """One pass over the training images in an order, and changed in ways, that `seed` and `epoch` decide.
 
-    Yields N // batch_size batches, (B, side, side, 3) and labels; the images that are left over are dropped, others in
-    each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a rectangle erased; then a
-    batch is mixed. Raises UserError, when called, where the images make no batch.
+    Yields N // batch_size batches, (B, side, side, 3) and labels, less the `start` first; the images that are left over
+    are dropped, others in each epoch. An image is cropped or shifted, mirrored, changed by the policy, and has a
+    rectangle erased; then a batch is mixed. Raises UserError, when called, where the images make no batch.
     """
-    batches = EpochBatches(images, recipe, seed, epoch)
+    batches = EpochBatches(images, recipe, seed, epoch, start)
     in_memory = isinstance(images.train_images, np.ndarray)
     return iter(batches[step] for step in range(len(batches))) if in_memory else ahead(batches)
 
@@ -43,15 +45,16 @@ def training_batches(images: Prepared, recipe: Recipe, *, seed: int, epoch: int)
 class EpochBatches:
     """The batches of an epoch by their number: what `training_batches` yields, and each a function of its number."""
 
-    def __init__(self, images: Prepared, recipe: Recipe, seed: int, epoch: int) -> None:
-        self._images, self._recipe, self._drawn_by = images, recipe, (seed, epoch)
+    def __init__(self, images: Prepared, recipe: Recipe, seed: int, epoch: int, start: int = 0) -> None:
+        self._images, self._recipe, self._drawn_by, self._start = images, recipe, (seed, epoch), start
         _, *side, _ = images.train_images.shape
         self._pass = training_pass(len(images.train_images), (side[0], side[1]), recipe, seed=seed, epoch=epoch)
 
     def __len__(self) -> int:
-        return len(self._pass.order)
+        return len(self._pass.order) - self._start
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, Labels]:
+        step += self._start
         numbers, recipe = self._pass.order[step], self._recipe
         batch, labels = self._seen(numbers, Moves(*(drawn[step] for drawn in self._pass.moves)))
         if not recipe.mixes:

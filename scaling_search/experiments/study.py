@@ -18,6 +18,7 @@ from scaling_search.runners.progress import Progress, Watcher
 from scaling_search.runners.tracking import check_trackers
 from scaling_search.search.plan import Plan
 from scaling_search.store import RunDirectory, continue_run, finished_records, start_run
+from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.trial import Outcome, Spec, to_record
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def carry_out(
         continue_run(directory, config, study.images.identity)
     with directory.locked(), display_for(progress) as display:
         plan = study.course(directory, directory.images, display)
-        _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
+        try:
+            _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
+        finally:
+            Checkpoints(directory.checkpoints_folder).settle()
         findings = findings_of(load_run(directory.path))
         if study.keeps_weights:
             for line in settle(directory, config, findings):
@@ -118,9 +122,12 @@ def _train(
     replayed = [source] if isinstance(source, RecordedTable) else []
     finished = finished_records([directory, *reused, *replayed])
     plan = _adopting(plan, finished, directory, reused if study.keeps_weights else ())
+    checkpoints = Checkpoints(directory.checkpoints_folder.resolve(), every=60 * workers.checkpoint_every)
 
     def record(spec: Spec, outcome: Outcome) -> None:
         directory.write_record(to_record(spec, outcome))
+        if outcome.status != "crashed":
+            checkpoints.remove(spec.key)
 
     if isinstance(source, RecordedTable):
         from scaling_search.runners.local import run_here
@@ -143,9 +150,12 @@ def _train(
         keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
+    directory.make_checkpoints_folder()
+    checkpoints.go_on()
+    display.checkpoints(checkpoints.size)
     run_on_ray(
         plan,
-        partial(train_group, family=study.family, keep=keep),
+        partial(train_group, family=study.family, keep=keep, checkpoints=checkpoints),
         source,
         workers=workers,
         finished=finished,
@@ -154,6 +164,7 @@ def _train(
         worker_env=environment,
         note=display.note,
         tracking=Tracking(study.config.log, directory.path.resolve()) if study.config.log else None,
+        checkpoints=checkpoints,
     )
 
 

@@ -8,7 +8,7 @@ import html
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
@@ -55,6 +55,9 @@ class Silence:
         """Shows nothing."""
 
     def phase(self, name: str) -> None:
+        """Shows nothing."""
+
+    def checkpoints(self, size: Callable[[], int]) -> None:
         """Shows nothing."""
 
     def started(self, slots: int) -> None:
@@ -185,6 +188,8 @@ class ProgressDisplay:
         self._screen = screen
         self._lock = threading.Lock()
         self._tally = Tally(time.monotonic())
+        self._size: Callable[[], int] = lambda: 0
+        self._counted = float("-inf")
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -211,6 +216,10 @@ class ProgressDisplay:
         """Names what the next trials are for."""
         self._tally.phase = name
 
+    def checkpoints(self, size: Callable[[], int]) -> None:
+        """Shows how many bytes checkpoints take, counted as often as there is a line away from a terminal."""
+        self._size = size
+
     def started(self, slots: int) -> None:
         """Training begins, `slots` groups at a time."""
         with self._lock:
@@ -228,6 +237,8 @@ class ProgressDisplay:
         # What is missing is counted: a table that lacks one training may lack a hundred.
         if outcome.status in ("failed", "crashed"):
             self.note(f"trial {spec.key} {outcome.status}: {outcome.reason}")
+        if outcome.note:
+            self.note(f"trial {spec.key}: {outcome.note}")
 
     def _beat(self) -> None:
         self._update()
@@ -235,6 +246,9 @@ class ProgressDisplay:
             self._update()
 
     def _update(self) -> None:
+        now = time.monotonic()
+        if now - self._counted >= HEARTBEAT_SECONDS:
+            self._counted, self._tally.checkpoint_bytes = now, self._size()
         with self._shown():
             self._screen.update(self._tally.line(time.monotonic()), self._tally.fraction)
 

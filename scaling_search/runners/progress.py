@@ -1,6 +1,6 @@
 """What is told about a run while it goes on: the protocols of those who watch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from scaling_search.trial import Outcome, Spec
@@ -30,3 +30,6 @@ class Progress(Watcher, Protocol):
 
     def phase(self, name: str) -> None:
         """Names what the next trials are for."""
+
+    def checkpoints(self, size: Callable[[], int]) -> None:
+        """Shows how many bytes checkpoints take, which `size` counts."""

@@ -12,6 +12,8 @@ class Tally:
 
     phase = ""
     """What the trials are for, in words."""
+    checkpoint_bytes = 0
+    """What checkpoints of trainings that go on take on disk."""
 
     def __init__(self, began: float) -> None:
         """`began` is when the run did."""
@@ -66,6 +68,8 @@ class Tally:
         ]
         if self._best:
             parts.append(f"best so far {100 * self._best[0]:.1f} % ({self._best[1]})")
+        if self.checkpoint_bytes:
+            parts.append(f"checkpoints take {self.checkpoint_bytes / 1e6:,.1f} MB")
         times = f"{_clock(now - self._began)} elapsed"
         if self.fraction < 1:
             left = self._seconds_left(now)
@@ -75,7 +79,7 @@ class Tally:
     def _count(self, spec: Spec, outcome: Outcome) -> None:
         self._statuses[outcome.status] += 1
         if spec.evaluate == "validation" and outcome.accuracy is not None:
-            self._best = max(self._best or (-1.0, ""), (outcome.accuracy, _named(spec.network)))
+            self._best = max(self._best or (-1.0, ""), (outcome.accuracy, named(spec.network)))
 
     def _seconds_left(self, now: float) -> float | None:
         """By the trainings so far; before the first has ended, by what those in the store took."""
@@ -88,7 +92,7 @@ class Tally:
         return max(0.0, total - (now - self._training_began))
 
 
-def _named(network: Network) -> str:
+def named(network: Network) -> str:
     """What tells a network from the others of its run."""
     scale = network.scale
     if scale == Scale() and network.options:

@@ -44,10 +44,16 @@ class Epochs:
 
     start: Callable[[Sequence[nnx.Module]], TrainState]
     """Freshly built networks, one a seed -> their first states, stacked."""
-    epoch: Callable[[TrainState, int], tuple[TrainState, np.ndarray]]
-    """(states, number of the epoch) -> (states, losses (S, steps)). The states are donated."""
+    resumed: Callable[[Sequence[TrainState]], TrainState]
+    """States of before, one a seed, stacked."""
+    epoch: Callable[[TrainState, int, int, Callable[[], bool]], tuple[TrainState, np.ndarray]]
+    """(states, number of the epoch, its steps that are done, whether to stop) -> (states, losses (S, steps)).
+
+    The states are donated. Where images lie on the device, an epoch is whole or not begun."""
     judge: Callable[[TrainState], Sums]
     """Judges the averaged weights of every seed."""
+    of_seed: Callable[[TrainState, int], TrainState]
+    """(states, index of a seed) -> its state."""
     averaged: Callable[[TrainState, int], nnx.State[Any, Any]]
     """(states, index of a seed) -> the averaged weights and statistics of that seed, as its network holds them."""
     seconds: dict[str, float]
@@ -76,7 +82,7 @@ def moved(images: Array, moves: Moves, recipe: Recipe) -> Array:
 def compile_epochs(
     steps: Steps, specs: Sequence[Spec], images: Prepared, network: nnx.Module, *, mesh: Mesh, resident: bool
 ) -> Epochs:
-    """Compiles the training of `specs`, which differ in their seeds alone.
+    """Compiles the training of `specs`, which differ in their seeds and learning rates alone.
 
     Images lie on the device where they are `resident`, and stream to it otherwise. Batches are shared out among the
     devices of `mesh`, and batch norm is over the whole batch. Raises UserError where the network does not take the
@@ -90,8 +96,13 @@ def compile_epochs(
     compiler = _Compiler(mesh, {"trace": 0.0, "compile": 0.0}, images.train_images.shape, options)
 
     def start(networks: Sequence[nnx.Module]) -> TrainState:
-        states = [steps.start(one) for one in networks]
-        return compiler.everywhere(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if together else states[0])
+        return resumed([steps.start(one) for one in networks])
+
+    def resumed(states: Sequence[TrainState]) -> TrainState:
+        at_rates = [state._replace(times=times) for state, times in zip(states, rate_factors(specs), strict=True)]
+        return compiler.everywhere(
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *at_rates) if together else at_rates[0]
+        )
 
     def seed_by_seed(found: Sequence[Any]) -> Any:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *found) if together else found[0]
@@ -99,20 +110,26 @@ def compile_epochs(
     feed = (_resident if resident else _streaming)(steps, specs, images, compiler, seed_by_seed)
     states = start([network] * len(specs))
     train = compiler.compile(
-        _over_seeds(feed.train, specs, 0, *feed.seeds_in), states, *next(feed.training(1)), donate=(0,)
+        _over_seeds(feed.train, specs, 0, *feed.seeds_in), states, *next(feed.training(1, 0)), donate=(0,)
     )
     evaluate = compiler.compile(_over_seeds(feed.judge, specs, 0, None, None, None), states, *next(feed.judging()))
 
-    def epoch(states: TrainState, number: int) -> tuple[TrainState, np.ndarray]:
-        losses = []
-        for piece in _ahead(feed.training(number)):
+    def epoch(states: TrainState, number: int, begun: int, stop: Callable[[], bool]) -> tuple[TrainState, np.ndarray]:
+        losses = [np.zeros((len(specs), 0) if together else 0, np.float32)]
+        for piece in _ahead(feed.training(number, begun)):
             states, loss = train(states, *piece)
             losses.append(loss)
+            if stop():
+                break
         return states, np.atleast_2d(np.concatenate(jax.device_get(losses), -1))
 
     def judge(states: TrainState) -> Sums:
         found = [evaluate(states, *piece) for piece in _ahead(feed.judging())]
         return Sums(*np.asarray(jax.device_get(found), np.float64).sum(0).reshape(2, len(specs), -1))
+
+    def of_seed(states: TrainState, seed: int) -> TrainState:
+        # As it would be alone.
+        return jax.tree.map(lambda leaf: leaf[seed], states)._replace(times=None) if together else states
 
     def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
         ema, streams = states.ema, states.streams
@@ -120,7 +137,7 @@ def compile_epochs(
             ema, streams = jax.tree.map(lambda leaf: leaf[seed], (ema, streams))
         return steps.averaged(states._replace(ema=jax.device_get(ema), streams=streams))
 
-    return Epochs(start, epoch, judge, averaged, compiler.seconds)
+    return Epochs(start, resumed, epoch, judge, of_seed, averaged, compiler.seconds)
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,14 @@ class _Compiler:
         return compiled
 
 
+def rate_factors(specs: Sequence[Spec]) -> list[Array | None]:
+    """Each spec's learning rate over the first one's, or None for each where all are the same."""
+    rates = [spec.recipe.learning_rate for spec in specs]
+    if len(set(rates)) == 1:
+        return [None] * len(specs)
+    return [jnp.float32(rate / rates[0]) for rate in rates]
+
+
 def _over_seeds(function: Callable[..., Any], specs: Sequence[Spec], *axes: int | None) -> Callable[..., Any]:
     return jax.vmap(function, in_axes=axes) if len(specs) > 1 else function
 
@@ -168,8 +193,8 @@ class _Feed:
     """(state, *piece) -> (state, losses (steps,)), of one seed."""
     seeds_in: tuple[int | None, ...]
     """Along which axis the parts of a piece have seeds, where several are trained."""
-    training: Callable[[int], Iterator[Any]]
-    """Number of the epoch -> its pieces."""
+    training: Callable[[int, int], Iterator[Any]]
+    """Number of the epoch, and how many of its steps are done -> the pieces that are left."""
     judge: Callable[..., tuple[Array, Array]]
     """(state, *piece) -> (correct, entropy), sums over the piece, of one seed."""
     judging: Callable[[], Iterator[Any]]
@@ -189,7 +214,9 @@ def _resident(
     training = compiler.everywhere((np.ascontiguousarray(images.train_images), images.train_labels))
     judging = compiler.everywhere(_stacked_batches(images, recipe.batch_size))
 
-    def pieces(number: int) -> Iterator[tuple[Array, Array, Pass]]:
+    def pieces(number: int, begun: int) -> Iterator[tuple[Array, Array, Pass]]:
+        if begun:
+            return
         drawn = [training_pass(count, (height, width), recipe, seed=spec.seed, epoch=number) for spec in specs]
         yield *training, compiler.everywhere(seed_by_seed(drawn))
 
@@ -224,8 +251,8 @@ def _streaming(
     recipe = specs[0].recipe
     axis = 1 if len(specs) > 1 else 0
 
-    def batches(number: int) -> Iterator[Any]:
-        of_seeds = [training_batches(images, recipe, seed=spec.seed, epoch=number) for spec in specs]
+    def batches(number: int, begun: int) -> Iterator[Any]:
+        of_seeds = [training_batches(images, recipe, seed=spec.seed, epoch=number, start=begun) for spec in specs]
         for drawn in zip(*of_seeds, strict=True):
             yield compiler.batch(seed_by_seed(drawn), axis)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -17,10 +18,12 @@ from scaling_search.cost import memory
 from scaling_search.data import ImageData, Prepared, judging_batches, moves_alone, prepare, training_batches
 from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
+from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
 from scaling_search.training.kept import Keep, noted, with_weights
 from scaling_search.training.optimiser import learning_rate, starting
 from scaling_search.training.precision import precision_of
+from scaling_search.training.so_far import Keeper, SoFar, Template, TrainingStopped, at_one_point, made_here
 from scaling_search.training.step import Program, TrainState, compile_program, steps_of
 from scaling_search.training.stopping import Best, Judgement, best_of
 from scaling_search.trial import Epoch, Outcome, Spec
@@ -34,19 +37,45 @@ Weights = Callable[[], nnx.State[Any, Any]]
 
 MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
+STEPS_AHEAD = 2
+"""Steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
 
 
 def train_group(
-    specs: Sequence[Spec], data: ImageData, family: Family | None = None, keep: Keep | None = None
+    specs: Sequence[Spec],
+    data: ImageData,
+    family: Family | None = None,
+    keep: Keep | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Outcome]:
-    """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
+    """Trains specs that differ in their seeds and learning rates alone, and yields the outcome of each in order.
 
     `family` is the specs' own where it was handed over as an object, which no name leads to. `keep` writes the weights
-    of each before its outcome is yielded. A loss that is not finite
-    ends its seed with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after
-    the other; on other devices, or on several, as many at a time as their memory takes.
+    of each before its outcome is yielded. `checkpoints` has long trainings write some, and go on from those that are
+    there; where it says that the run is to end, what is not done has stopped. A loss that is not finite ends its seed
+    with a failed outcome that says at which step; the others go on. On a CPU one is trained after the other; on other
+    devices, or on several, as many at a time as their memory takes.
     """
+    done = 0
+    try:
+        for outcome in _trained(specs, data, family, keep, checkpoints):
+            yield outcome
+            done += 1
+    except TrainingStopped:
+        yield from [Outcome("stopped")] * (len(specs) - done)
+
+
+def _trained(
+    specs: Sequence[Spec],
+    data: ImageData,
+    family: Family | None,
+    keep: Keep | None,
+    checkpoints: Checkpoints | None,
+) -> Iterator[Outcome]:
+    """What `train_group` yields. Raises TrainingStopped where the run is to end."""
     spec = specs[0]
+    if checkpoints is not None and checkpoints.stop_asked():
+        raise TrainingStopped
     named = spec.network
     family = with_options(family, named.options) if family else load_family(named.family, named.options)
     family = starting(family, spec.recipe)
@@ -63,13 +92,22 @@ def train_group(
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate, spec.recipe)
     prepared = time.perf_counter() - began
     if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
-        yield from _one_after_another(specs, images, build, prepared, keep)
+        for _, at_one_rate in groupby(specs, key=lambda one: one.recipe.learning_rate):
+            yield from _one_after_another(list(at_one_rate), images, build, prepared, keep, checkpoints)
+            prepared = 0.0
     else:
-        yield from _within_memory(specs, images, build, prepared, keep)
+        for run in [specs] if checkpoints is None else at_one_point(checkpoints, specs):
+            yield from _within_memory(run, images, build, prepared, keep, checkpoints)
+            prepared = 0.0
 
 
 def _one_after_another(
-    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None
+    specs: Sequence[Spec],
+    images: Prepared,
+    build: Build,
+    prepared: float,
+    keep: Keep | None,
+    checkpoints: Checkpoints | None,
 ) -> Iterator[Outcome]:
     spec = specs[0]
     began = time.perf_counter()
@@ -92,7 +130,8 @@ def _one_after_another(
         began = time.perf_counter()
         state = program.start(network if one is spec else build(one.seed))
         started = time.perf_counter() - began
-        outcome, averaged = _train(one, program, state, images)
+        keeper = None if checkpoints is None else Keeper(checkpoints, [one], made_here(1))
+        outcome, averaged = _train(one, program, state, images, keeper)
         outcome = with_weights(keep, one, outcome, images, averaged)
         rate = _images_a_second(one, outcome)
         seconds = {**shared, **outcome.seconds}
@@ -109,14 +148,19 @@ def _one_after_another(
 
 
 def _within_memory(
-    specs: Sequence[Spec], images: Prepared, build: Build, prepared: float, keep: Keep | None = None
+    specs: Sequence[Spec],
+    images: Prepared,
+    build: Build,
+    prepared: float,
+    keep: Keep | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Outcome]:
     """As many seeds at a time as memory takes; where that was too many, fewer, and at last one by parts of a batch."""
     left, parts, note = list(specs), 1, None
     at_once = _seeds_at_once(specs, images)
     while left:
         try:
-            outcomes = train_together(left[:at_once], images, build, parts=parts, keep=keep)
+            outcomes = train_together(left[:at_once], images, build, parts=parts, keep=keep, checkpoints=checkpoints)
         except jax.errors.JaxRuntimeError as error:
             batch_size = specs[0].recipe.batch_size
             if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size):
@@ -150,12 +194,18 @@ def _seeds_at_once(specs: Sequence[Spec], images: Prepared) -> int:
 
 
 def train_together(
-    specs: Sequence[Spec], images: Prepared, build: Build, *, parts: int = 1, keep: Keep | None = None
+    specs: Sequence[Spec],
+    images: Prepared,
+    build: Build,
+    *,
+    parts: int = 1,
+    keep: Keep | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Outcome]:
-    """Trains specs that differ in their seeds alone in one program, on all devices of this process.
+    """Trains specs that differ in their seeds and learning rates alone in one program, on all devices of this process.
 
-    `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Raises
-    jax.errors.JaxRuntimeError where memory is short.
+    `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Each has checkpoints
+    of its own. Raises jax.errors.JaxRuntimeError where memory is short, and TrainingStopped where the run is to end.
     """
     spec, recipe = specs[0], specs[0].recipe
     platform = jax.default_backend()
@@ -175,22 +225,37 @@ def train_together(
         precision=precision,
         parts=parts,
     )
-    seconds = {"build": time.perf_counter() - began, "train": 0.0, "evaluate": 0.0}
+    seconds = {"build": time.perf_counter() - began}
+    keeper, taken_up = None, None
+    if checkpoints is not None:
+        keeper = Keeper(checkpoints, specs, made_here(mesh.size, seeds=len(specs), parts=parts))
+        taken_up = keeper.take_up(Template(partial(steps.start, networks[0]), steps.averaged))
+    trainings = taken_up or [SoFar(None, best_of(recipe)) for _ in specs]
+    losses = np.stack([one.losses for one in trainings])
+    # An epoch that was begun elsewhere is ended in batches.
+    whole_epochs = losses.shape[1] % steps_per_epoch == 0
     resident = moves_alone(images, recipe) and (limit is None or _size(images) <= RESIDENT_SHARE * limit)
-    program = compile_epochs(steps, specs, images, networks[0], mesh=mesh, resident=resident)
+    program = compile_epochs(steps, specs, images, networks[0], mesh=mesh, resident=resident and whole_epochs)
     seconds |= program.seconds
-    states = program.start(networks)
-    del networks
-    rate = learning_rate(recipe, steps_per_epoch)
-    losses = np.zeros((len(specs), 0))
-    curves: list[list[Epoch]] = [[] for _ in specs]
-    best = [best_of(recipe) for _ in specs]
-    going = np.ones(len(specs), bool)
-    for number in range(1, recipe.epochs + 1):
+    seconds |= {phase: sum(one.seconds[phase] for one in trainings) for phase in ("train", "evaluate")}
+    states = program.start(networks) if taken_up is None else program.resumed([one.state for one in taken_up])
+    del networks, taken_up
+    rates = [learning_rate(one.recipe, steps_per_epoch) for one in specs]
+
+    def kept() -> Iterator[SoFar]:
+        for seed, one in enumerate(trainings):
+            spent = {phase: seconds[phase] / len(specs) for phase in one.seconds}
+            yield replace(one, state=program.of_seed(states, seed), losses=losses[seed], seconds=spent)
+
+    for number in range(trainings[0].epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        states, of_epoch = program.epoch(states, number)
-        losses = np.concatenate([losses, of_epoch], 1)
+        begun = losses[:, (number - 1) * steps_per_epoch :].astype(np.float32)
+        stop = (lambda: False) if keeper is None else keeper.asked_to_stop
+        states, rest = program.epoch(states, number, begun.shape[1], stop)
+        of_epoch, losses = np.concatenate([begun, rest], 1), np.concatenate([losses, rest], 1)
         seconds["train"] += time.perf_counter() - began
+        if keeper is not None and stop():
+            raise keeper.stop(kept())
         if not np.isfinite(losses).all(1).any():
             break
         began = time.perf_counter()
@@ -198,16 +263,19 @@ def train_together(
         sums = program.judge(states) if judged else None
         seconds["evaluate"] += time.perf_counter() - began
         done = number * steps_per_epoch
-        at = float(rate(jnp.asarray(done - 1)))
-        for seed, curve in enumerate(curves):
-            if going[seed] and np.isfinite(losses[seed]).all():
+        for seed, one in enumerate(trainings):
+            if one.going and np.isfinite(losses[seed]).all():
                 judgements = [] if sums is None else _judgements(sums.correct[seed], sums.entropy[seed], images)
-                curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgements))
-                going[seed] = not _stops(best[seed], number, judgements, partial(program.averaged, states, seed))
+                at = float(rates[seed](jnp.asarray(done - 1)))
+                one.curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgements))
+                one.going = not _stops(one.best, number, judgements, partial(program.averaged, states, seed))
             else:
-                going[seed] = False
-        if not going.any():
+                one.going = False
+            one.epoch = number
+        if not any(one.going for one in trainings):
             break
+        if keeper is not None and judged and number < recipe.epochs and keeper.due():
+            keeper.save(kept())
     trained_on = losses.size * recipe.batch_size
     measured = {
         "precision": precision,
@@ -222,36 +290,50 @@ def train_together(
     share = {phase: seconds.pop(phase) / len(specs) for phase in ("train", "evaluate")}
     outcomes = [
         replace(
-            _ended(curves[seed], losses[seed], steps_per_epoch, best[seed]),
+            _ended(one.curve, losses[seed], steps_per_epoch, one.best),
             seconds=share | (seconds if seed == 0 else {}),
             **measured,
         )
-        for seed in range(len(specs))
+        for seed, one in enumerate(trainings)
     ]
+    if keeper is not None:
+        outcomes = [noted(outcome, keeper.finish()) for outcome in outcomes]
     return [
-        with_weights(keep, one, outcome, images, _result(best[seed], partial(program.averaged, states, seed)))
-        for seed, (one, outcome) in enumerate(zip(specs, outcomes, strict=True))
+        with_weights(keep, one, outcome, images, _result(ended.best, partial(program.averaged, states, seed)))
+        for seed, (one, ended, outcome) in enumerate(zip(specs, trainings, outcomes, strict=True))
     ]
 
 
-def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) -> tuple[Outcome, Weights]:
+def _train(
+    spec: Spec, program: Program, state: TrainState, images: Prepared, keeper: Keeper | None
+) -> tuple[Outcome, Weights]:
     """What one seed decides of an outcome, and the averaged weights that are its result."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
     rate = jax.jit(learning_rate(recipe, steps_per_epoch))
-    curve: list[Epoch] = []
-    losses = np.zeros(0)
-    best = best_of(recipe)
-    seconds = {"train": 0.0, "evaluate": 0.0}
-    for epoch in range(1, recipe.epochs + 1):
+    taken_up = None if keeper is None else keeper.take_up(Template(lambda: state, program.averaged))
+    [so_far] = taken_up or [SoFar(state, best_of(recipe))]
+    curve, best, seconds, losses = so_far.curve, so_far.best, so_far.seconds, so_far.losses
+    state, so_far.state = so_far.state, None
+
+    for epoch in range(so_far.epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        of_epoch = []
-        for batch, labels in training_batches(images, recipe, seed=spec.seed, epoch=epoch):
+        of_epoch = list(losses[(epoch - 1) * steps_per_epoch :].astype(np.float32))
+        losses = losses[: (epoch - 1) * steps_per_epoch]
+        begun = len(of_epoch)
+        for batch, labels in training_batches(images, recipe, seed=spec.seed, epoch=epoch, start=begun):
             state, loss = program.train(state, batch, labels)
             of_epoch.append(loss)
+            if keeper is not None:
+                if len(of_epoch) > begun + STEPS_AHEAD:
+                    of_epoch[-1 - STEPS_AHEAD].block_until_ready()
+                if keeper.asked_to_stop():
+                    break
         values = np.array(jax.device_get(of_epoch))
         losses = np.concatenate([losses, values])
         seconds["train"] += time.perf_counter() - began
+        if keeper is not None and keeper.asked_to_stop():
+            raise keeper.stop([replace(so_far, state=state, losses=losses)])
         if not np.isfinite(values).all():
             break
         began = time.perf_counter()
@@ -260,9 +342,14 @@ def _train(spec: Spec, program: Program, state: TrainState, images: Prepared) ->
         seconds["evaluate"] += time.perf_counter() - began
         done = epoch * steps_per_epoch
         curve.append(_point(epoch, done, float(rate(jnp.asarray(done - 1))), float(values.mean()), judgements))
+        so_far.epoch = epoch
         if _stops(best, epoch, judgements, partial(program.averaged, state)):
             break
+        if keeper is not None and judged and epoch < recipe.epochs and keeper.due():
+            keeper.save([replace(so_far, state=state, losses=losses)])
     outcome = replace(_ended(curve, losses, steps_per_epoch, best), seconds=seconds)
+    if keeper is not None:
+        outcome = noted(outcome, keeper.finish())
     return outcome, _result(best, partial(program.averaged, state))
 
 

@@ -10,14 +10,18 @@ from scaling_search.config import Workers
 from scaling_search.data import ImageData
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train
+from scaling_search.runners.ending import Ending
 from scaling_search.runners.progress import Watcher
 from scaling_search.runners.ray.process import CONNECTED, CONNECTING, FINISHED, REFUSED, Job, unreachable
 from scaling_search.runners.ray.session import RaySession, ray_session
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
 from scaling_search.search.plan import Plan, T
+from scaling_search.training.checkpoints import Checkpoints
 
 CONNECT_SECONDS = 30
+LOOK_SECONDS = 0.5
+"""How often the driver looks whether the run is to end."""
 
 
 class RayDiedError(Exception):
@@ -36,6 +40,7 @@ def run_on_ray(
     worker_env: Mapping[str, str] | None = None,
     note: Callable[[str], None] = lambda line: None,
     tracking: Tracking | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> T:
     """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
 
@@ -43,18 +48,20 @@ def run_on_ray(
     process dies is tried once more and has crashed then; where its machine goes, up to four times more. `train` is
     pickled for the workers, by value where it is defined in a script or a notebook; `worker_env` is set for them before
     JAX starts. Nothing is started for a plan whose specs are all in `finished`. Where Ray itself dies it is started
-    again, which `note` is told. Trainings are also written to the trackers of `tracking`.
+    again, which `note` is told. Trainings are also written to the trackers of `tracking`. Where `train` writes
+    `checkpoints`, Ctrl-C and SIGTERM let it write them first: see `Ending`, also for what is raised then.
 
     Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
     an outcome in between, and where a machine of a cluster has other versions or cannot load `train`.
     """
-    with Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
+    ending = Ending(checkpoints, note, workers.max_hours)
+    with ending.on_signals(), Agenda(plan, finished=finished, on_outcome=on_outcome, watchers=watchers) as agenda:
         trials = Trials(agenda, note)
         reported = -1
         while not agenda.done:
             try:
                 environment = worker_environment(workers, worker_env or {})
-                _run_once(trials, train, data, workers, environment, tracking)
+                _run_once(trials, train, data, workers, environment, tracking, ending)
             except RayDiedError as death:
                 if trials.reported == reported:
                     raise UserError(
@@ -94,12 +101,13 @@ def _run_once(
     workers: Workers,
     environment: dict[str, str],
     tracking: Tracking | None,
+    ending: Ending,
 ) -> None:
     """Has a process with Ray train until the plan is done. Raises RayDiedError where it ends before."""
     with ray_session(workers, environment) as session:
         try:
             _send_job(session, train, data, workers, environment, tracking)
-            _serve(session, trials, workers.address)
+            _serve(session, trials, workers.address, ending)
         except (EOFError, ConnectionError) as error:
             raise RayDiedError(session.last_words()) from error
 
@@ -122,9 +130,12 @@ def _send_job(
         session.channel.send_bytes(view)
 
 
-def _serve(session: RaySession, trials: Trials, address: str | None) -> None:
-    """Answers what the process asks of `trials` until it has finished."""
+def _serve(session: RaySession, trials: Trials, address: str | None, ending: Ending) -> None:
+    """Answers what the process asks of `trials` until it has finished, or the run is to end."""
     while True:
+        ending.check(trials)
+        if not session.channel.poll(LOOK_SECONDS):
+            continue
         name, *arguments = session.channel.recv()
         if name == FINISHED:
             return

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scaling_search.runners.agenda import Agenda, Group
-from scaling_search.trial import Outcome
+from scaling_search.trial import Outcome, Spec
 
 NODE_TRIES = 5
 """How often a spec is trained whose machine goes: seldom its fault, as machines are taken back or fail."""
@@ -19,7 +19,8 @@ class Trials:
         self.note = note
         """Tells a person something."""
         self._agenda = agenda
-        self._slots = 1
+        self._slots, self._rates_together = 1, False
+        self._stopping = False
         self._untrained: dict[str, Group] = {}
 
     @property
@@ -27,14 +28,27 @@ class Trials:
         """Whether the plan has ended."""
         return self._agenda.done
 
-    def started(self, slots: int) -> None:
-        """Trials run from now on, `slots` at a time."""
-        self._slots = slots
+    @property
+    def busy(self) -> bool:
+        """Whether any trial has something to train."""
+        return any(self._untrained.values())
+
+    def stop(self) -> None:
+        """Gives out no more."""
+        self._stopping = True
+
+    def left(self) -> list[Spec]:
+        """What is planned so far and not trained."""
+        return self._agenda.left
+
+    def started(self, slots: int, rates_together: bool) -> None:
+        """Trials run from now on, `slots` at a time; whether one may train at several learning rates."""
+        self._slots, self._rates_together = slots, rates_together
         self._agenda.started(slots)
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
-        group = self._agenda.next_group(self._slots)
+        group = None if self._stopping else self._agenda.next_group(self._slots, rates_together=self._rates_together)
         if group is not None:
             self._untrained[trial_id] = group
         return group
@@ -43,6 +57,8 @@ class Trials:
         """Takes the outcome of the trial's next spec."""
         spec, *left = self._untrained[trial_id]
         self._untrained[trial_id] = tuple(left)
+        if outcome.status == "stopped":
+            return
         self.reported += 1
         self._agenda.report(spec, outcome)
 

@@ -1,0 +1,264 @@
+"""Trainings that are stopped and taken up again, to the bit as if they had not been, and what damage does to that."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from scaling_search.config import RunConfig, Split
+from scaling_search.data import prepare
+from scaling_search.recipe import Recipe
+from scaling_search.rule import Scale
+from scaling_search.search.candidates import network_at, specs_of
+from scaling_search.training import fit, so_far
+from scaling_search.training.checkpoints import Checkpoints, Series
+from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.kept import Keep
+from scaling_search.training.so_far import TrainingStopped
+from tests.runners.observing import wait_until
+
+STEPS = 5
+"""Steps of an epoch."""
+MOVED = Recipe(epochs=4, batch_size=16, evaluate_every=1, learning_rate=2.0, augment="shift_flip", shift=1 / 12)
+RECIPES = {
+    "moved": MOVED,
+    "mixed": dataclasses.replace(MOVED, mixup=0.2, erasing=0.5),
+    "early stopping": dataclasses.replace(MOVED, patience=3, held_out=0.02, optimiser="sgd"),
+}
+RESIDENT = ("moved", "early stopping")
+"""With their images on the device, where seeds are trained together: an epoch is one program, and whole."""
+
+
+class Small(nnx.Module):
+    """Has what the state of a training is made of: kernels, statistics, a random stream."""
+
+    def __init__(self, rngs):
+        self.conv = nnx.Conv(3, 4, (3, 3), strides=3, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.3, rngs=rngs)
+        self.classifier = nnx.Linear(4 * 16, 3, rngs=rngs)
+
+    def __call__(self, images):
+        x = jax.nn.relu(self.norm(self.conv(images)))
+        return self.classifier(self.dropout(x.reshape(len(x), -1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallFamily:
+    name: str = "small"
+    resolution: int = 12
+
+    def build(self, scale, num_classes, *, rngs):
+        return Small(rngs)
+
+
+FAMILY = SmallFamily()
+SPLIT = Split(validation=0.2, test=0.1)
+
+
+def specs_with(images, recipe, seeds=1):
+    config = RunConfig(recipe=recipe, split=SPLIT, seeds=max(seeds, 2))
+    return specs_of(network_at(FAMILY, Scale(), 3, name="small"), config, images.identity)[:seeds]
+
+
+def trained(specs, images, checkpoints=None, keep=None):
+    return list(train_group(specs, images, FAMILY, keep, checkpoints))
+
+
+def one_at_a_time(images, specs, folder, checkpoints=None):
+    return trained(specs, images, checkpoints, Keep(folder, images.classes, specs[0].recipe))
+
+
+def together(images, specs, folder, checkpoints=None):
+    keep = Keep(folder, images.classes, specs[0].recipe)
+    prepared = prepare(images, SPLIT, 12, "validation", specs[0].recipe)
+
+    def build(seed):
+        return Small(nnx.Rngs(seed))
+
+    try:
+        return train_together(specs, prepared, build, keep=keep, checkpoints=checkpoints)
+    except TrainingStopped:
+        return [fit.Outcome("stopped") for _ in specs]
+
+
+def numbers(outcomes):
+    """What of outcomes is no time and no memory."""
+    measured = {"seconds": {}, "peak_memory": None, "images_per_second": None}
+    return [dataclasses.replace(outcome, **measured) for outcome in outcomes]
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """As often as can be, however short a training is."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints", every=0, least=0)
+    checkpoints.go_on()
+    return checkpoints
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Has trainings stop after so many looks at whether they should."""
+    monkeypatch.setattr(so_far, "LOOK_SECONDS", -1)
+
+    def stop_after(looks):
+        left = iter(range(looks))
+        monkeypatch.setattr(Checkpoints, "stop_asked", lambda self: next(left, None) is None)
+
+    yield stop_after
+
+
+def folders(tmp_path):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+        yield tmp_path / name
+
+
+@pytest.mark.parametrize("way", [one_at_a_time, together])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_training_that_was_stopped_ends_as_one_that_was_not_to_the_bit(
+    way, recipe, images, checkpoints, stop_after, tmp_path
+):
+    whole, parts = folders(tmp_path)
+    specs = specs_with(images, RECIPES[recipe], seeds=2)
+    expected = way(images, specs, whole)
+    # In the middle of the second epoch, where that can be.
+    stop_after(3 if way is together and recipe in RESIDENT else STEPS + 3)
+    assert [outcome.status for outcome in way(images, specs, parts, checkpoints)] == ["stopped", "stopped"]
+    stop_after(10**6)
+    outcomes = way(images, specs, parts, checkpoints)
+    assert numbers(outcomes) == numbers(expected)
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    for spec in specs:
+        name = f"{spec.key}.safetensors"
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.fixture
+def killed(images, checkpoints, monkeypatch, tmp_path):
+    """A spec whose training was killed in its fourth epoch, and the outcome it would have had."""
+    (spec,) = specs_with(images, MOVED)
+    expected = one_at_a_time(images, [spec], tmp_path)
+    batches, series = fit.training_batches, Series(checkpoints.of(spec.key))
+
+    def dying(*args, **options):
+        if options["epoch"] == 4:
+            # What is being written is there by then.
+            wait_until(lambda: series.numbers() == [3 * STEPS, 2 * STEPS], seconds=20)
+            raise KeyboardInterrupt
+        return batches(*args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit, "training_batches", dying)
+        trained([spec], images, checkpoints)
+    return spec, expected
+
+
+def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(killed, images, checkpoints, monkeypatch):
+    spec, expected = killed
+    epochs = []
+    batches = fit.training_batches
+    monkeypatch.setattr(
+        fit, "training_batches", lambda *args, **options: epochs.append(options["epoch"]) or batches(*args, **options)
+    )
+    assert numbers(trained([spec], images, checkpoints)) == numbers(expected)
+    assert epochs == [4]
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, cut_off])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage, killed, images, checkpoints):
+    spec, expected = killed
+    folder = checkpoints.of(spec.key)
+    last, before = Series(folder).numbers()
+    assert (last, before) == (3 * STEPS, 2 * STEPS)
+    damage(max(folder.glob(f"{last}/arrays/**/d/*"), key=lambda file: file.stat().st_size))
+    (outcome,) = trained([spec], images, checkpoints)
+    assert str(folder / str(last)) in outcome.note and f"the one after {before} steps was used" in outcome.note
+    assert numbers([dataclasses.replace(outcome, note=None)]) == numbers(expected)
+
+
+def test_without_a_checkpoint_that_is_whole_training_begins_anew(killed, images, checkpoints):
+    spec, expected = killed
+    folder = checkpoints.of(spec.key)
+    for number in Series(folder).numbers():
+        (folder / str(number) / "about" / "metadata").write_text('{"format": 1}')
+    (outcome,) = trained([spec], images, checkpoints)
+    assert outcome.note.count("does not match its checksum") == 2 and outcome.note.endswith("training began anew")
+    assert numbers([dataclasses.replace(outcome, note=None)]) == numbers(expected)
+
+
+def test_another_kind_of_device_goes_on_and_says_so(killed, images, checkpoints, monkeypatch):
+    spec, _ = killed
+    made = so_far.made_here
+    monkeypatch.setattr(fit, "made_here", lambda *args, **more: made(*args, **more) | {"device": "TPU v9"})
+    (outcome,) = trained([spec], images, checkpoints)
+    assert outcome.status == "ok" and "went on after 15 steps with device TPU v9" in outcome.note
+
+
+def test_a_checkpoint_that_cannot_be_written_is_noted_and_training_goes_on(images, checkpoints, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Series, "write", full)
+    (spec,) = specs_with(images, MOVED)
+    (outcome,) = trained([spec], images, checkpoints)
+    assert outcome.status == "ok" and "No space left on device" in outcome.note and spec.key in outcome.note
+
+
+def test_short_trainings_write_none(images, checkpoints, stop_after):
+    (spec,) = specs_with(images, MOVED)
+    checkpoints = dataclasses.replace(checkpoints, least=60)
+    assert [outcome.status for outcome in trained([spec], images, checkpoints)] == ["ok"]
+    stop_after(STEPS)
+    assert [outcome.status for outcome in trained([spec], images, checkpoints)] == ["stopped"]
+    assert not checkpoints.of(spec.key).exists()
+
+
+def test_the_last_two_are_kept_and_their_size_is_known(killed, checkpoints):
+    assert len(Series(checkpoints.of(killed[0].key)).numbers()) == 2
+    assert checkpoints.size() > 10_000
+    checkpoints.remove(killed[0].key)
+    assert checkpoints.size() == 0
+    checkpoints.settle()
+    assert not checkpoints.folder.exists()
+
+
+def test_seeds_go_on_side_by_side_from_where_all_of_them_had_come_to(images, checkpoints, stop_after, tmp_path):
+    specs = specs_with(images, MOVED, seeds=3)
+    stop_after(3)
+    together(images, specs[:2], tmp_path, checkpoints)
+    assert so_far.at_one_point(checkpoints, specs) == [[*specs[:2]], [*specs[2:]]]
+    assert so_far.at_one_point(checkpoints, specs[2:] * 2) == [[*specs[2:] * 2]]
+
+
+def test_orders_are_what_was_last_said(checkpoints):
+    assert not checkpoints.stop_asked()
+    checkpoints.stop()
+    assert checkpoints.stop_asked()
+    checkpoints.go_on()
+    assert not checkpoints.stop_asked()
+
+
+def test_nothing_of_a_checkpoint_is_a_pickle(killed, checkpoints, monkeypatch):
+    import pickle
+
+    folder = checkpoints.of(killed[0].key)
+    about = json.loads((folder / str(3 * STEPS) / "about" / "metadata").read_text())
+    assert about["key"] == killed[0].key and len(about["digest"]) == 64
+    monkeypatch.setattr(pickle, "loads", None)
+    monkeypatch.setattr(pickle, "load", None)
+    arrays, _ = Series(folder).read(3 * STEPS)
+    assert {array.dtype for array in arrays.values()} <= {np.dtype(name) for name in ("f4", "f8", "i4", "u4")}
