@@ -94,6 +94,7 @@ def numbers(outcomes):
 @pytest.fixture
 def checkpoints(tmp_path):
     """As often as can be, however short a training is."""
+    (tmp_path / "checkpoints").mkdir()
     checkpoints = Checkpoints(tmp_path / "checkpoints", every=0, least=0)
     checkpoints.go_on()
     return checkpoints
