@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -137,7 +138,7 @@ class Keeper:
         try:
             write()
         except Exception as error:  # Orbax and TensorStore have many.
-            self._say(f"a checkpoint could not be written to {series.folder}: {in_one_line(error)[:200]}")
+            self._say(f"a checkpoint could not be written to {series.folder}: {_reason(error)}")
 
     def _compare(self, number: int, theirs: Mapping[str, Any]) -> None:
         names = [name for name in sorted({*theirs, *self._made_on}) if theirs.get(name) != self._made_on.get(name)]
@@ -170,6 +171,13 @@ def made_here(devices: int, **more: Any) -> dict[str, Any]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         kind = f"{_cpu()} with {cores} core{'s' * (cores != 1)}"
     return {"device": kind, "devices": devices, "jax": jax.__version__, **more}
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, out of TensorStore's long messages."""
+    text = in_one_line(error)
+    found = re.findall(r"([^:\[\]]+) \[os_error_code", text)
+    return found[-1].strip() if found else text[:200]
 
 
 def _cpu() -> str:

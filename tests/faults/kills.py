@@ -35,10 +35,9 @@ def records(runs):
     return found
 
 
-def harm(run, runs, chance, left, killed):
+def harm(run, pause, chance, left, killed):
     """Kills what belongs to a run until it ends, or `left` are killed. Says whether it ended well."""
-    pause = chance.uniform(2, 20)
-    until = time.monotonic() + pause
+    until = time.monotonic() + chance.uniform(0, pause)
     while run.poll() is None:
         time.sleep(0.1)
         if time.monotonic() < until or killed.total() >= left:
@@ -49,22 +48,23 @@ def harm(run, runs, chance, left, killed):
         with suppress(ProcessLookupError):
             os.kill(chance.choice(victims[kind]), signal.SIGKILL)
             killed[kind] += 1
+            print(f"{killed.total()}: {kind}", file=sys.stderr, flush=True)
         if kind == "driver":
             run.wait()
             wait_until(lambda processes=processes: not alive(processes), seconds=15)
             assert not alive(processes), "a run that was killed left processes"
-        until = time.monotonic() + chance.uniform(2, 20)
+        until = time.monotonic() + chance.uniform(0, pause)
     return run.returncode == 0
 
 
-def one_run(runs, epochs, chance, left, killed):
+def one_run(runs, epochs, pause, chance, left, killed):
     """Has one run end in spite of all kills. Returns how often it was begun and how often Ray's death ended it."""
     begun, ended, before = 0, 0, {}
     while True:
         begun += 1
         run = start(runs, epochs)
         try:
-            well = harm(run, runs, chance, left, killed)
+            well = harm(run, pause, chance, left, killed)
             said = run.stdout.read()
         finally:
             end(run)
@@ -83,6 +83,7 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=1500)
+    parser.add_argument("--pause", type=float, default=20.0, help="seconds between two kills, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args(arguments)
@@ -93,7 +94,7 @@ def main(arguments):
         expected = numbers_of(f"{place}/whole")
         while killed.total() < kills:
             runs += 1
-            counts = one_run(f"{place}/{runs}", epochs, chance, kills, killed)
+            counts = one_run(f"{place}/{runs}", epochs, options.pause, chance, kills, killed)
             begun, ended = begun + counts[0], ended + counts[1]
             assert numbers_of(f"{place}/{runs}") == expected, "the numbers are others than without kills"
             by_kind = ", ".join(f"{killed[kind]} {kind}" for kind in VICTIMS)

@@ -211,12 +211,14 @@ def test_another_kind_of_device_goes_on_and_says_so(killed, images, checkpoints,
 
 def test_a_checkpoint_that_cannot_be_written_is_noted_and_training_goes_on(images, checkpoints, monkeypatch):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise ValueError("RESOURCE_EXHAUSTED: Error: x: No space left on device [os_error_code='28'] [more='y']")
 
     monkeypatch.setattr(Series, "write", full)
     (spec,) = specs_with(images, MOVED)
     (outcome,) = trained([spec], images, checkpoints)
-    assert outcome.status == "ok" and "No space left on device" in outcome.note and spec.key in outcome.note
+    folder = checkpoints.of(spec.key)
+    assert outcome.status == "ok"
+    assert outcome.note == f"a checkpoint could not be written to {folder}: No space left on device"
 
 
 def test_short_trainings_write_none(images, checkpoints, stop_after):
