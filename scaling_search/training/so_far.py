@@ -26,6 +26,8 @@ FORMAT = 1
 """Of checkpoints. Increased when they hold something else."""
 LOOK_SECONDS = 1.0
 """How often a training looks whether it is to end."""
+LONG_SECONDS = 0.1
+"""What a step takes that is long: to wait for each would make short ones slower."""
 
 
 class TrainingStopped(Exception):  # noqa: N818 - no error: the run is to end.
@@ -60,6 +62,9 @@ class Template:
 class Keeper:
     """Keeps the trainings of specs that go on side by side. Two trainings of one spec never do."""
 
+    long_steps = False
+    """Whether there were few looks at whether to stop, one a step, since the file was last read."""
+
     def __init__(self, checkpoints: Checkpoints, specs: Sequence[Spec], made_on: Mapping[str, Any]) -> None:
         self._checkpoints = checkpoints
         self._specs = tuple(specs)
@@ -67,6 +72,7 @@ class Keeper:
         self._made_on = dict(made_on)
         self._began = self._last = time.monotonic()
         self._look = self._last + LOOK_SECONDS
+        self._steps = 0
         self._asked = False
         self._note: str | None = None
 
@@ -100,10 +106,12 @@ class Keeper:
         return now - self._last >= self._checkpoints.every and self._long_enough(now)
 
     def asked_to_stop(self) -> bool:
-        """Whether the run is to end. Looks once a second."""
+        """Whether the run is to end, asked after each step. Reads the file once a second."""
         now = time.monotonic()
+        self._steps += 1
         if not self._asked and now >= self._look:
-            self._look = now + LOOK_SECONDS
+            self.long_steps = now - self._look + LOOK_SECONDS > self._steps * LONG_SECONDS
+            self._look, self._steps = now + LOOK_SECONDS, 0
             self._asked = self._checkpoints.stop_asked()
         return self._asked
 

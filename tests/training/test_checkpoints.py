@@ -265,3 +265,14 @@ def test_nothing_of_a_checkpoint_is_a_pickle(killed, checkpoints, monkeypatch):
     monkeypatch.setattr(pickle, "load", None)
     arrays, _ = Series(folder).read(3 * STEPS)
     assert {array.dtype for array in arrays.values()} <= {np.dtype(name) for name in ("f4", "f8", "i4", "u4")}
+
+
+@pytest.mark.parametrize(("seconds", "are_long"), [(0.5, True), (0.01, False)])
+def test_long_steps_are_told_from_short_ones(seconds, are_long, images, checkpoints, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(so_far.time, "monotonic", lambda: now[0])
+    keeper = so_far.Keeper(checkpoints, specs_with(images, MOVED), {})
+    while now[0] < 103:
+        now[0] += seconds
+        keeper.asked_to_stop()
+    assert keeper.long_steps is are_long
