@@ -119,7 +119,8 @@ class Experiment:
     """Name of the run, whose records go to RUNS/NAME; by default the name of its images."""
     data: str = "glyphs"
     """Images: glyphs and cluttered_glyphs (synthetic), digits, idx:DIR (IDX files such as Fashion-MNIST's), folder:DIR
-    (one folder of images per class), csv:FILE (path,label[,split]) or hf:PATH (saved by datasets, or Parquet files)."""
+    (one folder of images per class), csv:FILE (path,label[,split]), hf:PATH (saved by datasets, or Parquet files),
+    tfds:NAME (prepared by TensorFlow Datasets) or records:PATH (TFRecord or ArrayRecord shards)."""
     on_bad_data: OnBadData = "refuse"
     """What to do if files cannot be read as images: refuse the data, or skip those files."""
     split: Split = field(default_factory=Split)

@@ -13,9 +13,9 @@ from scaling_search.config import OnBadData
 from scaling_search.data.encoded import Packed, check_memory
 from scaling_search.data.folder import PARTS
 from scaling_search.data.images import ImageData
-from scaling_search.data.index import inspect
+from scaling_search.data.index import index_of, inspect
 from scaling_search.data.listing import labelled
-from scaling_search.data.table import PART_ORDER, ordered_classes
+from scaling_search.data.table import PART_ORDER, numbered
 from scaling_search.errors import UserError
 
 _LABELS = ("label", "labels", "class", "target", "fine_label", "category")
@@ -59,19 +59,8 @@ def read(path: Path, on_bad: OnBadData = "refuse") -> ImageData:
         raise UserError(f"{path} holds no train part", _NEEDS, "the part is what a file's name begins with")
     read_parts = [part for of_part in parts.values() for part in of_part]
     names = next((part.names for part in read_parts if part.names), None)
-    written = [str(_named(label, names)) for part in read_parts for label in part.labels]
     of_part = [part.name for part in read_parts for _ in part.labels]
-    classes = names or ordered_classes(
-        {label for label, part in zip(written, of_part, strict=True) if part == "train"}, str(path)
-    )
-    number = {name: index for index, name in enumerate(classes)}
-    if unknown := next((label for label in written if label not in number), None):
-        raise UserError(f"{path}: an image has label {unknown!r}", f"the classes are {', '.join(classes)}"[:300])
-    # Names that no image has are no classes to train on.
-    used = sorted({number[label] for label, part in zip(written, of_part, strict=True) if part == "train"})
-    place = {old: new for new, old in enumerate(used)}
-    if missing := next((label for label in written if number[label] not in place), None):
-        raise UserError(f"{path}: an image has label {missing!r}", "no training image has it")
+    labels, classes = numbered([label for part in read_parts for label in part.labels], of_part, names, str(path))
     images = [image for part in read_parts for image in part.images]
     contents = Packed(
         path.name,
@@ -81,10 +70,10 @@ def read(path: Path, on_bad: OnBadData = "refuse") -> ImageData:
     return labelled(
         path.resolve().name if path.is_dir() else path.stem,
         contents,
-        [inspect(image) for image in images],
-        [place[number[label]] for label in written],
+        index_of(map(inspect, images)),
+        labels,
         of_part,
-        tuple(classes[index] for index in used),
+        classes,
         on_bad,
     )
 
@@ -95,10 +84,6 @@ def _part_of(file: Path) -> str:
         if name in PARTS:
             return PARTS[name]
     return "train"
-
-
-def _named(label: Any, names: tuple[str, ...] | None) -> Any:
-    return names[label] if names and isinstance(label, int) and 0 <= label < len(names) else label
 
 
 def _read_file(file: Path, part: str) -> _Part:

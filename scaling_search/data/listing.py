@@ -10,7 +10,7 @@ import numpy as np
 from scaling_search.config import OnBadData
 from scaling_search.data.encoded import Contents, EncodedImages, Files
 from scaling_search.data.images import ImageData
-from scaling_search.data.index import Entry, index_files
+from scaling_search.data.index import Index, index_files
 from scaling_search.errors import UserError
 
 DECODED_AT_ONCE = 2**29
@@ -45,23 +45,24 @@ def read_listing(listing: Listing, on_bad: OnBadData = "refuse") -> ImageData:
     """
     _warn_of_passed_over(listing)
     files = Files(listing.root, listing.paths)
-    entries = index_files(files)
-    return labelled(listing.name, files, entries, listing.labels, listing.parts, listing.classes, on_bad)
+    return labelled(listing.name, files, index_files(files), listing.labels, listing.parts, listing.classes, on_bad)
 
 
 def labelled(
     name: str,
     contents: Contents,
-    entries: Sequence[Entry],
+    index: Index,
     labels: Sequence[int],
     parts: Sequence[str],
     classes: tuple[str, ...],
     on_bad: OnBadData,
 ) -> ImageData:
-    """Encoded images with their index entries, labels and parts as labelled images, as `read_listing` says."""
-    good = _good(name, contents, entries, on_bad)
-    _warn_of_remarks(name, [entries[number] for number in good])
-    numbers = np.asarray(good, np.int64)
+    """Encoded images with their index, labels and parts as labelled images, as `read_listing` says."""
+    _check_readable(name, contents, index, on_bad)
+    readable = np.ones(len(index), bool)
+    readable[list(index.problems)] = False
+    numbers = np.flatnonzero(readable)
+    _warn_of_remarks(name, index)
     all_labels, all_parts = np.asarray(labels, np.int32)[numbers], np.asarray(parts)[numbers]
     for part in np.unique(all_parts):
         held = np.bincount(all_labels[all_parts == part], minlength=len(classes))
@@ -70,13 +71,11 @@ def labelled(
                 f"{name}: no image of class {classes[int(held.argmin())]!r} in the {part} part can be read",
                 "every class has images in each part",
             )
-    digests = np.frombuffer(b"".join(entry.digest for entry in entries), np.uint8).reshape(-1, 32)[numbers]
-    channels = max(entries[number].channels for number in good)
-    sizes = np.asarray([(entries[number].width, entries[number].height) for number in good], np.int32)
-    encoded = EncodedImages(contents, channels, digests, sizes, numbers)
+    channels, sizes = int(index.channels[numbers].max()), index.sizes[numbers]
+    encoded = EncodedImages(contents, channels, index.digests[numbers], sizes, numbers)
     images: np.ndarray | EncodedImages = encoded
     width, height = map(int, sizes[0])
-    if (sizes == sizes[0]).all() and len(good) * height * width * channels <= DECODED_AT_ONCE:
+    if (sizes == sizes[0]).all() and len(numbers) * height * width * channels <= DECODED_AT_ONCE:
         images = encoded.whole(height, width)
     own, test = all_parts != "test", all_parts == "test"
     validation = np.flatnonzero(all_parts[own] == "validation")
@@ -88,14 +87,14 @@ def labelled(
         images[test] if test.any() else None,
         all_labels[test] if test.any() else None,
         validation if len(validation) else None,
-        skipped=len(entries) - len(good),
+        skipped=len(index.problems),
     )
 
 
-def _good(name: str, contents: Contents, entries: Sequence[Entry], on_bad: OnBadData) -> list[int]:
-    bad = [number for number, entry in enumerate(entries) if entry.problem]
-    lines = [f"{contents.name(number)} cannot be read as an image ({entries[number].problem})" for number in bad]
-    if bad and (on_bad == "refuse" or len(bad) == len(entries)):
+def _check_readable(name: str, contents: Contents, index: Index, on_bad: OnBadData) -> None:
+    bad = sorted(index.problems)
+    lines = [f"{contents.name(number)} cannot be read as an image ({index.problems[number]})" for number in bad]
+    if bad and (on_bad == "refuse" or len(bad) == len(index)):
         if len(bad) > 1:
             _warn_of_each(lines)
         more = f", and {len(bad) - 1} more of {name}" if len(bad) > 1 else ""
@@ -107,7 +106,6 @@ def _good(name: str, contents: Contents, entries: Sequence[Entry], on_bad: OnBad
     if bad:
         _warn_of_each(lines)
         warnings.warn(f"{name}: {_count(len(bad), 'file')} skipped that cannot be read as an image", stacklevel=2)
-    return [number for number, entry in enumerate(entries) if not entry.problem]
 
 
 def _warn_of_each(lines: Sequence[str]) -> None:
@@ -126,8 +124,10 @@ def _warn_of_passed_over(listing: Listing) -> None:
         warnings.warn(f"{listing.root}: passed over {entries}: {said}", stacklevel=2)
 
 
-def _warn_of_remarks(name: str, entries: Sequence[Entry]) -> None:
-    for remark, count in Counter(remark for entry in entries for remark in entry.remarks).items():
+def _warn_of_remarks(name: str, index: Index) -> None:
+    # In the order of the images, whichever of them were known before.
+    of_each = (index.remarks[number] for number in sorted(index.remarks) if number not in index.problems)
+    for remark, count in Counter(remark for remarks in of_each for remark in remarks).items():
         warnings.warn(f"{name}: {_count(count, 'image')} {remark}", stacklevel=2)
 
 

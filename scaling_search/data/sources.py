@@ -22,6 +22,8 @@ SOURCES = {
     "folder": "folder:DIR (one folder of images a class)",
     "csv": "csv:FILE (path,label[,split])",
     "hf": "hf:PATH (a folder saved by datasets, or Parquet files)",
+    "tfds": "tfds:NAME (prepared by TensorFlow Datasets)",
+    "records": "records:PATH (TFRecord or ArrayRecord shards)",
 }
 """What `load` takes, by kind."""
 ALLOWED = f"images come from {', '.join(SOURCES.values())}"
@@ -38,6 +40,8 @@ def load(source: str, on_bad: OnBadData = "refuse") -> ImageData:
     - "folder:DIR": one folder of images a class, perhaps in parts (`folder.list_folder`).
     - "csv:FILE": a table of paths and labels (`table.list_table`).
     - "hf:PATH": what Hugging Face's `datasets` saved, or Parquet files with a column of images (`hugging_face.read`).
+    - "tfds:NAME", "tfds:NAME/CONFIG:VERSION": what TensorFlow Datasets prepared (`shards.prepared_by_tfds`).
+    - "records:PATH": TFRecord or ArrayRecord shards (`shards.read`).
 
     `on_bad` says what becomes of data with files that cannot be read as images. The data are named after the folder
     or file, not after the way to it, so that they may move. Raises UserError where the source is not known or cannot
@@ -55,6 +59,8 @@ def load(source: str, on_bad: OnBadData = "refuse") -> ImageData:
         "folder": _folder,
         "csv": _csv,
         "hf": _hugging_face,
+        "tfds": _tfds,
+        "records": _records,
     }
     if kind not in readers or not colon:
         raise UserError(f"data {source!r} given", ALLOWED, _closest(source))
@@ -115,6 +121,23 @@ def _hugging_face(source: str, place: str, on_bad: OnBadData) -> ImageData:
             f"save it first: datasets.load_dataset({place!r}).save_to_disk('my_data'), then give hf:my_data",
         )
     return hugging_face.read(path, on_bad)
+
+
+def _tfds(source: str, place: str, on_bad: OnBadData) -> ImageData:
+    from scaling_search.data import shards
+
+    return shards.read(shards.prepared_by_tfds(source, place), on_bad)
+
+
+def _records(source: str, place: str, on_bad: OnBadData) -> ImageData:
+    from scaling_search.data import shards
+
+    path = _path(source, place)
+    if not path.exists():
+        raise UserError(
+            f"data {source!r}: there is no folder or file {path}", hint=f"it was looked for from {Path.cwd()}"
+        )
+    return shards.read(path, on_bad)
 
 
 def _closest(source: str) -> str:

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from scaling_search.data.folder import PARTS
 from scaling_search.data.listing import Listing
@@ -86,6 +87,29 @@ def ordered_classes(labels: set[str], source: str) -> tuple[str, ...]:
         )
     numbers = all(label.lstrip("-").isdecimal() for label in labels)
     return tuple(sorted(labels, key=(lambda label: (int(label), label)) if numbers else lambda label: (0, label)))
+
+
+def numbered(
+    labels: Sequence[Any], parts: Sequence[str], names: Sequence[str] | None, source: str
+) -> tuple[list[int], tuple[str, ...]]:
+    """Labels as they are written, or the numbers of `names`, as indices into the classes that are returned with them.
+
+    Names that no image has are no classes to train on. Raises UserError, which names the source, where a label is not
+    among the names or no training image has it, or there are fewer than two.
+    """
+    written = [
+        str(names[label] if names and isinstance(label, int) and 0 <= label < len(names) else label) for label in labels
+    ]
+    if names and (unknown := next((label for label in written if label not in names), None)):
+        raise UserError(f"{source}: an image has label {unknown!r}", f"the classes are {', '.join(names)}"[:300])
+    trained_on = {label for label, part in zip(written, parts, strict=True) if part == "train"}
+    if missing := next((label for label in written if label not in trained_on), None):
+        raise UserError(f"{source}: an image has label {missing!r}", "no training image has it")
+    classes = ordered_classes(trained_on, source)
+    if names:
+        classes = tuple(name for name in names if name in trained_on)
+    number = {name: index for index, name in enumerate(classes)}
+    return [number[label] for label in written], classes
 
 
 def _columns(file: Path, header: list[str]) -> dict[str, int]:

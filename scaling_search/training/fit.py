@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -47,13 +48,13 @@ def train_group(
     keep: Keep | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[Outcome]:
-    """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
+    """Trains specs that differ in their seeds and learning rates alone, and yields the outcome of each in order.
 
     `family` is the specs' own where it was handed over as an object, which no name leads to. `keep` writes the weights
     of each before its outcome is yielded. `checkpoints` has long trainings write some, and go on from those that are
     there; where it says that the run is to end, what is not done has stopped. A loss that is not finite ends its seed
-    with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after the other; on
-    other devices, or on several, as many at a time as their memory takes.
+    with a failed outcome that says at which step; the others go on. On a CPU one is trained after the other; on other
+    devices, or on several, as many at a time as their memory takes.
     """
     done = 0
     try:
@@ -91,7 +92,9 @@ def _trained(
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate, spec.recipe)
     prepared = time.perf_counter() - began
     if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
-        yield from _one_after_another(specs, images, build, prepared, keep, checkpoints)
+        for _, at_one_rate in groupby(specs, key=lambda one: one.recipe.learning_rate):
+            yield from _one_after_another(list(at_one_rate), images, build, prepared, keep, checkpoints)
+            prepared = 0.0
     else:
         for run in [specs] if checkpoints is None else at_one_point(checkpoints, specs):
             yield from _within_memory(run, images, build, prepared, keep, checkpoints)
@@ -199,7 +202,7 @@ def train_together(
     keep: Keep | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> list[Outcome]:
-    """Trains specs that differ in their seeds alone in one program, on all devices of this process.
+    """Trains specs that differ in their seeds and learning rates alone in one program, on all devices of this process.
 
     `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Each has checkpoints
     of its own. Raises jax.errors.JaxRuntimeError where memory is short, and TrainingStopped where the run is to end.
@@ -237,7 +240,7 @@ def train_together(
     seconds |= {phase: sum(one.seconds[phase] for one in trainings) for phase in ("train", "evaluate")}
     states = program.start(networks) if taken_up is None else program.resumed([one.state for one in taken_up])
     del networks, taken_up
-    rate = learning_rate(recipe, steps_per_epoch)
+    rates = [learning_rate(one.recipe, steps_per_epoch) for one in specs]
 
     def kept() -> Iterator[SoFar]:
         for seed, one in enumerate(trainings):
@@ -260,10 +263,10 @@ def train_together(
         sums = program.judge(states) if judged else None
         seconds["evaluate"] += time.perf_counter() - began
         done = number * steps_per_epoch
-        at = float(rate(jnp.asarray(done - 1)))
         for seed, one in enumerate(trainings):
             if one.going and np.isfinite(losses[seed]).all():
                 judgements = [] if sums is None else _judgements(sums.correct[seed], sums.entropy[seed], images)
+                at = float(rates[seed](jnp.asarray(done - 1)))
                 one.curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgements))
                 one.going = not _stops(one.best, number, judgements, partial(program.averaged, states, seed))
             else:

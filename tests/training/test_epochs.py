@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -58,6 +59,19 @@ def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_
     np.testing.assert_allclose(losses(together), losses(one_after_another), rtol=2e-4)
     np.testing.assert_allclose(judged(together), judged(one_after_another), rtol=2e-3)
     assert len({outcome.curve for outcome in together}) == 3
+
+
+@pytest.mark.parametrize("optimiser, rate", [("rmsprop", 4.0), ("sgd", 0.1), ("muon", 0.02)])
+def test_learning_rates_together_have_the_numbers_of_one_after_another(images, optimiser, rate):
+    recipe = replace(CONFIG.recipe, epochs=1, optimiser=optimiser, learning_rate=rate)
+    specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe, seeds=2))
+    specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (rate, 3 * rate) for one in specs]
+    together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
+    apart = list(train_group(specs, images))
+    np.testing.assert_allclose(losses(together), losses(apart), rtol=2e-4)
+    np.testing.assert_allclose(judged(together), judged(apart), rtol=2e-3)
+    assert [one.curve[-1].learning_rate for one in together] == [one.curve[-1].learning_rate for one in apart]
+    assert len({one.curve for one in together}) == 4
 
 
 @pytest.mark.parametrize("kind", ["none", "shift", "shift_flip"])

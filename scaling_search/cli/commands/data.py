@@ -23,7 +23,7 @@ class Data(Command):
     action: Annotated[Literal["stat", "show"], tyro.conf.Positional]
     """stat: classes, sizes, bytes and split; show: a contact sheet."""
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """Images: digits, glyphs, idx:DIR, folder:DIR, csv:FILE or hf:PATH."""
+    """Images: digits, glyphs, idx:DIR, folder:DIR, csv:FILE, hf:PATH, tfds:NAME or records:PATH."""
     split: Split = field(default_factory=Split)
     """How the images are split."""
     on_bad_data: OnBadData = "refuse"

@@ -25,7 +25,7 @@ class Evaluate(WeightsOptions, Command):
     weights: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WEIGHTS")]
     """A .safetensors or .npz file, or a model's folder."""
     data: str
-    """Images: digits, glyphs, idx:DIR, folder:DIR, csv:FILE or hf:PATH."""
+    """Images: digits, glyphs, idx:DIR, folder:DIR, csv:FILE, hf:PATH, tfds:NAME or records:PATH."""
     split: Split = field(default_factory=Split)
     """How the images are split, if they have no test part of their own."""
     on_bad_data: OnBadData = "refuse"

@@ -31,6 +31,7 @@ class Trials:
         self.slots = 1
         """How many run at a time, at most."""
         self._most: int | None = None
+        self._rates_together = False
         self._stopping = False
         self._kills, self._counted = kills, kills()
         self._untrained: dict[str, Group] = {}
@@ -57,14 +58,16 @@ class Trials:
         """What is planned so far and not trained."""
         return self._agenda.left
 
-    def started(self, slots: int) -> None:
-        """Trials run from now on, `slots` at a time."""
+    def started(self, slots: int, rates_together: bool) -> None:
+        """Trials run from now on, `slots` at a time; whether one may train at several learning rates."""
         self.slots = slots if self._most is None else min(slots, self._most)
+        self._rates_together = rates_together
         self._agenda.started(self.slots)
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
-        group = None if self._stopping or self._active >= self.slots else self._agenda.next_group(self.slots)
+        full = self._stopping or self._active >= self.slots
+        group = None if full else self._agenda.next_group(self.slots, rates_together=self._rates_together)
         if group is not None:
             self._untrained[trial_id] = group
         return group

@@ -25,7 +25,7 @@ def trials_of(specs, slots, kills, notes):
     agenda = Agenda(one_batch(specs), finished={}, on_outcome=lambda *_: None)
     agenda.__enter__()
     trials = Trials(agenda, notes.append, lambda: kills[0])
-    trials.started(slots)
+    trials.started(slots, False)
     return agenda, trials
 
 
@@ -40,7 +40,7 @@ def test_half_as_many_run_at_a_time_where_one_was_killed_for_memory():
     for number in (1, 2):
         trials.report(str(number), Outcome("ok"))
     assert trials.suggest("4") and trials.suggest("5") is None
-    trials.started(4)
+    trials.started(4, False)
     assert trials.slots == 2
 
 
