@@ -39,7 +39,7 @@ Weights = Callable[[], nnx.State[Any, Any]]
 MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 STEPS_AHEAD = 2
-"""Steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
+"""Long steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
 
 
 def train_group(
@@ -329,7 +329,7 @@ def _train(
             state, loss = program.train(state, batch, labels)
             of_epoch.append(loss)
             if keeper is not None:
-                if len(of_epoch) > begun + STEPS_AHEAD:
+                if keeper.long_steps and len(of_epoch) > begun + STEPS_AHEAD:
                     of_epoch[-1 - STEPS_AHEAD].block_until_ready()
                 if keeper.asked_to_stop():
                     break
