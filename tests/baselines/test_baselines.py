@@ -60,7 +60,8 @@ def test_depth_and_width_grow_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_training_step_lowers_the_loss(name):
     network = load_family(name).build(TINY, 7, rngs=nnx.Rngs(0))
-    images = jnp.asarray(pictures(96))
+    # Where two images leave a last map of one pixel, batch norm divides by next to nothing: no step is short enough.
+    images = jnp.asarray(pictures(128))
     labels = jnp.asarray([2, 5])
     graphdef, params, rest = nnx.split(network, nnx.Param, ...)
 
