@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import gc
 import os
 import sys
 from importlib import metadata
@@ -27,6 +28,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # As in a process that trains: JAX reads these when it starts, in the first test that needs it.
 os.environ.update(training_environment())
 os.environ["XLA_FLAGS"] += f" {' '.join(FLAGS)}"
+
+# What JAX has traced stays, some millions of objects by and by. As often as Python looks through them for garbage by
+# itself takes longer than the tests of many networks do.
+gc.set_threshold(100_000, 50, 1000)
 
 # Machines that run tests are busy: a slow example is no failure. The same examples every time, so that CI is steady.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
