@@ -46,7 +46,9 @@ class Side:
     def __init__(self, name: str, setting: Setting, cache: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         if name.startswith("ours"):
-            environment |= training_environment() | {"JAX_COMPILATION_CACHE_DIR": cache}
+            ours = training_environment()
+            environment |= ours | {"JAX_COMPILATION_CACHE_DIR": cache}
+            environment["XLA_FLAGS"] = f"{ours['XLA_FLAGS']} {os.environ.get('XLA_FLAGS', '')}".strip()
             environment[native.VARIABLE] = "0" if name == "ours pure" else "1"
         words = [name, setting.network, str(setting.pixels), str(setting.batch)]
         command = [sys.executable, "-m", "tests.benchmarks.step_worker", *words]

@@ -252,7 +252,8 @@ def _start_trainings(
     session: Session, name: str, how: str, count: int, window: float, cores: Sequence[int] | None
 ) -> list[Process]:
     """Processes that train for `window` seconds each, on the device or each on one of the CPU's cores."""
-    environment = session.environment(f"trainings {name}", XLA_FLAGS="" if cores else HEURISTIC)
+    flags = {} if session.small else {"XLA_FLAGS": "" if cores else HEURISTIC}
+    environment = session.environment(f"trainings {name}", **flags)
     if cores:
         environment |= {"JAX_PLATFORMS": "cpu"}
     elif count > 1:
