@@ -31,7 +31,7 @@ os.environ["XLA_FLAGS"] += f" {' '.join(FLAGS)}"
 
 # What JAX has traced stays, some millions of objects by and by. As often as Python looks through them for garbage by
 # itself takes longer than the tests of many networks do.
-gc.set_threshold(100_000, 50, 1000)
+gc.set_threshold(100_000, 10, 10)
 
 # Machines that run tests are busy: a slow example is no failure. The same examples every time, so that CI is steady.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
