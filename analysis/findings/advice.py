@@ -1,7 +1,7 @@
 """What a run's trainings say against its own recipe, data or baseline, and what to change; a sentence each."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,11 +54,14 @@ def _worse_training(ends: "pd.DataFrame", names: Mapping[str, str]) -> str | Non
         return None
     loss, cost = table["loss"].to_numpy(), table["cost"].to_numpy()
     errors, df = table["variance"].to_numpy() / table["seeds"].to_numpy(), table["seeds"].to_numpy() - 1.0
-    pairs = [
-        (large, small) for large, small in np.ndindex(len(table), len(table)) if cost[large] >= LARGER * cost[small]
-    ]
-    p, (large, small) = min(((_p_value(loss, errors, df, pair), pair) for pair in pairs), default=(1.0, (0, 0)))
-    if p * len(pairs) > _LEVEL or loss[large] < (1 + WORSE) * loss[small]:
+    p, pairs, (large, small) = 1.0, 0, (0, 0)
+    for one in range(len(table)):
+        smaller_ones = np.flatnonzero(cost[one] >= LARGER * cost)
+        pairs += len(smaller_ones)
+        values = _p_values(loss, errors, df, one, smaller_ones)
+        if len(values) and values.min() < p:
+            p, (large, small) = float(values.min()), (one, int(smaller_ones[values.argmin()]))
+    if p * pairs > _LEVEL or loss[large] < (1 + WORSE) * loss[small]:
         return None
     larger, smaller = (names.get(str(table.index[at]), str(table.index[at])) for at in (large, small))
     return (
@@ -68,15 +71,15 @@ def _worse_training(ends: "pd.DataFrame", names: Mapping[str, str]) -> str | Non
     )
 
 
-def _p_value(loss: Floats, errors: Floats, df: Floats, pair: tuple[int, int]) -> float:
-    """Of the first network's loss not being larger than the second's, by Welch's t."""
-    from scipy import stats
+def _p_values(loss: Floats, errors: Floats, df: Floats, one: int, others: "np.ndarray[Any, Any]") -> Floats:
+    """Of a network's loss not being larger than each of the others', by Welch's t."""
+    from scipy import special
 
-    two, gap = list(pair), float(loss[pair[0]] - loss[pair[1]])
-    joint = float(errors[two].sum())
-    if gap <= 0 or not joint:
-        return float(gap <= 0)
-    return float(stats.t.sf(gap / np.sqrt(joint), joint**2 / np.sum(errors[two] ** 2 / df[two])))
+    gap, joint = loss[one] - loss[others], errors[one] + errors[others]
+    squares = errors[one] ** 2 / df[one] + errors[others] ** 2 / df[others]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = special.stdtr(joint**2 / squares, -gap / np.sqrt(joint))
+    return np.where((gap <= 0) | (joint == 0), gap <= 0, p)  # type: ignore[no-any-return]
 
 
 def _still_falling(ends: "pd.DataFrame") -> str | None:

@@ -1,6 +1,7 @@
 """What a run leaves behind for others to read: the accuracy-FLOPS frontier as a frame, and frames as bytes."""
 
 import io
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from scaling_search.analysis.findings.confirmed import JUDGED
@@ -40,7 +41,8 @@ def frontier_frame(
         if name in table.index:
             table.loc[name, list(JUDGED)] = [getattr(one, field) for field in JUDGED]
     table["seeds"] = table["seeds"].astype(int)
-    table["label"] = [_label(str(name), run) for name in table.index]
+    roles = _roles(run)
+    table["label"] = [", ".join(roles[str(name)]) for name in table.index]
     table["on_frontier"] = table.index.isin(frontier(table).index)
     table = table.reset_index().sort_values(["multiply_adds", "fingerprint"], ignore_index=True)
     front = ("network", "label", "alpha", "beta", "gamma", *_NETWORK[1:])
@@ -59,12 +61,20 @@ def to_parquet_bytes(frame: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
-def _label(fingerprint: str, run: "Run") -> str:
-    points = run.points[run.points["fingerprint"] == fingerprint]
-    models = run.models[run.models["fingerprint"] == fingerprint]
-    roles = ["baseline"] * bool((points["phi"] == 0).any()) + ["grid"] * bool((points["phi"] != 0).any())
-    roles += list(run.rivals["rival"][run.rivals["fingerprint"] == fingerprint])
-    roles += list(run.sweep["scaling"][run.sweep["fingerprint"] == fingerprint])
-    roles += list(run.nas["architecture"][run.nas["fingerprint"] == fingerprint].unique()[:1])
-    roles += [f"{model} {by}" for model, by in zip(models["model"], models["coefficients"], strict=True)]
-    return ", ".join(roles)
+def _roles(run: "Run") -> "Mapping[str, list[str]]":
+    """Every part that a network plays, by fingerprint."""
+    roles: dict[str, list[str]] = defaultdict(list)
+    points = run.points
+    for which, role in ((points["phi"] == 0, "baseline"), (points["phi"] != 0, "grid")):
+        for name in points["fingerprint"][which].unique():
+            roles[name].append(role)
+    tried = run.nas.drop_duplicates("fingerprint")
+    for names, parts in (
+        (run.rivals["fingerprint"], run.rivals["rival"]),
+        (run.sweep["fingerprint"], run.sweep["scaling"]),
+        (tried["fingerprint"], tried["architecture"]),
+        (run.models["fingerprint"], run.models["model"] + " " + run.models["coefficients"]),
+    ):
+        for name, part in zip(names, parts, strict=True):
+            roles[name].append(part)
+    return roles

@@ -15,7 +15,7 @@ from scaling_search.trial import Outcome, Spec, outcome_from_dict
 D = TypeVar("D")
 
 Group: TypeAlias = tuple[Spec, ...]
-"""Specs that differ in their seeds alone, so that one compiled program trains them all."""
+"""Specs that one compiled program trains: they differ in their seeds alone, or in their learning rates too."""
 Train: TypeAlias = Callable[[Sequence[Spec], D], Iterator[Outcome]]
 """Trains a group on data and yields the outcome of each of its specs in order, as `training.fit.train_group` does."""
 Records: TypeAlias = Mapping[str, dict[str, Any]]
@@ -83,13 +83,14 @@ class Agenda(Generic[T]):
         for watcher in self._watchers:
             watcher.started(slots)
 
-    def next_group(self, slots: int = 1) -> Group | None:
+    def next_group(self, slots: int = 1, *, rates_together: bool = False) -> Group | None:
         """The next group to train, or None if more must be reported first or the plan is `done`.
 
-        The most expensive come first, so that no long training is left for the end. `slots` groups run at a time.
+        The most expensive come first, so that no long training is left for the end. `slots` groups run at a time; a
+        group may have several learning rates where `rates_together`.
         """
         if self._fresh:
-            self._groups.extend(in_groups(self._fresh, slots))
+            self._groups.extend(in_groups(self._fresh, slots, rates_together=rates_together))
             self._fresh = []
         return self._groups.popleft() if self._groups else None
 
@@ -143,15 +144,17 @@ class Agenda(Generic[T]):
         return {key: self._outcomes[key] for key in self._batch}
 
 
-def in_groups(specs: Iterable[Spec], slots: int) -> list[Group]:
+def in_groups(specs: Iterable[Spec], slots: int, *, rates_together: bool = False) -> list[Group]:
     """Specs as groups, the most expensive to train first.
 
     If there are fewer groups than slots, groups are split: the second compilation runs on a core that would be idle.
     """
     by_network: dict[str, Group] = {}
     for spec in specs:
-        apart_from_seed = replace(spec, seed=0).key
-        by_network[apart_from_seed] = (*by_network.get(apart_from_seed, ()), spec)
+        shared = replace(spec, seed=0)
+        if rates_together:
+            shared = replace(shared, recipe=replace(spec.recipe, learning_rate=1.0))
+        by_network[shared.key] = (*by_network.get(shared.key, ()), spec)
     groups = list(by_network.values())
     while len(groups) < slots and any(len(group) > 1 for group in groups):
         costly = max((group for group in groups if len(group) > 1), key=_training_cost)

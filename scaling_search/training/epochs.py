@@ -77,7 +77,7 @@ def moved(images: Array, moves: Moves, recipe: Recipe) -> Array:
 def compile_epochs(
     steps: Steps, specs: Sequence[Spec], images: Prepared, network: nnx.Module, *, mesh: Mesh, resident: bool
 ) -> Epochs:
-    """Compiles the training of `specs`, which differ in their seeds alone.
+    """Compiles the training of `specs`, which differ in their seeds and learning rates alone.
 
     Images lie on the device where they are `resident`, and stream to it otherwise. Batches are shared out among the
     devices of `mesh`, and batch norm is over the whole batch. Raises UserError where the network does not take the
@@ -94,7 +94,10 @@ def compile_epochs(
         return resumed([steps.start(one) for one in networks])
 
     def resumed(states: Sequence[TrainState]) -> TrainState:
-        return compiler.everywhere(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if together else states[0])
+        at_rates = [state._replace(times=times) for state, times in zip(states, rate_factors(specs), strict=True)]
+        return compiler.everywhere(
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *at_rates) if together else at_rates[0]
+        )
 
     def seed_by_seed(found: Sequence[Any]) -> Any:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *found) if together else found[0]
@@ -120,8 +123,8 @@ def compile_epochs(
         return Sums(*np.asarray(jax.device_get(found), np.float64).sum(0).reshape(2, len(specs), -1))
 
     def of_seed(states: TrainState, seed: int) -> TrainState:
-        states = here(states)
-        return jax.tree.map(lambda leaf: leaf[seed], states) if together else states
+        # As it would be alone.
+        return jax.tree.map(lambda leaf: leaf[seed], here(states))._replace(times=None) if together else here(states)
 
     def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
         ema, streams = here((states.ema, states.streams))
@@ -163,6 +166,14 @@ class _Compiler:
         self.seconds["trace"] += traced - began
         self.seconds["compile"] += time.perf_counter() - traced
         return compiled
+
+
+def rate_factors(specs: Sequence[Spec]) -> list[Array | None]:
+    """Each spec's learning rate over the first one's, or None for each where all are the same."""
+    rates = [spec.recipe.learning_rate for spec in specs]
+    if len(set(rates)) == 1:
+        return [None] * len(specs)
+    return [jnp.float32(rate / rates[0]) for rate in rates]
 
 
 def _over_seeds(function: Callable[..., Any], specs: Sequence[Spec], *axes: int | None) -> Callable[..., Any]:

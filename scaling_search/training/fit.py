@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import jax
@@ -18,7 +19,8 @@ from scaling_search.data import ImageData, Prepared, judging_batches, moves_alon
 from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
 from scaling_search.training.checkpoints import Checkpoints
-from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
+from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs
+from scaling_search.training.hosts import any_of_them, first, least, mesh_of, several
 from scaling_search.training.kept import Keep, noted, with_weights
 from scaling_search.training.optimiser import learning_rate, starting
 from scaling_search.training.precision import precision_of
@@ -47,17 +49,20 @@ def train_group(
     keep: Keep | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[Outcome]:
-    """Trains specs that differ in their seeds alone, and yields the outcome of each in order.
+    """Trains specs that differ in their seeds and learning rates alone, and yields the outcome of each in order.
 
     `family` is the specs' own where it was handed over as an object, which no name leads to. `keep` writes the weights
     of each before its outcome is yielded. `checkpoints` has long trainings write some, and go on from those that are
     there; where it says that the run is to end, what is not done has stopped. A loss that is not finite ends its seed
-    with a failed outcome that says at which step; the others go on. On a CPU one seed is trained after the other; on
-    other devices, or on several, as many at a time as their memory takes.
+    with a failed outcome that says at which step; the others go on. On a CPU one is trained after the other; on other
+    devices, or on several, as many at a time as their memory takes.
+
+    Where several hosts take part, all of them call this with the same specs and data. The first one's outcomes count,
+    and it alone writes weights. There are no checkpoints then.
     """
     done = 0
     try:
-        for outcome in _trained(specs, data, family, keep, checkpoints):
+        for outcome in _trained(specs, data, family, keep if first() else None, checkpoints):
             yield outcome
             done += 1
     except TrainingStopped:
@@ -73,7 +78,7 @@ def _trained(
 ) -> Iterator[Outcome]:
     """What `train_group` yields. Raises TrainingStopped where the run is to end."""
     spec = specs[0]
-    if checkpoints is not None and checkpoints.stop_asked():
+    if checkpoints is not None and any_of_them(checkpoints.stop_asked()):
         raise TrainingStopped
     named = spec.network
     family = with_options(family, named.options) if family else load_family(named.family, named.options)
@@ -90,10 +95,12 @@ def _trained(
     began = time.perf_counter()
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate, spec.recipe)
     prepared = time.perf_counter() - began
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
-        yield from _one_after_another(specs, images, build, prepared, keep, checkpoints)
+    if jax.default_backend() == "cpu" and jax.device_count() == 1:
+        for _, at_one_rate in groupby(specs, key=lambda one: one.recipe.learning_rate):
+            yield from _one_after_another(list(at_one_rate), images, build, prepared, keep, checkpoints)
+            prepared = 0.0
     else:
-        for run in [specs] if checkpoints is None else at_one_point(checkpoints, specs):
+        for run in [specs] if checkpoints is None or several() else at_one_point(checkpoints, specs):
             yield from _within_memory(run, images, build, prepared, keep, checkpoints)
             prepared = 0.0
 
@@ -160,7 +167,8 @@ def _within_memory(
             outcomes = train_together(left[:at_once], images, build, parts=parts, keep=keep, checkpoints=checkpoints)
         except jax.errors.JaxRuntimeError as error:
             batch_size = specs[0].recipe.batch_size
-            if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size):
+            # Several hosts go on alike, or not at all.
+            if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size) or several():
                 raise
             if at_once > 1:
                 at_once = 1
@@ -180,12 +188,12 @@ def _within_memory(
 
 def _seeds_at_once(specs: Sequence[Spec], images: Prepared) -> int:
     """How many seeds a device's memory takes by the estimate of what one does."""
-    limit = devices.memory_limit(jax.devices()[0])
+    limit = least(devices.memory_limit(jax.local_devices()[0]))
     if limit is None:
         return len(specs)
     network, recipe = specs[0].network, specs[0].recipe
     counted = Cost(network.parameters, network.multiply_adds, network.activations)
-    mesh = mesh_of(jax.local_devices(), recipe.batch_size)
+    mesh = mesh_of(jax.devices(), recipe.batch_size)
     one = memory(counted, network.input_resolution, recipe.batch_size // mesh.size)
     return max(1, min(len(specs), int(MEMORY_SHARE * limit / one)))
 
@@ -199,7 +207,7 @@ def train_together(
     keep: Keep | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> list[Outcome]:
-    """Trains specs that differ in their seeds alone in one program, on all devices of this process.
+    """Trains specs that differ in their seeds and learning rates alone in one program, on all devices of all hosts.
 
     `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Each has checkpoints
     of its own. Raises jax.errors.JaxRuntimeError where memory is short, and TrainingStopped where the run is to end.
@@ -207,8 +215,8 @@ def train_together(
     spec, recipe = specs[0], specs[0].recipe
     platform = jax.default_backend()
     precision = precision_of(recipe, platform)
-    mesh = mesh_of(jax.local_devices(), recipe.batch_size // parts)
-    limit = devices.memory_limit(jax.devices()[0])
+    mesh = mesh_of(jax.devices(), recipe.batch_size // parts)
+    limit = least(devices.memory_limit(jax.local_devices()[0]))
     began = time.perf_counter()
     networks = [build(one.seed) for one in specs]
     steps_per_epoch = len(images.train_images) // recipe.batch_size
@@ -224,7 +232,7 @@ def train_together(
     )
     seconds = {"build": time.perf_counter() - began}
     keeper, taken_up = None, None
-    if checkpoints is not None:
+    if checkpoints is not None and not several():
         keeper = Keeper(checkpoints, specs, made_here(mesh.size, seeds=len(specs), parts=parts))
         taken_up = keeper.take_up(Template(partial(steps.start, networks[0]), steps.averaged))
     trainings = taken_up or [SoFar(None, best_of(recipe)) for _ in specs]
@@ -237,7 +245,7 @@ def train_together(
     seconds |= {phase: sum(one.seconds[phase] for one in trainings) for phase in ("train", "evaluate")}
     states = program.start(networks) if taken_up is None else program.resumed([one.state for one in taken_up])
     del networks, taken_up
-    rate = learning_rate(recipe, steps_per_epoch)
+    rates = [learning_rate(one.recipe, steps_per_epoch) for one in specs]
 
     def kept() -> Iterator[SoFar]:
         for seed, one in enumerate(trainings):
@@ -253,6 +261,8 @@ def train_together(
         seconds["train"] += time.perf_counter() - began
         if keeper is not None and stop():
             raise keeper.stop(kept())
+        if checkpoints is not None and several() and any_of_them(checkpoints.stop_asked()):
+            raise TrainingStopped
         if not np.isfinite(losses).all(1).any():
             break
         began = time.perf_counter()
@@ -260,10 +270,10 @@ def train_together(
         sums = program.judge(states) if judged else None
         seconds["evaluate"] += time.perf_counter() - began
         done = number * steps_per_epoch
-        at = float(rate(jnp.asarray(done - 1)))
         for seed, one in enumerate(trainings):
             if one.going and np.isfinite(losses[seed]).all():
                 judgements = [] if sums is None else _judgements(sums.correct[seed], sums.entropy[seed], images)
+                at = float(rates[seed](jnp.asarray(done - 1)))
                 one.curve.append(_point(number, done, at, float(of_epoch[seed].mean()), judgements))
                 one.going = not _stops(one.best, number, judgements, partial(program.averaged, states, seed))
             else:

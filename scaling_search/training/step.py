@@ -49,6 +49,8 @@ class TrainState(NamedTuple):
     optimiser: Any
     ema: tuple[dict[str, Array], Array]
     """Averages of params and statistics."""
+    times: Array | None = None
+    """What the recipe's learning rate is multiplied by, where trainings at several rates share a program."""
 
 
 @dataclass(frozen=True)
@@ -237,10 +239,14 @@ def steps_of(
             answer = accumulated(state, batch, labels)
         (value, (statistics, streams)), gradients = answer
         updates, optimiser_state = rule.update(gradients, state.optimiser, state.params)
+        if state.times is not None:
+            # Every rule is linear in its rate.
+            updates = jax.tree.map(lambda leaf: state.times * leaf, updates)
         params = optax.apply_updates(state.params, updates)
         decay = ema_decay(recipe, state.step)
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, (params, statistics))
-        return TrainState(state.step + 1, params, statistics, streams, optimiser_state, ema), value  # type: ignore[arg-type]
+        after = TrainState(state.step + 1, params, statistics, streams, optimiser_state, ema, state.times)  # type: ignore[arg-type]
+        return after, value
 
     def evaluate(averaged: nnx.State[Any, Any], batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
         net = network_of(averaged)

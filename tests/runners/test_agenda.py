@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,6 +127,13 @@ def test_groups_hold_each_spec_once_and_one_network_each(named, slots):
 def test_seeds_of_a_network_stay_together_while_there_is_work_for_every_slot():
     assert [len(group) for group in in_groups([*seeds_of("a", 0, 1, 2), *seeds_of("b", 0, 1, 2)], 2)] == [3, 3]
     assert [len(group) for group in in_groups(seeds_of("a", 0, 1, 2), 2)] == [2, 1]
+
+
+def test_learning_rates_of_a_network_share_a_group_where_they_are_trained_in_one_program():
+    slow = seeds_of("a", 0, 1)
+    fast = [replace(spec, recipe=replace(spec.recipe, learning_rate=9.0)) for spec in slow]
+    assert in_groups([*slow, *fast], 1) == [tuple(slow), tuple(fast)]
+    assert in_groups([*slow, *fast], 1, rates_together=True) == [(*slow, *fast)]
 
 
 def test_an_exception_makes_a_crashed_outcome_with_one_line_that_names_it():

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -18,8 +20,9 @@ from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import fit
-from scaling_search.training.epochs import mesh_of, moved
+from scaling_search.training.epochs import moved
 from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.hosts import mesh_of
 
 CONFIG = RunConfig(
     family="efficientnet",
@@ -58,6 +61,19 @@ def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_
     np.testing.assert_allclose(losses(together), losses(one_after_another), rtol=2e-4)
     np.testing.assert_allclose(judged(together), judged(one_after_another), rtol=2e-3)
     assert len({outcome.curve for outcome in together}) == 3
+
+
+@pytest.mark.parametrize("optimiser, rate", [("rmsprop", 4.0), ("sgd", 0.1), ("muon", 0.02)])
+def test_learning_rates_together_have_the_numbers_of_one_after_another(images, optimiser, rate):
+    recipe = replace(CONFIG.recipe, epochs=1, optimiser=optimiser, learning_rate=rate)
+    specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe, seeds=2))
+    specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (rate, 3 * rate) for one in specs]
+    together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
+    apart = list(train_group(specs, images))
+    np.testing.assert_allclose(losses(together), losses(apart), rtol=2e-4)
+    np.testing.assert_allclose(judged(together), judged(apart), rtol=2e-3)
+    assert [one.curve[-1].learning_rate for one in together] == [one.curve[-1].learning_rate for one in apart]
+    assert len({one.curve for one in together}) == 4
 
 
 @pytest.mark.parametrize("kind", ["none", "shift", "shift_flip"])
@@ -122,7 +138,7 @@ def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeyp
 
 
 def test_a_batch_is_shared_out_among_as_many_devices_as_divide_it():
-    devices = list(range(8))
+    devices = [SimpleNamespace(process_index=0) for _ in range(8)]
     assert [mesh_of(devices, size).size for size in (32, 12, 7, 5, 100, 1)] == [8, 6, 7, 5, 5, 1]
 
 

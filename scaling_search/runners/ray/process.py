@@ -62,9 +62,9 @@ class RemoteTrials:
         result, self.done = self._channel.recv()
         return result
 
-    def started(self, slots: int) -> None:
-        """Trials run from now on, `slots` at a time."""
-        self._call("started", slots)
+    def started(self, slots: int, rates_together: bool) -> None:
+        """Trials run from now on, `slots` at a time; whether one may train at several learning rates."""
+        self._call("started", slots, rates_together)
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
@@ -173,7 +173,8 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     refuse_part_of_slice(nodes, demand)
     if job.workers.address is not None:
         refuse_unfit([node for node in nodes if slots_on(node["Resources"], demand)], job.train)
-    trials.started(slots)
+    # One program for all rates is compiled once; a CPU trains no faster with it.
+    trials.started(slots, rates_together=demand["GPU"] > 0 or demand["TPU"] > 0)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     trainable = tune.with_parameters(
         Worker, train=job.train, data=data, origin=None if job.workers.address is None else origin()

@@ -19,7 +19,7 @@ class Trials:
         self.note = note
         """Tells a person something."""
         self._agenda = agenda
-        self._slots = 1
+        self._slots, self._rates_together = 1, False
         self._stopping = False
         self._untrained: dict[str, Group] = {}
 
@@ -41,14 +41,14 @@ class Trials:
         """What is planned so far and not trained."""
         return self._agenda.left
 
-    def started(self, slots: int) -> None:
-        """Trials run from now on, `slots` at a time."""
-        self._slots = slots
+    def started(self, slots: int, rates_together: bool) -> None:
+        """Trials run from now on, `slots` at a time; whether one may train at several learning rates."""
+        self._slots, self._rates_together = slots, rates_together
         self._agenda.started(slots)
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
-        group = None if self._stopping else self._agenda.next_group(self._slots)
+        group = None if self._stopping else self._agenda.next_group(self._slots, rates_together=self._rates_together)
         if group is not None:
             self._untrained[trial_id] = group
         return group
