@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, Sharding
 
-from scaling_search.errors import UserError
+from scaling_search.recipe import images_per_host
 
 CONNECT_SECONDS = 120
 """How long the processes of a training have to find each other."""
@@ -55,13 +56,7 @@ def mesh_of(devices: Sequence[jax.Device], batch_size: int) -> Mesh:
         for host in sorted({device.process_index for device in devices})
     ]
     hosts = len(of_hosts)
-    if batch_size % hosts:
-        raise UserError(
-            f"{hosts} hosts cannot share out a batch of {batch_size} images",
-            "each gets as many of them",
-            f"try --recipe.batch-size {-(-batch_size // hosts) * hosts}",
-        )
-    most = min(batch_size // hosts, *map(len, of_hosts))
+    most = min(images_per_host(batch_size, hosts), *map(len, of_hosts))
     count = next(count for count in range(most, 0, -1) if batch_size % (count * hosts) == 0)
     # A host's are neighbours, so that its part of a batch is in one piece.
     return Mesh(np.array([device for own in of_hosts for device in own[:count]]), ("images",))
@@ -75,17 +70,15 @@ def placed(tree: Any, sharding: Sharding) -> Any:
 
 
 def _placed(leaf: Any, sharding: Sharding) -> jax.Array:
-    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(
-            _placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf)
-        )
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
     # `device_put` would have all hosts compare what they have, each time.
     values = np.asarray(leaf)
     return jax.make_array_from_callback(values.shape, sharding, values.__getitem__)
 
 
 def here(tree: Any) -> Any:
-    """Arrays that every device has whole, as arrays on one of this process. What is done with them is its own affair."""
+    """Arrays that every device has whole, as arrays on one of this process, which may do with them what it likes."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 

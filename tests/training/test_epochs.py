@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -22,7 +21,6 @@ from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import fit
 from scaling_search.training.epochs import moved
 from scaling_search.training.fit import train_group, train_together
-from scaling_search.training.hosts import mesh_of
 
 CONFIG = RunConfig(
     family="efficientnet",
@@ -135,11 +133,6 @@ def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeyp
     outcomes = list(fit._within_memory(specs, None, build, 0.0))
     assert tried == [(3, 1), (1, 1), (1, 2), (1, 4), (1, 4), (1, 4)]
     assert len(outcomes) == 3 and all("4 parts of 4" in outcome.note for outcome in outcomes)
-
-
-def test_a_batch_is_shared_out_among_as_many_devices_as_divide_it():
-    devices = [SimpleNamespace(process_index=0) for _ in range(8)]
-    assert [mesh_of(devices, size).size for size in (32, 12, 7, 5, 100, 1)] == [8, 6, 7, 5, 5, 1]
 
 
 CURVE = """
