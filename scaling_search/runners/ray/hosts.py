@@ -56,11 +56,11 @@ class Host:
     """The process of a trial on one of its machines."""
 
     def __init__(
-        self, config: Mapping[str, Any], train: bytes, images: Sequence[ObjectRef[Any]], origin: Origin
+        self, config: Mapping[str, Any], train: bytes, images: Sequence[ObjectRef[ImageData]], origin: Origin
     ) -> None:
         self._cores = kept_apart(config)
         self._train = train
-        self._data: ImageData = ray.get(images[0])
+        self._data = ray.get(images[0])
         self._machine = settled(origin)
 
     def place(self) -> Place:
@@ -178,7 +178,7 @@ class Conductor(Worker):
         self,
         config: dict[str, Any],
         train: bytes,
-        images: Sequence[ObjectRef[Any]],
+        images: Sequence[ObjectRef[ImageData]],
         origin: Origin,
         hosts: int,
         demand: Mapping[str, float],
@@ -190,8 +190,6 @@ class Conductor(Worker):
         self._start = lambda: Hosts(hosts, demand, config, train, images, origin)
         self._hosts: Hosts | None = self._start()
         self._machine = self._hosts.machines
-        # They have it.
-        self._data = None
         self.reset_config(config)
 
     def step(self) -> dict[str, Any]:
@@ -206,7 +204,7 @@ class Conductor(Worker):
         if self._hosts is not None:
             self._hosts.end()
 
-    def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+    def _train_group(self, specs: Sequence[Spec]) -> Iterator[Outcome]:
         try:
             if self._hosts is None:
                 self._hosts = self._start()

@@ -66,8 +66,7 @@ class Worker(Trainable):
         `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has
         other versions.
         """
-        self._train = train
-        self._data: ImageData | None = data
+        self._train, self._data = train, data
         self._machine = None if origin is None else settled(origin)
         self.reset_config(config)
 
@@ -75,7 +74,7 @@ class Worker(Trainable):
         """Once a trial."""
         group = new_config[GROUP]
         self._count = self._left = len(group)
-        self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
+        self._outcomes = outcomes_of(lambda specs, data: self._train_group(specs), group, None)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -87,6 +86,6 @@ class Worker(Trainable):
             self._outcomes.close()
         return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
-    def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+    def _train_group(self, specs: Sequence[Spec]) -> Iterator[Outcome]:
         # Unpickled here, where what is raised becomes the outcome's reason.
-        yield from pickle.loads(self._train)(specs, data)
+        yield from pickle.loads(self._train)(specs, self._data)

@@ -4,17 +4,19 @@ import contextlib
 import json
 import os
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ray.exceptions import RayActorError, RayTaskError
 
 from scaling_search.config import Workers
 from scaling_search.errors import UserError
-from scaling_search.runners.ray import driver
+from scaling_search.runners.ray import driver, hosts
 from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slice_for, slots_of
 from scaling_search.runners.ray.driver import run_on_ray
+from scaling_search.runners.ray.tuning import PlanSearcher
 from scaling_search.trial import Outcome
 from tests.runners.cluster import ENVIRONMENT, Nodes
 from tests.runners.fake_training import Notes, accuracy_of, seeds_of
@@ -27,6 +29,7 @@ def train(group, data):
     import jax
 
     from scaling_search.training.fit import train_group
+    from scaling_search.training.hosts import any_of_them
 
     if group[0].network.family == "efficientnet":
         yield from train_group(group, data)
@@ -39,9 +42,10 @@ def train(group, data):
             case "die" if not first_time.exists():
                 first_time.touch()
                 (Path(os.environ["MARK"]) / f"pid-{os.getpid()}").touch()
+                any_of_them(True)
                 if jax.process_index() == 1:
                     os._exit(1)
-                time.sleep(1000)
+                any_of_them(True)
         yield Outcome("ok", accuracy=accuracy_of(spec), device=json.dumps([jax.process_index(), jax.process_count()]))
 
 
@@ -95,6 +99,60 @@ def images():
     return barred_images()
 
 
+# What it means that one has failed
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Gives two hosts the answers in a list: what they return or raise, or None where they are not done."""
+    answers = []
+
+    def wait(asked, num_returns=1, timeout=None):
+        done = [one for one in asked if answers[one] is not None][:num_returns]
+        return done, [one for one in asked if one not in done]
+
+    def get(asked):
+        found = [answers[one] for one in (asked if isinstance(asked, list) else [asked])]
+        for answer in found:
+            if isinstance(answer, Exception):
+                raise answer
+        return found
+
+    monkeypatch.setattr(hosts, "ray", SimpleNamespace(wait=wait, get=get))
+    return answers
+
+
+def failure(error):
+    return RayTaskError("outcome", "traceback", error)
+
+
+@pytest.mark.parametrize(
+    ("answers", "raised", "message"),
+    [
+        ([failure(ValueError("no way")), failure(ValueError("no way"))], ValueError, "^no way$"),
+        ([failure(ValueError("gone")), RayActorError()], RayActorError, "before finishing"),
+        ([RayActorError(), None], RayActorError, "before finishing"),
+        ([failure(ValueError("odd")), None], hosts.HostLostError, "^a host of several failed alone: ValueError: odd$"),
+        (["done", failure(ValueError("odd"))], hosts.HostLostError, "failed alone: ValueError: odd"),
+        (["done", None], hosts.HostLostError, "^a host of several was not done 600 seconds after another$"),
+    ],
+)
+def test_what_all_raise_is_the_training_s_and_else_a_host_is_lost(said, answers, raised, message):
+    said[:] = answers
+    with pytest.raises(raised, match=message):
+        hosts.Hosts._answers(object.__new__(hosts.Hosts), [0, 1])
+
+
+def test_a_trial_whose_host_is_lost_is_given_back_with_the_reason():
+    lost = []
+    trials = SimpleNamespace(done=False, ended=lambda trial_id, reason: lost.append(reason))
+    searcher = PlanSearcher(trials, {"CPU": 1, "GPU": 0, "TPU": 0})
+    text = f"Traceback:\n{hosts.HostLostError.__module__}.HostLostError: a host of several was late\n\n"
+    searcher.died("a", text)
+    searcher.on_trial_complete("a", error=True)
+    assert lost == ["a host of several was late"]
+
+
 # What Ray is asked for
 
 
@@ -106,7 +164,7 @@ def hosts_of(name, count, chips=4.0, topology="4x4"):
 def test_a_machine_has_one_host_of_a_trial_at_most():
     demand = {"CPU": 1, "GPU": 0, "TPU": 0}
     room = [{"CPU": float(cores)} for cores in (8, 2, 1)]
-    assert [slots_of(room, demand, hosts) for hosts in (1, 2, 3)] == [11, 3, 1]
+    assert [slots_of(room, demand, count) for count in (1, 2, 3)] == [11, 3, 1]
     assert slots_of([{"CPU": 2.0}] * 4, demand, 2) == 4
 
 
@@ -131,9 +189,9 @@ def test_on_several_hosts_a_trial_takes_all_of_a_slice():
     assert slice_for(nodes, demand, 2) == "a"
     assert slice_for(nodes, demand, 1) is None
     assert slice_for(nodes, {"CPU": 1, "TPU": 0}, 4) is None
-    for hosts, chips in ((3, 4), (4, 2)):
+    for count, chips in ((3, 4), (4, 2)):
         with pytest.raises(UserError, match=r"there are a with 8 chips on 2 hosts, b with 16 chips on 4 hosts; "):
-            slice_for(nodes, {"CPU": 1, "TPU": chips}, hosts)
+            slice_for(nodes, {"CPU": 1, "TPU": chips}, count)
     with pytest.raises(UserError, match=r"^no TPU slice has 4 chips on each of 4 hosts; there is none; "):
         slice_for(nodes[:1], demand, 4)
     with pytest.raises(UserError, match=r"or --hosts-per-trial$"):
@@ -141,13 +199,11 @@ def test_on_several_hosts_a_trial_takes_all_of_a_slice():
 
 
 def test_the_bundles_of_a_trial_are_on_machines_of_its_slice_and_its_own_process_takes_nothing():
-    from scaling_search.runners.ray.hosts import bundles
-
-    placement = bundles({"CPU": 1, "GPU": 0, "TPU": 4}, 2, "a")
+    placement = hosts.bundles({"CPU": 1, "GPU": 0, "TPU": 4}, 2, "a")
     assert placement.head_bundle_is_empty and placement.strategy == "STRICT_SPREAD"
     assert placement.bundles == [{"CPU": 1, "TPU": 4}] * 2
     assert placement._bound.kwargs == {"bundle_label_selector": [{"ray.io/tpu-slice-name": "a"}] * 2}
-    assert bundles({"CPU": 1}, 2, None)._bound.kwargs == {}
+    assert hosts.bundles({"CPU": 1}, 2, None)._bound.kwargs == {}
 
 
 def test_a_batch_must_be_as_many_images_for_each_host():
