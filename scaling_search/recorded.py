@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError
 from scaling_search.manifest import shared_part, stored_config
-from scaling_search.store import RunDirectory, finished_records, open_run
+from scaling_search.store import DAMAGED, RunDirectory, checksum_of, finished_records, open_run
 from scaling_search.trial import Network, Spec
 
 C = TypeVar("C", bound=Experiment)
 
 _MANIFEST = b"scaling-search"
 """The manifest's key in the file's metadata."""
+_CHECKSUM = b"scaling-search-checksum"
+"""Where the file's metadata has a hash of manifest and rows."""
 _MADE_BY = ("started", "machine", "packages", "git")
 """What the manifest keeps of each run."""
 
@@ -37,8 +39,12 @@ class RecordedTable:
         hint = "give a file written by scaling-search record"
         try:
             table = pyarrow.parquet.read_table(self.path)
-            manifest = json.loads((table.schema.metadata or {})[_MANIFEST])
-            return manifest, {row["key"]: _without_gaps(row) for row in table.to_pylist()}
+            metadata = table.schema.metadata or {}
+            manifest, rows = json.loads(metadata[_MANIFEST]), table.to_pylist()
+            # Tables of earlier versions have none.
+            if _CHECKSUM in metadata and metadata[_CHECKSUM].decode() != checksum_of([manifest, rows]):
+                raise UserError(f"{self.path} is damaged: {DAMAGED}", hint="get it again, or record it anew")
+            return manifest, {row["key"]: _without_gaps(row) for row in rows}
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror or error}", hint=hint) from None
         except (pyarrow.ArrowException, KeyError, ValueError) as error:
@@ -126,10 +132,9 @@ def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, 
         "runs": [made for one in manifests for made in one.get("runs", [{name: one.get(name) for name in _MADE_BY}])],
     }
     table = pyarrow.Table.from_pylist([records[key] for key in sorted(records)])
+    metadata = {_MANIFEST: json.dumps(manifest), _CHECKSUM: checksum_of([manifest, table.to_pylist()])}
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(
-        table.replace_schema_metadata({_MANIFEST: json.dumps(manifest)}), buffer, compression="zstd"
-    )
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
     return buffer.getvalue()
 
 

@@ -17,6 +17,7 @@ Every file appears whole or not at all: it is written beside its place, flushed 
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -46,6 +47,7 @@ _DECISIVE = ("config", "data", "python", "machine", "packages", "git")
 """Parts of a manifest on which numbers may depend."""
 _PLACES = ("name", "runs", "reuse")
 """Settings that only say where records lie."""
+DAMAGED = "its content does not match its checksum"
 RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
@@ -98,17 +100,20 @@ class RunDirectory:
         for file in sorted((self.path / "trials").glob("*.json")):
             try:
                 record = json.loads(file.read_text(encoding="utf-8"))
+                if is_damaged(record):
+                    raise ValueError(DAMAGED)
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
                     raise ValueError("its content does not match its name")
                 record["outcome"]["status"]
             except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
                 warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
-            yield record
+            yield {name: value for name, value in record.items() if name != "checksum"}
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Adds a finished trial."""
-        _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(record))
+        signed = {**record, "checksum": checksum_of(record)}
+        _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(signed))
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
@@ -191,6 +196,17 @@ class RunDirectory:
                     f"another process is working on {self.path}", hint="wait for it, or give another --name"
                 ) from None
             yield
+
+
+def checksum_of(tree: Any) -> str:
+    """A hash of plain data, as it is after it was written as JSON and read back."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_damaged(record: Mapping[str, Any]) -> bool:
+    """Whether a record has another content than it was written with. Those of earlier versions do not say."""
+    content = {name: value for name, value in record.items() if name != "checksum"}
+    return "checksum" in record and record["checksum"] != checksum_of(content)
 
 
 def open_run(path: str | Path) -> RunDirectory:

@@ -139,7 +139,8 @@ class Outcome:
     failed_step: int | None = None
     curve: tuple[Epoch, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by phase: build, trace, compile, train, evaluate. What seeds share counts for the first of them."""
+    """Wall time by phase: build, trace, compile, train, evaluate, and data, the wait of a CPU
+    for images that are decoded while it trains. What seeds share counts for the first of them."""
     peak_memory: int | None = None
     """Largest resident size of the trial's process so far, bytes."""
     device: str = ""

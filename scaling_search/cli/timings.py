@@ -7,7 +7,7 @@ from statistics import median
 
 from scaling_search.trial import Outcome, Spec
 
-PHASES = ("build", "trace", "compile", "train", "evaluate")
+PHASES = ("build", "trace", "compile", "data", "train", "evaluate")
 """What an outcome says the seconds of."""
 
 
@@ -70,6 +70,7 @@ class Timings:
             f"{now - self._began:.1f} s from start to tables, on {self._workers} workers: where {total:.1f} s went",
             *(f"  {phase:<9}{seconds:8.1f} s{100 * seconds / total:6.1f} %" for phase, seconds in rows.items()),
             *self.speeds(),
-            "start-up: until the first training; idle: workers without a trial; end: shutdown of Ray, tables, figures",
+            "start-up: until the first training; data: trainings waiting for images; idle: workers without a trial; "
+            "end: shutdown of Ray, tables, figures",
         ]
         print("\n".join(lines), file=sys.stderr)

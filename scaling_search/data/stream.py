@@ -1,6 +1,7 @@
 """Batches made ahead of the training that waits for them, by Grain (https://google-grain.readthedocs.io)."""
 
 import os
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     import grain
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 AHEAD = 2
@@ -43,3 +45,14 @@ def ahead(batches: Batches[T_co]) -> Iterator[T_co]:
     if cores() > 1 and find_spec("grain") is not None:
         return stream(batches, cores())
     return (batches[number] for number in range(len(batches)))
+
+
+def noting_waits(batches: Iterator[T], seconds: dict[str, float]) -> Iterator[T]:
+    """The same batches; the time until each was there is added to `seconds["data"]`."""
+    while True:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        seconds["data"] = seconds.get("data", 0.0) + time.perf_counter() - began
+        if batch is None:
+            return
+        yield batch

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.display import ProgressSetting, display_for
-from scaling_search.store import RunDirectory, digest_of, open_run
+from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run
 from scaling_search.trial import TRAINING_VERSION, Network, Outcome, Spec, outcome_from_dict, spec_from_dict
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def _readable(directory: RunDirectory, problems: list[str]) -> Iterator[_Record]
         except (*_UNREADABLE, UserError) as error:
             problems.append(f"{file} cannot be read: {in_one_line(error)}")
             continue
+        if is_damaged(tree):
+            problems.append(f"{file} is damaged: {DAMAGED}")
         problems += [f"{file} {wrong}" for wrong in _wrong_in(record, version, key)]
         yield record
 

@@ -16,6 +16,7 @@ from flax import nnx
 
 from scaling_search.cost import memory
 from scaling_search.data import ImageData, Prepared, judging_batches, moves_alone, prepare, training_batches
+from scaling_search.data.stream import noting_waits
 from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
 from scaling_search.training.checkpoints import Checkpoints
@@ -39,7 +40,7 @@ Weights = Callable[[], nnx.State[Any, Any]]
 MEMORY_SHARE = 0.8
 """Share of a device's memory that seeds trained together may take by the estimate of `cost.memory`."""
 STEPS_AHEAD = 2
-"""Steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
+"""Long steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
 
 
 def train_group(
@@ -327,18 +328,21 @@ def _train(
         began = time.perf_counter()
         of_epoch = list(losses[(epoch - 1) * steps_per_epoch :].astype(np.float32))
         losses = losses[: (epoch - 1) * steps_per_epoch]
-        begun = len(of_epoch)
-        for batch, labels in training_batches(images, recipe, seed=spec.seed, epoch=epoch, start=begun):
+        begun, waited = len(of_epoch), seconds.get("data", 0.0)
+        batches = training_batches(images, recipe, seed=spec.seed, epoch=epoch, start=begun)
+        if not isinstance(images.train_images, np.ndarray):
+            batches = noting_waits(batches, seconds)
+        for batch, labels in batches:
             state, loss = program.train(state, batch, labels)
             of_epoch.append(loss)
             if keeper is not None:
-                if len(of_epoch) > begun + STEPS_AHEAD:
+                if keeper.long_steps and len(of_epoch) > begun + STEPS_AHEAD:
                     of_epoch[-1 - STEPS_AHEAD].block_until_ready()
                 if keeper.asked_to_stop():
                     break
         values = np.array(jax.device_get(of_epoch))
         losses = np.concatenate([losses, values])
-        seconds["train"] += time.perf_counter() - began
+        seconds["train"] += time.perf_counter() - began - (seconds.get("data", 0.0) - waited)
         if keeper is not None and keeper.asked_to_stop():
             raise keeper.stop([replace(so_far, state=state, losses=losses)])
         if not np.isfinite(values).all():
@@ -428,7 +432,7 @@ def _size(images: Prepared) -> int:
 
 def _images_a_second(spec: Spec, outcome: Outcome) -> float:
     steps = outcome.failed_step or outcome.curve[-1].step
-    return steps * spec.recipe.batch_size / outcome.seconds["train"]
+    return steps * spec.recipe.batch_size / (outcome.seconds["train"] + outcome.seconds.get("data", 0.0))
 
 
 def _peak_memory() -> int:

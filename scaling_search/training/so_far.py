@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ FORMAT = 1
 """Of checkpoints. Increased when they hold something else."""
 LOOK_SECONDS = 1.0
 """How often a training looks whether it is to end."""
+LONG_SECONDS = 0.1
+"""What a step takes that is long: to wait for each would make short ones slower."""
 
 
 class TrainingStopped(Exception):  # noqa: N818 - no error: the run is to end.
@@ -59,6 +62,9 @@ class Template:
 class Keeper:
     """Keeps the trainings of specs that go on side by side. Two trainings of one spec never do."""
 
+    long_steps = False
+    """Whether there were few looks at whether to stop, one a step, since the file was last read."""
+
     def __init__(self, checkpoints: Checkpoints, specs: Sequence[Spec], made_on: Mapping[str, Any]) -> None:
         self._checkpoints = checkpoints
         self._specs = tuple(specs)
@@ -66,6 +72,7 @@ class Keeper:
         self._made_on = dict(made_on)
         self._began = self._last = time.monotonic()
         self._look = self._last + LOOK_SECONDS
+        self._steps = 0
         self._asked = False
         self._note: str | None = None
 
@@ -99,10 +106,12 @@ class Keeper:
         return now - self._last >= self._checkpoints.every and self._long_enough(now)
 
     def asked_to_stop(self) -> bool:
-        """Whether the run is to end. Looks once a second."""
+        """Whether the run is to end, asked after each step. Reads the file once a second."""
         now = time.monotonic()
+        self._steps += 1
         if not self._asked and now >= self._look:
-            self._look = now + LOOK_SECONDS
+            self.long_steps = now - self._look + LOOK_SECONDS > self._steps * LONG_SECONDS
+            self._look, self._steps = now + LOOK_SECONDS, 0
             self._asked = self._checkpoints.stop_asked()
         return self._asked
 
@@ -137,7 +146,7 @@ class Keeper:
         try:
             write()
         except Exception as error:  # Orbax and TensorStore have many.
-            self._say(f"a checkpoint could not be written to {series.folder}: {in_one_line(error)[:200]}")
+            self._say(f"a checkpoint could not be written to {series.folder}: {_reason(error)}")
 
     def _compare(self, number: int, theirs: Mapping[str, Any]) -> None:
         names = [name for name in sorted({*theirs, *self._made_on}) if theirs.get(name) != self._made_on.get(name)]
@@ -170,6 +179,13 @@ def made_here(devices: int, **more: Any) -> dict[str, Any]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         kind = f"{_cpu()} with {cores} core{'s' * (cores != 1)}"
     return {"device": kind, "devices": devices, "jax": jax.__version__, **more}
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, out of TensorStore's long messages."""
+    text = in_one_line(error)
+    found = re.findall(r"([^:\[\]]+) \[os_error_code", text)
+    return found[-1].strip() if found else text[:200]
 
 
 def _cpu() -> str:

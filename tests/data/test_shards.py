@@ -20,7 +20,7 @@ from scaling_search.errors import UserError
 
 Value = bytes | int | Sequence[int] | Sequence[float]
 PREPARED = Path(__file__).parent / "tensorflow_datasets"
-"""What tensorflow-datasets 4.9.10 with TensorFlow wrote of eight images, as TFRecord and as ArrayRecord."""
+"""What tensorflow-datasets 4.9.10 and TensorFlow 2.21 wrote of eight images."""
 
 
 def varint(value: int) -> bytes:
@@ -161,6 +161,14 @@ def test_a_broken_array_record_is_refused(tmp_path) -> None:
     (tmp_path / "pets.array_record").write_bytes(b"no records at all" * 9)
     with pytest.raises(UserError, match=r"pets\.array_record"):
         load(f"records:{tmp_path}")
+
+
+def test_what_tensorflow_datasets_itself_wrote_is_read(monkeypatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(PREPARED))
+    data = load("tfds:pets")
+    assert data.classes == ("cat", "dog")
+    assert dict(zip(reds(data.images), data.labels.tolist(), strict=True)) == {0: 0, 1: 1, 2: 0, 3: 1, 4: 0, 5: 1}
+    assert reds(data.test_images) == [10, 11] and data.test_labels.tolist() == [0, 1]
 
 
 @pytest.fixture

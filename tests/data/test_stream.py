@@ -1,16 +1,17 @@
 """Images that are decoded while a network trains give the numbers of those that lie in memory, whoever decodes them."""
 
 import threading
+import time
 import warnings
 
 import numpy as np
 import pytest
 
 from scaling_search.config import Split
-from scaling_search.data import ImageData, encoded, evaluation_batches, prepare
+from scaling_search.data import ImageData, encoded, evaluation_batches, prepare, training_batches
 from scaling_search.data.batches import EpochBatches
 from scaling_search.data.pictures import decode
-from scaling_search.data.stream import ahead, stream
+from scaling_search.data.stream import ahead, noting_waits, stream
 from scaling_search.data.views import Squares
 from scaling_search.recipe import Recipe
 
@@ -67,6 +68,27 @@ def test_any_number_of_threads_makes_the_same_and_a_position_can_be_saved(photog
     resumed = stream(source, 3)
     resumed.set_state(position)
     assert all(same(*pair) for pair in zip(resumed, expected[2:], strict=True))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_epoch_taken_up_at_any_step_goes_on_with_the_same_batches(photographs, recipe) -> None:
+    images = prepare(photographs, Split(), 16, "validation", recipe)
+    whole = list(training_batches(images, recipe, seed=3, epoch=2))
+    for step in range(len(whole) + 1):
+        rest = list(training_batches(images, recipe, seed=3, epoch=2, start=step))
+        assert len(rest) == len(whole) - step
+        assert all(same(*pair) for pair in zip(rest, whole[step:], strict=True))
+
+
+def test_the_time_until_a_batch_is_there_is_noted() -> None:
+    def slowly():
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    seconds: dict[str, float] = {}
+    assert list(noting_waits(slowly(), seconds)) == [0, 1, 2]
+    assert seconds["data"] >= 0.06
 
 
 def test_threads_that_decode_leave_the_filters_of_warnings_as_they_were(photographs) -> None:

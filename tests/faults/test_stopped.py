@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -23,14 +24,16 @@ def written(runs):
     return {file for file in (runs / "small" / "checkpoints").glob("*/*") if file.name.isdecimal()}
 
 
-def stopped(runs, number, *arguments):
+def stopped(runs, number, times=1):
     """Signals a run once a training has written a checkpoint, and returns its status and the last line that it said."""
     before = written(runs)
-    run = start(runs, *arguments)
+    run = start(runs)
     try:
         wait_until(lambda: written(runs) - before, seconds=240)
         processes = descendants(run.pid)
-        (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+        for _ in range(times):
+            (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+            time.sleep(0.2)
         said, _ = run.communicate(timeout=20)
         wait_until(lambda: not alive(processes), seconds=10)
         assert not alive(processes) and not temporary_files(run.pid)
@@ -41,12 +44,13 @@ def stopped(runs, number, *arguments):
 
 def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
     how = "run the same command again to continue"
-    for number, status, word in (
-        (signal.SIGTERM, 143, "terminated"),
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGKILL, -9, ""),
+    for number, times, status, word in (
+        (signal.SIGTERM, 1, 143, "terminated"),
+        (signal.SIGINT, 1, 130, "interrupted"),
+        (signal.SIGINT, 2, 130, ""),
+        (signal.SIGKILL, 1, -9, ""),
     ):
-        returned, line = stopped(tmp_path, number)
+        returned, line = stopped(tmp_path, number, times)
         assert returned == status
         if word:
             assert line.startswith(f"{word}: finished trials are kept, and ") and line.endswith(f"checkpoint; {how}")

@@ -1,7 +1,9 @@
 """Specs, data and a training that takes no time, for tests of what runs a plan."""
 
+import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +42,25 @@ def meet(spec: Spec) -> None:
         time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def alone_or_killed() -> Iterator[None]:
+    """Is killed where another is in the body, as where memory suffices for one. The first one waits for that."""
+    place = Path(os.environ["MARK"])
+    mine = place / f"greedy-{os.getpid()}"
+    mine.touch()
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not any((place / "kills").iterdir()):
+            if any(other < mine for other in place.glob("greedy-*")):
+                (place / "kills" / str(os.getpid())).touch()
+                mine.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.05)
+        yield
+    finally:
+        mine.unlink(missing_ok=True)
+
+
 def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
     for spec in group:
         match spec.network.family:
@@ -63,6 +84,9 @@ def train(group: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
             case "hang_on_spot" if os.environ.get("SPOT"):
                 (Path(os.environ["MARK"]) / "hangs").touch()
                 time.sleep(1000)
+            case "greedy":
+                with alone_or_killed():
+                    time.sleep(1)
             case "sleep":
                 time.sleep(1000)
         process = {

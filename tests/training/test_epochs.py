@@ -61,11 +61,10 @@ def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_
     assert len({outcome.curve for outcome in together}) == 3
 
 
-@pytest.mark.parametrize("optimiser, rate", [("rmsprop", 4.0), ("sgd", 0.1), ("muon", 0.02)])
-def test_learning_rates_together_have_the_numbers_of_one_after_another(images, optimiser, rate):
-    recipe = replace(CONFIG.recipe, epochs=1, optimiser=optimiser, learning_rate=rate)
+def test_learning_rates_together_have_the_numbers_of_one_after_another(images):
+    recipe = replace(CONFIG.recipe, epochs=1, optimiser="muon", learning_rate=0.02)
     specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe, seeds=2))
-    specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (rate, 3 * rate) for one in specs]
+    specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (0.02, 0.06) for one in specs]
     together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
     apart = list(train_group(specs, images))
     np.testing.assert_allclose(losses(together), losses(apart), rtol=2e-4)

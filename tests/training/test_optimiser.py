@@ -49,6 +49,23 @@ def test_one_cycle_rises_to_its_peak_in_a_quarter_of_the_run_and_falls_to_almost
     assert rates[peak:].mean() == pytest.approx(0.25, rel=2 / total + 0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "decays_biases"), [("rmsprop", True), ("sgd", False), ("adamw", False), ("muon", False)]
+)
+def test_updates_are_in_proportion_to_the_learning_rate(name, decays_biases):
+    """What training several rates in one program rests on."""
+    recipe = replace(SHORT, optimiser=name, decay_biases=decays_biases)
+    shapes, rng = [(3, 3, 2, 4), (1, 1, 4, 6)], np.random.default_rng(0)
+    params = {"kernels": jnp.asarray(rng.normal(size=96), jnp.float32), "rest": jnp.ones(5)}
+    slow, fast = (optimiser(replace(recipe, learning_rate=rate), 4, shapes, jnp.ones(5)) for rate in (0.01, 0.05))
+    states = [slow.init(params), fast.init(params)]
+    for _ in range(3):
+        gradients = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), params)
+        of_slow, states[0] = slow.update(gradients, states[0], params)
+        of_fast, states[1] = fast.update(gradients, states[1], params)
+        jax.tree.map(lambda one, other: np.testing.assert_allclose(5 * one, other, rtol=1e-5), of_slow, of_fast)
+
+
 def test_one_step_is_a_cycle_too():
     assert float(learning_rate(replace(SHORT, epochs=1), 1)(jnp.asarray(0))) == pytest.approx(SHORT.learning_rate)
 

@@ -62,11 +62,12 @@ class RemoteTrials:
 
     def __init__(self, channel: Connection) -> None:
         self.done = False
+        self.slots = 1
         self._channel = channel
 
     def _call(self, name: str, *arguments: Any) -> Any:
         self._channel.send((name, *arguments))
-        result, self.done = self._channel.recv()
+        result, self.done, self.slots = self._channel.recv()
         return result
 
     def started(self, slots: int, rates_together: bool) -> None:

@@ -29,6 +29,10 @@ class TrialsApart(Protocol):
     def done(self) -> bool:
         """Whether the plan has ended."""
 
+    @property
+    def slots(self) -> int:
+        """How many run at a time, at most."""
+
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
 
@@ -58,6 +62,11 @@ class PlanSearcher(Searcher):
     def done(self) -> bool:
         """Whether there will be no more trials."""
         return self._trials.done or self.refusal is not None
+
+    @property
+    def slots(self) -> int:
+        """How many run at a time, at most."""
+        return self._trials.slots
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial."""
@@ -131,6 +140,11 @@ class KeepWarm(FIFOScheduler):
                 self._served.add(trial.trial_id)
                 tune_controller.stop_trial(self._idle.pop(0))
                 break
-        while self._searcher.done and self._idle:
+        while self._idle and (self._searcher.done or self._too_many(tune_controller)):
             tune_controller.stop_trial(self._idle.pop())
         return chosen
+
+    def _too_many(self, tune_controller: Any) -> bool:
+        """Whether there are more processes than may run at a time, as where memory was short."""
+        running = sum(trial.status == Trial.RUNNING for trial in tune_controller.get_trials())
+        return running > self._searcher.slots
