@@ -59,7 +59,7 @@ def train_group(
     devices, or on several, as many at a time as their memory takes.
 
     Where several hosts take part, all of them call this with the same specs and data. The first one's outcomes count,
-    and it alone writes weights. There are no checkpoints then.
+    and it alone writes weights and checkpoints, which all of them read.
     """
     done = 0
     try:
@@ -101,7 +101,7 @@ def _trained(
             yield from _one_after_another(list(at_one_rate), images, build, prepared, keep, checkpoints)
             prepared = 0.0
     else:
-        for run in [specs] if checkpoints is None or several() else at_one_point(checkpoints, specs):
+        for run in [specs] if checkpoints is None else at_one_point(checkpoints, specs):
             yield from _within_memory(run, images, build, prepared, keep, checkpoints)
             prepared = 0.0
 
@@ -233,7 +233,7 @@ def train_together(
     )
     seconds = {"build": time.perf_counter() - began}
     keeper, taken_up = None, None
-    if checkpoints is not None and not several():
+    if checkpoints is not None:
         keeper = Keeper(checkpoints, specs, made_here(mesh.size, seeds=len(specs), parts=parts))
         taken_up = keeper.take_up(Template(partial(steps.start, networks[0]), steps.averaged))
     trainings = taken_up or [SoFar(None, best_of(recipe)) for _ in specs]
@@ -256,14 +256,13 @@ def train_together(
     for number in range(trainings[0].epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
         begun = losses[:, (number - 1) * steps_per_epoch :].astype(np.float32)
-        stop = (lambda: False) if keeper is None else keeper.asked_to_stop
+        # Several hosts stop alike, after an epoch.
+        stop = (lambda: False) if keeper is None or several() else keeper.asked_to_stop
         states, rest = program.epoch(states, number, begun.shape[1], stop)
         of_epoch, losses = np.concatenate([begun, rest], 1), np.concatenate([losses, rest], 1)
         seconds["train"] += time.perf_counter() - began
-        if keeper is not None and stop():
+        if keeper is not None and any_of_them(keeper.asked_to_stop()):
             raise keeper.stop(kept())
-        if checkpoints is not None and several() and any_of_them(checkpoints.stop_asked()):
-            raise TrainingStopped
         if not np.isfinite(losses).all(1).any():
             break
         began = time.perf_counter()

@@ -95,6 +95,16 @@ def any_of_them(said: bool) -> bool:
     return bool(_gathered(float(said)).any()) if several() else said
 
 
+def of_the_first(numbers: Sequence[int], most: int) -> list[int]:
+    """Numbers, from 0 up, that the first host has, so many at most. To be called by all."""
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    if not several():
+        return list(numbers)
+    padded = np.array([*numbers, *[-1] * most][:most], np.int32)
+    return [int(number) for number in broadcast_one_to_all(padded) if number >= 0]
+
+
 def _gathered(value: float) -> np.ndarray:
     """What each host has."""
     from jax.experimental.multihost_utils import process_allgather
