@@ -292,7 +292,8 @@ def test_a_hostile_name_is_text(browser, new_run, tmp_path):
     run = write_step1(new_run, grid=Grid("coefficients", step=0.1))
     for document in [*run.path.glob("*.json"), *run.path.glob("trials/*.json")]:
         text = document.read_text().replace('"6x64@16"', json.dumps(HOSTILE)).replace('"digits"', json.dumps(HOSTILE))
-        document.write_text(text)
+        # Whoever writes such a record gives it no checksum, as earlier versions did.
+        document.write_text(json.dumps({name: part for name, part in json.loads(text).items() if name != "checksum"}))
     (tmp_path / "hostile.html").write_bytes(report_page(findings_of(load_run(run.path)), HOSTILE))
     page = opened(browser, tmp_path / "hostile.html")
     assert HOSTILE in one(page, "h1").text and one(page, "pre").text == HOSTILE
