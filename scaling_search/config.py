@@ -71,6 +71,9 @@ class Workers:
     """GPUs per trial; by default one, if there are any. Trials with a fraction share a GPU and its memory."""
     tpus_per_trial: int | None = None
     """TPU chips per trial; by default one, if there are any."""
+    hosts_per_trial: int = 1
+    """Machines of a cluster per trial, each with as many cores, GPUs or TPU chips as are given per trial; on TPUs all
+    those of a slice. Batches are shared out among them."""
     checkpoint_every: float = 10.0
     """Minutes between checkpoints of a training, of which the last two are kept until it ends. Trainings of less than
     a minute write none."""
@@ -85,6 +88,8 @@ class Workers:
             raise UserError(f"max_hours {self.max_hours:g} given", "it must be above 0", "try --max-hours 8")
         if self.cpus_per_trial < 1:
             raise UserError(f"cpus_per_trial {self.cpus_per_trial} given", "it must be at least 1")
+        if self.hosts_per_trial < 1:
+            raise UserError(f"hosts_per_trial {self.hosts_per_trial} given", "it must be at least 1")
         gpus = self.gpus_per_trial or 0.0
         if gpus < 0 or (self.tpus_per_trial or 0) < 0:
             raise UserError("a negative number of GPUs or TPUs per trial given", "it must be 0 or more")

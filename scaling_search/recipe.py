@@ -157,6 +157,17 @@ class Recipe:
         return self.mixup > 0 or self.cutmix > 0
 
 
+def images_per_host(batch_size: int, hosts: int) -> int:
+    """How many images of a batch each of so many hosts trains on. Raises UserError where they cannot be as many."""
+    if batch_size % hosts:
+        raise UserError(
+            f"{hosts} hosts cannot share out a batch of {batch_size} images",
+            "each gets as many of them",
+            f"try --recipe.batch-size {-(-batch_size // hosts) * hosts}",
+        )
+    return batch_size // hosts
+
+
 def stored_recipe(**fields: Any) -> Recipe:
     """A recipe as manifests and records hold it; what older ones lack is as it was. Raises TypeError for others."""
     return Recipe(**({"shift": None} | fields))

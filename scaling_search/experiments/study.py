@@ -12,6 +12,7 @@ from scaling_search.experiments.images import Images, open_images
 from scaling_search.experiments.keeping import Pruner, adopt, settle
 from scaling_search.experiments.outputs import write_outputs
 from scaling_search.family import Family, load_family
+from scaling_search.recipe import images_per_host
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.runners.progress import Progress, Watcher
@@ -84,6 +85,7 @@ def carry_out(
     from scaling_search.analysis.of_run import findings_of
 
     config, workers = study.config, workers or Workers()
+    images_per_host(config.recipe.batch_size, workers.hosts_per_trial)
     check_trackers(config.log)
     reused = [open_trials(path) for path in config.reuse]
     if directory is None:

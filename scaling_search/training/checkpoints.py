@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +164,18 @@ class Series:
 
     def _open(self) -> Any:
         if self._manager is None:
+            import jax
             import orbax.checkpoint as ocp
 
             options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
+            if jax.process_count() > 1:
+                # The first host writes, and all read: by themselves, as Orbax would have them do all of it together.
+                me = jax.process_index()
+                alone = ocp.options.MultiprocessingOptions(
+                    primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"host-{me}"
+                )
+                self.folder.mkdir(parents=True, exist_ok=True)
+                options = replace(options, create=False, cleanup_tmp_directories=me == 0, multiprocessing_options=alone)
             self._manager = ocp.CheckpointManager(self.folder, options=options)
         return self._manager
 

@@ -22,6 +22,7 @@ from scaling_search.data import Moves, Pass, Prepared, judging_batches, reach, t
 from scaling_search.input_side import checked_evaluation
 from scaling_search.recipe import Recipe
 from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
+from scaling_search.training.hosts import here, placed
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec
 
@@ -58,12 +59,6 @@ class Epochs:
     """(states, index of a seed) -> the averaged weights and statistics of that seed, as its network holds them."""
     seconds: dict[str, float]
     """Wall time of trace and compile."""
-
-
-def mesh_of(devices: Sequence[jax.Device], batch_size: int) -> Mesh:
-    """The devices that share out a batch: as many as divide it."""
-    count = next(count for count in range(min(len(devices), batch_size), 0, -1) if batch_size % count == 0)
-    return Mesh(np.array(devices[:count]), ("images",))
 
 
 def moved(images: Array, moves: Moves, recipe: Recipe) -> Array:
@@ -129,10 +124,10 @@ def compile_epochs(
 
     def of_seed(states: TrainState, seed: int) -> TrainState:
         # As it would be alone.
-        return jax.tree.map(lambda leaf: leaf[seed], states)._replace(times=None) if together else states
+        return jax.tree.map(lambda leaf: leaf[seed], here(states))._replace(times=None) if together else here(states)
 
     def averaged(states: TrainState, seed: int) -> nnx.State[Any, Any]:
-        ema, streams = states.ema, states.streams
+        ema, streams = here((states.ema, states.streams))
         if together:
             ema, streams = jax.tree.map(lambda leaf: leaf[seed], (ema, streams))
         return steps.averaged(states._replace(ema=jax.device_get(ema), streams=streams))
@@ -150,10 +145,10 @@ class _Compiler:
     options: dict[str, str | bool]
 
     def everywhere(self, tree: Any) -> Any:
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return placed(tree, NamedSharding(self.mesh, PartitionSpec()))
 
     def batch(self, array: Any, axis: int) -> Any:
-        return jax.device_put(array, NamedSharding(self.mesh, PartitionSpec(*[None] * axis, "images")))
+        return placed(array, NamedSharding(self.mesh, PartitionSpec(*[None] * axis, "images")))
 
     def shared_out(self, batch: Array) -> Array:
         """Has a batch be divided among the devices inside a program."""

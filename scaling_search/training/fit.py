@@ -20,7 +20,8 @@ from scaling_search.data.stream import noting_waits
 from scaling_search.family import Cost, Family, load_family, with_options
 from scaling_search.training import devices
 from scaling_search.training.checkpoints import Checkpoints
-from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs, mesh_of
+from scaling_search.training.epochs import RESIDENT_SHARE, compile_epochs
+from scaling_search.training.hosts import any_of_them, first, least, mesh_of, several
 from scaling_search.training.kept import Keep, noted, with_weights
 from scaling_search.training.optimiser import learning_rate, starting
 from scaling_search.training.precision import precision_of
@@ -56,10 +57,13 @@ def train_group(
     there; where it says that the run is to end, what is not done has stopped. A loss that is not finite ends its seed
     with a failed outcome that says at which step; the others go on. On a CPU one is trained after the other; on other
     devices, or on several, as many at a time as their memory takes.
+
+    Where several hosts take part, all of them call this with the same specs and data. The first one's outcomes count,
+    and it alone writes weights and checkpoints, which all of them read.
     """
     done = 0
     try:
-        for outcome in _trained(specs, data, family, keep, checkpoints):
+        for outcome in _trained(specs, data, family, keep if first() else None, checkpoints):
             yield outcome
             done += 1
     except TrainingStopped:
@@ -75,7 +79,7 @@ def _trained(
 ) -> Iterator[Outcome]:
     """What `train_group` yields. Raises TrainingStopped where the run is to end."""
     spec = specs[0]
-    if checkpoints is not None and checkpoints.stop_asked():
+    if checkpoints is not None and any_of_them(checkpoints.stop_asked()):
         raise TrainingStopped
     named = spec.network
     family = with_options(family, named.options) if family else load_family(named.family, named.options)
@@ -92,7 +96,7 @@ def _trained(
     began = time.perf_counter()
     images = prepare(data, spec.split, spec.network.input_resolution, spec.evaluate, spec.recipe)
     prepared = time.perf_counter() - began
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1:
+    if jax.default_backend() == "cpu" and jax.device_count() == 1:
         for _, at_one_rate in groupby(specs, key=lambda one: one.recipe.learning_rate):
             yield from _one_after_another(list(at_one_rate), images, build, prepared, keep, checkpoints)
             prepared = 0.0
@@ -164,7 +168,8 @@ def _within_memory(
             outcomes = train_together(left[:at_once], images, build, parts=parts, keep=keep, checkpoints=checkpoints)
         except jax.errors.JaxRuntimeError as error:
             batch_size = specs[0].recipe.batch_size
-            if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size):
+            # Several hosts go on alike, or not at all.
+            if not devices.is_out_of_memory(error) or (at_once == 1 and parts == batch_size) or several():
                 raise
             if at_once > 1:
                 at_once = 1
@@ -184,12 +189,12 @@ def _within_memory(
 
 def _seeds_at_once(specs: Sequence[Spec], images: Prepared) -> int:
     """How many seeds a device's memory takes by the estimate of what one does."""
-    limit = devices.memory_limit(jax.devices()[0])
+    limit = least(devices.memory_limit(jax.local_devices()[0]))
     if limit is None:
         return len(specs)
     network, recipe = specs[0].network, specs[0].recipe
     counted = Cost(network.parameters, network.multiply_adds, network.activations)
-    mesh = mesh_of(jax.local_devices(), recipe.batch_size)
+    mesh = mesh_of(jax.devices(), recipe.batch_size)
     one = memory(counted, network.input_resolution, recipe.batch_size // mesh.size)
     return max(1, min(len(specs), int(MEMORY_SHARE * limit / one)))
 
@@ -203,7 +208,7 @@ def train_together(
     keep: Keep | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> list[Outcome]:
-    """Trains specs that differ in their seeds and learning rates alone in one program, on all devices of this process.
+    """Trains specs that differ in their seeds and learning rates alone in one program, on all devices of all hosts.
 
     `parts` of each batch are computed one after the other; `keep` writes the weights of each seed. Each has checkpoints
     of its own. Raises jax.errors.JaxRuntimeError where memory is short, and TrainingStopped where the run is to end.
@@ -211,8 +216,8 @@ def train_together(
     spec, recipe = specs[0], specs[0].recipe
     platform = jax.default_backend()
     precision = precision_of(recipe, platform)
-    mesh = mesh_of(jax.local_devices(), recipe.batch_size // parts)
-    limit = devices.memory_limit(jax.devices()[0])
+    mesh = mesh_of(jax.devices(), recipe.batch_size // parts)
+    limit = least(devices.memory_limit(jax.local_devices()[0]))
     began = time.perf_counter()
     networks = [build(one.seed) for one in specs]
     steps_per_epoch = len(images.train_images) // recipe.batch_size
@@ -251,11 +256,12 @@ def train_together(
     for number in range(trainings[0].epoch + 1, recipe.epochs + 1):
         began = time.perf_counter()
         begun = losses[:, (number - 1) * steps_per_epoch :].astype(np.float32)
-        stop = (lambda: False) if keeper is None else keeper.asked_to_stop
+        # Several hosts stop alike, after an epoch.
+        stop = (lambda: False) if keeper is None or several() else keeper.asked_to_stop
         states, rest = program.epoch(states, number, begun.shape[1], stop)
         of_epoch, losses = np.concatenate([begun, rest], 1), np.concatenate([losses, rest], 1)
         seconds["train"] += time.perf_counter() - began
-        if keeper is not None and stop():
+        if keeper is not None and any_of_them(keeper.asked_to_stop()):
             raise keeper.stop(kept())
         if not np.isfinite(losses).all(1).any():
             break

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.errors import UserError, in_one_line
-from scaling_search.training.checkpoints import Arrays, Checkpoints, Series
+from scaling_search.training.checkpoints import KEPT, Arrays, Checkpoints, Series
+from scaling_search.training.hosts import any_of_them, first, of_the_first
 from scaling_search.training.step import TrainState
 from scaling_search.training.stopping import Best, Judgement
 from scaling_search.trial import Epoch, Spec
@@ -78,23 +80,27 @@ class Keeper:
 
     def take_up(self, template: Template) -> list[SoFar] | None:
         """What all of its trainings had come to after the same number of steps, or None where they start anew."""
-        numbers = set.intersection(*(set(one.numbers()) for one in self._series))
+        common = set.intersection(*(set(one.numbers()) for one in self._series))
+        numbers = of_the_first(sorted(common, reverse=True), 2 * KEPT)
         like = template.start() if numbers else None
-        for number in sorted(numbers, reverse=True):
+        for number in numbers:
+            taken = None
             try:
                 read = [series.read(number) for series in self._series]
                 taken = [_unpacked(*one, spec, like, template) for one, spec in zip(read, self._specs, strict=True)]
             except UserError as error:
                 self._say(str(error))
+            if any_of_them(taken is None) or taken is None:
                 continue
             if self._note:
                 self._say(f"the one after {number} steps was used")
             for series, (_, about) in zip(self._series, read, strict=True):
-                series.forget_after(number)
+                if first():
+                    series.forget_after(number)
                 self._compare(number, about["made_on"])
             self._began -= sum(taken[0].seconds.values())
             return taken
-        for series in self._series:
+        for series in self._series if first() else ():
             series.forget_after(-1)
         if self._note:
             self._say("training began anew")
@@ -103,7 +109,7 @@ class Keeper:
     def due(self) -> bool:
         """Whether it is time to write a checkpoint, at the end of an epoch that is judged."""
         now = time.monotonic()
-        return now - self._last >= self._checkpoints.every and self._long_enough(now)
+        return any_of_them(now - self._last >= self._checkpoints.every and self._long_enough(now))
 
     def asked_to_stop(self) -> bool:
         """Whether the run is to end, asked after each step. Reads the file once a second."""
@@ -116,8 +122,13 @@ class Keeper:
         return self._asked
 
     def save(self, trainings: Iterable[SoFar]) -> None:
-        """Begins to write a checkpoint of each; one that cannot be written is noted, and training goes on."""
+        """Begins to write a checkpoint of each; one that cannot be written is noted, and training goes on.
+
+        Of several hosts the first one writes.
+        """
         self._last = time.monotonic()
+        if not first():
+            return
         for spec, series, so_far in zip(self._specs, self._series, trainings, strict=True):
             arrays, about = _packed(so_far, spec, self._made_on)
             number = len(so_far.losses)
@@ -169,7 +180,9 @@ def at_one_point(checkpoints: Checkpoints, specs: Sequence[Spec]) -> list[list[S
             runs.append(([*run, spec], common & numbers))
         else:
             runs.append(([spec], numbers))
-    return [run for run, _ in runs]
+    # Where a folder is shared, another host may see it as it was a moment ago.
+    ends = of_the_first(list(accumulate(len(run) for run, _ in runs)), len(specs))
+    return [list(specs[begin:end]) for begin, end in pairwise([0, *ends])]
 
 
 def made_here(devices: int, **more: Any) -> dict[str, Any]:

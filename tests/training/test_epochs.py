@@ -19,7 +19,7 @@ from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import fit
-from scaling_search.training.epochs import mesh_of, moved
+from scaling_search.training.epochs import moved
 from scaling_search.training.fit import train_group, train_together
 
 CONFIG = RunConfig(
@@ -132,11 +132,6 @@ def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeyp
     outcomes = list(fit._within_memory(specs, None, build, 0.0))
     assert tried == [(3, 1), (1, 1), (1, 2), (1, 4), (1, 4), (1, 4)]
     assert len(outcomes) == 3 and all("4 parts of 4" in outcome.note for outcome in outcomes)
-
-
-def test_a_batch_is_shared_out_among_as_many_devices_as_divide_it():
-    devices = list(range(8))
-    assert [mesh_of(devices, size).size for size in (32, 12, 7, 5, 100, 1)] == [8, 6, 7, 5, 5, 1]
 
 
 CURVE = """

@@ -108,7 +108,12 @@ def name_of(node: Mapping[str, Any]) -> str:
 
 def name_of_this_node() -> str:
     """The name of the machine that runs this process, which Ray has started."""
+    return name_of(this_node())
+
+
+def this_node() -> Mapping[str, Any]:
+    """The machine that runs this process, which Ray has started, as `ray.nodes` has it."""
     import ray
 
     here = ray.get_runtime_context().get_node_id()
-    return next(name_of(node) for node in ray.nodes() if node["NodeID"] == here)  # type: ignore[no-untyped-call]
+    return next(node for node in ray.nodes() if node["NodeID"] == here)  # type: ignore[no-untyped-call]

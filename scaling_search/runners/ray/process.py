@@ -16,7 +16,14 @@ from scaling_search.config import Workers
 from scaling_search.data import ImageData
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.runners.agenda import Group
-from scaling_search.runners.ray.capacity import refuse_part_of_slice, resources_per_trial, slots_of, slots_on
+from scaling_search.runners.ray.capacity import (
+    SLICE,
+    refuse_part_of_slice,
+    resources_per_trial,
+    slice_for,
+    slots_of,
+    slots_on,
+)
 from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.nodes import origin, refuse_unfit
 from scaling_search.runners.ray.own_code import runtime_environment
@@ -163,6 +170,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     import ray
     from ray import tune
 
+    from scaling_search.runners.ray.hosts import Conductor, bundles
     from scaling_search.runners.ray.trackers import LogTrainings
     from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
     from scaling_search.runners.ray.worker import Worker
@@ -170,16 +178,26 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     resources = [node["Resources"] for node in nodes]
     demand = resources_per_trial(job.workers, resources)
-    slots = slots_of(resources, demand)
-    refuse_part_of_slice(nodes, demand)
+    hosts = job.workers.hosts_per_trial
+    if hosts == 1:
+        refuse_part_of_slice(nodes, demand)
+    if (slice_name := slice_for(nodes, demand, hosts)) is not None:
+        nodes = [node for node in nodes if node["Labels"].get(SLICE) == slice_name]
+    slots = slots_of([node["Resources"] for node in nodes], demand, hosts)
     if job.workers.address is not None:
         refuse_unfit([node for node in nodes if slots_on(node["Resources"], demand)], job.train)
     # One program for all rates is compiled once; a CPU trains no faster with it.
     trials.started(slots, rates_together=demand["GPU"] > 0 or demand["TPU"] > 0)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    trainable = tune.with_parameters(
-        Worker, train=job.train, data=data, origin=None if job.workers.address is None else origin()
-    )
+    whence = None if job.workers.address is None else origin()
+    if hosts == 1:
+        trainable = tune.with_parameters(Worker, train=job.train, data=data, origin=whence)
+        placement = tune.PlacementGroupFactory([demand])
+    else:
+        trainable = tune.with_parameters(
+            Conductor, train=job.train, images=[ray.put(data)], origin=whence, hosts=hosts, demand=demand
+        )
+        placement = bundles(demand, hosts, slice_name)
     del data
     while not trials.done:
         searcher = PlanSearcher(trials, demand)
@@ -191,7 +209,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
                 scheduler=KeepWarm(searcher),
                 callbacks=[LogTrainings(job.tracking, trials.note)] if job.tracking else [],
                 reuse_actors=True,
-                resources_per_trial=tune.PlacementGroupFactory([demand]),
+                resources_per_trial=placement,
                 storage_path=str(job.folder / "tune"),
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 raise_on_failed_trial=False,

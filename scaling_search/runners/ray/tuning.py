@@ -11,12 +11,14 @@ from ray.tune.search import Searcher
 
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Group
+from scaling_search.runners.ray.hosts import HostLostError
 from scaling_search.runners.ray.private import creation_error, node_died
 from scaling_search.runners.ray.worker import ACCELERATED, CORES, GROUP, LAST, OUTCOME
 from scaling_search.trial import Outcome
 
 DIED = "its process died twice: it crashed or was killed, out of memory for example"
 NODE_DIED = "its machine left the cluster again and again"
+_HOST_LOST = f"{HostLostError.__module__}.{HostLostError.__qualname__}: "
 _REFUSAL = f"{UserError.__module__}.{UserError.__qualname__}: "
 
 
@@ -91,7 +93,11 @@ class PlanSearcher(Searcher):
             self._trials.node_died(trial_id, NODE_DIED)
             return
         start = creation_error(text)
-        self._trials.ended(trial_id, DIED if start is None else f"its process could not start: {start}")
+        if _HOST_LOST in text:
+            reason = text.rpartition(_HOST_LOST)[2].splitlines()[0]
+        else:
+            reason = DIED if start is None else f"its process could not start: {start}"
+        self._trials.ended(trial_id, reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Keeps nothing: a run is taken up again from its own records."""

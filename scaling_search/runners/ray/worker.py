@@ -2,8 +2,8 @@
 
 import os
 import pickle
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,38 @@ OUTCOME, NUMBER, LAST = "outcome", "number", "last"
 the last one."""
 
 
+def kept_apart(config: Mapping[str, Any]) -> ExitStack:
+    """Keeps this process to what its trial has, until the result is closed.
+
+    To be called first of all: JAX, which comes with the training, starts a thread for each core.
+    """
+    cores = keep_to_own_cores(config[CORES])
+    if not config[ACCELERATED] and not os.environ.get("JAX_PLATFORMS"):
+        # The machine may have some all the same.
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    return cores
+
+
+def settled(origin: Origin) -> str:
+    """Makes this process, on a machine of a cluster, like those of a run on one machine. Returns the machine's name.
+
+    Raises UserError where it has other versions.
+    """
+    machine = name_of_this_node()
+    refuse_other_versions(machine, installed(), origin.versions)
+    # As on one machine, wherever there is such a folder.
+    with suppress(OSError):
+        os.chdir(origin.folder)
+    cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache()))
+    trim_cache(Path(cache))
+    return machine
+
+
 class Worker(Trainable):
     """Trains a group a trial and one spec a step. Tune resets it for the next trial, so that JAX starts once."""
 
     def __init__(self, config: dict[str, Any], **options: Any) -> None:
-        # First of all: JAX, which comes with the training, starts a thread for each core.
-        self._cores = keep_to_own_cores(config[CORES])
-        if not config[ACCELERATED] and not os.environ.get("JAX_PLATFORMS"):
-            # The machine may have some all the same.
-            os.environ["JAX_PLATFORMS"] = "cpu"
+        self._cores = kept_apart(config)
         super().__init__(config, **options)
 
     def setup(  # type: ignore[override]
@@ -43,22 +66,15 @@ class Worker(Trainable):
         `origin` is that of a run on a cluster. Raises UserError where this machine, which may have joined late, has
         other versions.
         """
-        self._train, self._data, self._machine = train, data, None
-        if origin is not None:
-            self._machine = name_of_this_node()
-            refuse_other_versions(self._machine, installed(), origin.versions)
-            # As on one machine, wherever there is such a folder.
-            with suppress(OSError):
-                os.chdir(origin.folder)
-            cache = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache()))
-            trim_cache(Path(cache))
+        self._train, self._data = train, data
+        self._machine = None if origin is None else settled(origin)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Once a trial."""
         group = new_config[GROUP]
         self._count = self._left = len(group)
-        self._outcomes = outcomes_of(self._unpickled_train, group, self._data)
+        self._outcomes = outcomes_of(lambda specs, data: self._train_group(specs), group, None)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -70,6 +86,6 @@ class Worker(Trainable):
             self._outcomes.close()
         return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
-    def _unpickled_train(self, specs: Sequence[Spec], data: ImageData) -> Iterator[Outcome]:
+    def _train_group(self, specs: Sequence[Spec]) -> Iterator[Outcome]:
         # Unpickled here, where what is raised becomes the outcome's reason.
-        yield from pickle.loads(self._train)(specs, data)
+        yield from pickle.loads(self._train)(specs, self._data)
