@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """What JAX has traced and compiled in a file goes with it: hardly any other needs it, and it is gigabytes in all."""
+    """What JAX has traced and compiled in a file goes with it: hardly any other needs it, and it is gigabytes."""
     if "jax" in sys.modules and (nextitem is None or nextitem.path != item.path):
         sys.modules["jax"].clear_caches()
 
