@@ -44,6 +44,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+def pytest_runtest_teardown(item, nextitem):
+    """What JAX has traced and compiled in a file goes with it: hardly any other needs it, and it is gigabytes."""
+    if "jax" in sys.modules and (nextitem is None or nextitem.path != item.path):
+        sys.modules["jax"].clear_caches()
+
+
 @pytest.fixture
 def plain_family():
     """A user's own network: a plain CNN, from the examples."""

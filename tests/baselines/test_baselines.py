@@ -24,6 +24,13 @@ SYMMETRIC = ("padding=SYMMETRIC", "batch_norm_epsilon=1e-05")
 TINY = Scale(depth=0.1, width=0.125)
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Networks are large, and no test needs what another has traced."""
+    yield
+    jax.clear_caches()
+
+
 def family_of(name):
     base = name.removesuffix("_symmetric")
     return load_family(base, SYMMETRIC if base != name else ())
