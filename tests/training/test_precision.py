@@ -101,7 +101,9 @@ def test_bfloat16_learns_as_float32_does():
     assert kept == narrow_kept == {"float32"}
     assert not np.array_equal(wide, narrow)
     assert wide[-1] < 0.7 * wide[0]
-    assert np.abs(narrow - wide).mean() < 0.1 * wide.mean()
+    # Of most steps: at a high rate one step may jump in one precision alone.
+    assert np.median(np.abs(narrow - wide) / wide) < 0.15
+    assert narrow[-1] < 0.7 * narrow[0]
 
 
 def test_a_precision_names_a_trial_only_where_it_was_chosen():
