@@ -66,7 +66,8 @@ class Trials:
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
-        full = self._stopping or self._active >= self.slots
+        # Unless memory was short, Tune asks for as many as there is room for, also on machines that join.
+        full = self._stopping or (self._most is not None and self._active >= self._most)
         group = None if full else self._agenda.next_group(self.slots, rates_together=self._rates_together)
         if group is not None:
             self._untrained[trial_id] = group
