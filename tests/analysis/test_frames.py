@@ -212,6 +212,8 @@ def test_a_recorded_table_has_the_frames_of_its_run(whole_run, whole, tmp_path):
 def test_a_record_with_values_of_another_kind_is_skipped_and_named(step1_run, change, reason):
     file = next((step1_run.path / "trials").glob("*.json"))
     record = json.loads(file.read_text())
+    # As earlier versions wrote them: of others the checksum tells.
+    del record["checksum"]
     change(record)
     file.write_text(json.dumps(record))
     before = len(list((step1_run.path / "trials").glob("*.json")))

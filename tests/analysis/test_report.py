@@ -268,7 +268,8 @@ def hostile_run(tmp_path):
     name = json.dumps(HOSTILE)
     for file in [*made.path.glob("step*.json"), *made.path.glob("trials/*.json")]:
         text = file.read_text().replace('"made_up"', name).replace('"B3"', name).replace('"6x64@16"', name)
-        file.write_text(text)
+        # Whoever writes such a record gives it no checksum, as earlier versions did.
+        file.write_text(json.dumps({name: part for name, part in json.loads(text).items() if name != "checksum"}))
     return made.path.rename(tmp_path / 'h"><script>window.hacked=3<')
 
 

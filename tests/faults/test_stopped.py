@@ -53,7 +53,8 @@ def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(
         returned, line = stopped(tmp_path, number, times)
         assert returned == status
         if word:
-            assert line.startswith(f"{word}: finished trials are kept, and ") and line.endswith(f"checkpoint; {how}")
+            # Whether trainings have checkpoints by then is a matter of moments.
+            assert line.startswith(f"{word}: finished trials are kept") and line.endswith(f"; {how}")
     to_the_end(tmp_path)
     assert numbers_of(tmp_path) == expected
     assert not (tmp_path / "small" / "checkpoints").exists()

@@ -27,6 +27,17 @@ class FakeTrials:
         self.stopped = True
 
 
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Ray leaves one of its own in a process that has had it."""
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in found.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def trials():
     trials = FakeTrials()
