@@ -13,10 +13,14 @@ from tests.runners.observing import alive, descendants, temporary_files, wait_un
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")]
 
 
+EPOCHS = 1000
+"""So many that no training ends between two stops, on a quick machine either."""
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     runs = tmp_path_factory.mktemp("whole")
-    to_the_end(runs)
+    to_the_end(runs, EPOCHS)
     return numbers_of(runs)
 
 
@@ -27,9 +31,9 @@ def written(runs):
 def stopped(runs, number, times=1):
     """Signals a run once a training has written a checkpoint, and returns its status and the last line that it said."""
     before = written(runs)
-    run = start(runs)
+    run = start(runs, EPOCHS)
     try:
-        wait_until(lambda: written(runs) - before, seconds=240)
+        wait_until(lambda: written(runs) - before or run.poll() is not None, seconds=240)
         processes = descendants(run.pid)
         for _ in range(times):
             (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
@@ -55,7 +59,7 @@ def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(
         if word:
             # Whether trainings have checkpoints by then is a matter of moments.
             assert line.startswith(f"{word}: finished trials are kept") and line.endswith(f"; {how}")
-    to_the_end(tmp_path)
+    to_the_end(tmp_path, EPOCHS)
     assert numbers_of(tmp_path) == expected
     assert not (tmp_path / "small" / "checkpoints").exists()
 
