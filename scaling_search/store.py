@@ -148,20 +148,15 @@ class RunDirectory:
         """Where weights are kept."""
         return self.path / "weights"
 
-    def make_weights_folder(self) -> None:
-        """Makes the folder of weights where there is none."""
-        with _clear_os_errors(self.weights_folder, _RUNS_HINT):
-            self.weights_folder.mkdir(exist_ok=True)
-
     @property
     def checkpoints_folder(self) -> Path:
         """Where trainings that go on keep checkpoints."""
         return self.path / "checkpoints"
 
-    def make_checkpoints_folder(self) -> None:
-        """Makes the folder of checkpoints where there is none."""
-        with _clear_os_errors(self.checkpoints_folder, _RUNS_HINT):
-            self.checkpoints_folder.mkdir(exist_ok=True)
+    def make_folder(self, folder: Path) -> None:
+        """Makes a folder of the run where there is none."""
+        with _clear_os_errors(folder, _RUNS_HINT):
+            folder.mkdir(exist_ok=True)
 
     def weights(self) -> dict[str, Path]:
         """The files of weights that the run has, by the keys of their trials.

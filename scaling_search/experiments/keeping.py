@@ -47,7 +47,7 @@ def adopt(directory: RunDirectory, key: str, others: Iterable[RunDirectory | Rec
     """Copies the weights of a trial that `directory` takes from another run, where one of `others` has them."""
     for other in others:
         if isinstance(other, RunDirectory) and (theirs := other.weights().get(key)):
-            directory.make_weights_folder()
+            directory.make_folder(directory.weights_folder)
             directory.write_file(str(_file(directory, key).relative_to(directory.path)), theirs.read_bytes())
             return
 

@@ -148,11 +148,11 @@ def _train(
     trim_cache(Path(environment["JAX_COMPILATION_CACHE_DIR"]))
     keep = None
     if study.keeps_weights:
-        directory.make_weights_folder()
+        directory.make_folder(directory.weights_folder)
         keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
-    directory.make_checkpoints_folder()
+    directory.make_folder(directory.checkpoints_folder)
     checkpoints.go_on()
     display.checkpoints(checkpoints.size)
     run_on_ray(

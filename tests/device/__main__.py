@@ -225,8 +225,12 @@ def trainings(session: Session, wanted: float) -> None:
     end, rows = session.left(wanted), []
     print(f"\nSTEP 1 of the default run, trainings a minute\n  {'':<28}{'with compiling':>15}{'training alone':>16}")
 
-    def measured(name: str, found: list[dict[str, Any]]) -> None:
-        row = {"how": name, **_by_the_minute(found)}
+    def measured(name: str, started: list[Process], until: float) -> None:
+        try:
+            row = {"how": name, **_by_the_minute(_answers(started, until))}
+        except Exception as error:
+            session.problem(f"trainings, {name}", error)
+            return
         rows.append(row)
         print(f"  {name:<28}{row['per_minute']:15.1f}{row['per_minute_training']:16.1f}", flush=True)
         session.results["trainings"] = rows
@@ -237,15 +241,9 @@ def trainings(session: Session, wanted: float) -> None:
     beside = [] if session.cpu else _start_trainings(session, "2 cores", "together", 2, long, cores[-2:])
     for name, (how, count) in ways.items():
         started = _start_trainings(session, name, how, count, window, cores if session.cpu else None)
-        try:
-            measured(name, _answers(started, min(end, session.left(3 * window + 25))))
-        except Exception as error:
-            session.problem(f"trainings, {name}", error)
+        measured(name, started, min(end, session.left(3 * window + 25)))
     if beside:
-        try:
-            measured("2 cores of the CPU beside it", _answers(beside, end))
-        except Exception as error:
-            session.problem("trainings, 2 cores", error)
+        measured("2 cores of the CPU beside it", beside, end)
 
 
 def _start_trainings(

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,6 +17,7 @@ from scaling_search.training.checkpoints import Checkpoints, Series
 from scaling_search.training.fit import train_group, train_together
 from scaling_search.training.kept import Keep
 from scaling_search.training.so_far import TrainingStopped
+from tests.faults.small_run import SmallFamily
 from tests.runners.observing import wait_until
 
 STEPS = 5
@@ -30,30 +30,6 @@ RECIPES = {
 }
 RESIDENT = ("moved", "early stopping")
 """With their images on the device, where seeds are trained together: an epoch is one program, and whole."""
-
-
-class Small(nnx.Module):
-    """Has what the state of a training is made of: kernels, statistics, a random stream."""
-
-    def __init__(self, rngs):
-        self.conv = nnx.Conv(3, 4, (3, 3), strides=3, rngs=rngs)
-        self.norm = nnx.BatchNorm(4, rngs=rngs)
-        self.dropout = nnx.Dropout(0.3, rngs=rngs)
-        self.classifier = nnx.Linear(4 * 16, 3, rngs=rngs)
-
-    def __call__(self, images):
-        x = jax.nn.relu(self.norm(self.conv(images)))
-        return self.classifier(self.dropout(x.reshape(len(x), -1)))
-
-
-@dataclasses.dataclass(frozen=True)
-class SmallFamily:
-    name: str = "small"
-    resolution: int = 12
-
-    def build(self, scale, num_classes, *, rngs):
-        return Small(rngs)
-
 
 FAMILY = SmallFamily()
 SPLIT = Split(validation=0.2, test=0.1)
@@ -77,7 +53,7 @@ def together(images, specs, folder, checkpoints=None):
     prepared = prepare(images, SPLIT, 12, "validation", specs[0].recipe)
 
     def build(seed):
-        return Small(nnx.Rngs(seed))
+        return FAMILY.build(Scale(), 3, rngs=nnx.Rngs(seed))
 
     try:
         return train_together(specs, prepared, build, keep=keep, checkpoints=checkpoints)
