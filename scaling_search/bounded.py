@@ -12,6 +12,10 @@ SMALL = 2**30
 """Bytes up to which it may expand as far as it likes."""
 
 
+AT_ONCE = 64
+"""Rows that are read before they are measured: a dictionary may have one large value that all of them are."""
+
+
 def check_expansion(held: int, size: int, what: str) -> None:
     """Raises UserError where a file of `size` bytes, which messages call `what`, holds too much for that."""
     if held > max(SMALL, EXPANDS * size):
@@ -38,7 +42,7 @@ def read_parquet(file: Path, most_values: int | None = None) -> Any:
         check_expansion(values, file.stat().st_size, str(file))
         if most_values is not None and values > most_values:
             raise UserError(f"{file} claims to hold {values:,} values", f"at most {most_values:,}")
-        batches = opened.iter_batches(batch_size=1024)
+        batches = opened.iter_batches(batch_size=AT_ONCE)
         return pa.Table.from_batches(_counted(batches, file), schema=opened.schema_arrow)
 
 

@@ -16,6 +16,7 @@ MALFORMED = (
     OverflowError,
     ZeroDivisionError,
     RecursionError,
+    MemoryError,
 )
 """What is raised where plain data lack something or hold another kind of value than they should."""
 

@@ -214,6 +214,8 @@ def _content(path: Path, file: str | Path) -> bytes:
         raise UserError(f"weights {str(file)!r} cannot be read: there is no such file") from None
     except OSError as error:
         raise UserError(f"weights {str(file)!r} cannot be read: {error.strerror or first_line(error)}") from None
+    except MemoryError:
+        raise UserError(f"weights {str(file)!r} cannot be read: memory does not hold them") from None
 
 
 def _sharded(index: Path, file: str | Path) -> Arrays:
