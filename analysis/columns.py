@@ -148,7 +148,17 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.
     """The rows, each a value per column, as a frame with these columns alone."""
     import pandas as pd
 
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
+    return pd.DataFrame(
+        {
+            name: pd.Series([_text(row[name]) if kind == "str" else row[name] for row in rows], dtype=kind)
+            for name, kind in columns.items()
+        }
+    )
+
+
+def _text(value: Any) -> Any:
+    """Text as pandas can have it: bytes of a file's name that are no text are spelt out."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def typed(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:

@@ -30,11 +30,13 @@ def main(argv: list[str] | None = None) -> None:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        with checked_output(), warnings.catch_warnings():
+        with checked_output() as output, warnings.catch_warnings():
             warnings.showwarning = _show_warning
             if argv[:1] != ["doctor"]:
                 keep_off_accelerators()
-            _parse(argv).execute()
+            command = _parse(argv)
+            output.spells_out = True
+            command.execute()
     except OutOfTimeError as error:
         _fail(str(error), 124)
     except UserError as error:

@@ -7,19 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
-_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
-_COMMANDS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-"""What moves a terminal's cursor, has it type, or turns text around, and what is no text; colours are none of these."""
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, colours or hides text, has it type, or turns text around, and what is no text."""
 
 
 def shown(text: str) -> str:
     """Text as a terminal may have it: what would command it, in the name of a class for example, is spelt out."""
-    parts = _COLOUR.split(text) if "\x1b" in text else [text]
-    spelt = (
-        part if place % 2 else _COMMANDS.sub(lambda found: repr(found[0])[1:-1], part)
-        for place, part in enumerate(parts)
-    )
-    return "".join(spelt)
+    return _COMMANDS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class OutputError(Exception):
@@ -29,12 +23,15 @@ class OutputError(Exception):
 class _Checked:
     """A stream whose errors are OutputErrors, so that they are told from those of everything else."""
 
+    spells_out = False
+    """Whether what would command a terminal is spelt out; help has colours."""
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         with _as_output_errors():
-            return self._stream.write(shown(text))
+            return self._stream.write(shown(text) if self.spells_out else text)
 
     def flush(self) -> None:
         with _as_output_errors():
@@ -45,8 +42,11 @@ class _Checked:
 
 
 @contextmanager
-def checked_output() -> Iterator[None]:
-    """Makes an OutputError of whatever goes wrong with standard output, by the end of the block at the latest."""
+def checked_output() -> Iterator[Any]:
+    """Makes an OutputError of whatever goes wrong with standard output, by the end of the block at the latest.
+
+    Yields what stands there meanwhile.
+    """
     # Where one is closed, Python has None. Nothing can be written to a file that is opened to be read.
     stream = sys.stdout or open(os.devnull)  # noqa: SIM115
     if sys.stderr is None:
@@ -56,7 +56,7 @@ def checked_output() -> Iterator[None]:
     try:
         with redirect_stdout(checked):
             try:
-                yield
+                yield checked
             except SystemExit:
                 checked.flush()
                 raise

@@ -116,7 +116,10 @@ def safetensors_arrays(content: bytes, file: str) -> Arrays:
         dtype = _DTYPES.get(tensor["dtype"])
         if dtype is None:
             raise _refused(name, tensor["dtype"], file)
-        array = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
+        try:
+            array = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
+        except ValueError as error:  # A length of 2^63 beside one of 0.
+            raise UserError(f"weights {file!r} cannot be read: {name!r}: {first_line(error)}") from None
         arrays[name] = array if array.dtype.kind in "iub" else in_float32(array, name, file)
     return arrays
 

@@ -11,12 +11,16 @@ import sys
 import warnings
 from pathlib import Path
 
-from tests.fuzz.campaign import campaign
-from tests.fuzz.targets import TARGETS, made
-
 
 def main() -> None:
     """Parses the command line and carries it out."""
+    if "atheris" in sys.argv:
+        from tests.fuzz.by_coverage import instrument
+
+        instrument()
+    from tests.fuzz.campaign import campaign
+    from tests.fuzz.targets import TARGETS, made
+
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=["all", *TARGETS])
     parser.add_argument("--inputs", type=int, default=100_000, help="of all targets together")

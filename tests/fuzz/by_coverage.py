@@ -9,13 +9,17 @@ from random import Random
 import atheris
 
 
+def instrument() -> None:
+    """Imports the readers so that Atheris sees what is reached in them. To be called before anything else does."""
+    with atheris.instrument_imports(include=["scaling_search"]):
+        import tests.fuzz.targets  # noqa: F401
+
+
 def fuzz(target: str, inputs: int, seed: int, out: Path | None) -> None:
     """Reads so many inputs, from those that our own mutations make. Ends the process, at the first finding with 77."""
-    with atheris.instrument_imports(include=["scaling_search"]):
-        import scaling_search.data.sources
-        import scaling_search.recorded  # noqa: F401
-        from tests.fuzz.targets import made
+    from tests.fuzz.targets import made
 
+    with atheris.instrument_imports(include=["scaling_search"]):
         read, mutate = made(target)
     warnings.simplefilter("ignore")
 

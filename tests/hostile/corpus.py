@@ -647,6 +647,15 @@ ATTACKS = (
         "damaged or cut off",
     ),
     Attack(
+        "a tensor of nothing that is long",
+        "has an array made that no machine can have",
+        _file(
+            "w.safetensors", _safetensors(b'{"a":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]}}')
+        ),
+        _weights,
+        "cannot be read",
+    ),
+    Attack(
         "tensors over each other",
         "has the same bytes read ten thousand times",
         _file(
