@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from scaling_search.config import Split, Trained, to_dict
@@ -84,7 +85,7 @@ class Spec:
     init: Init | None = None
     """Where its weights start from; from a random draw by default."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
         told = self.recipe

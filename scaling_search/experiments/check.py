@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
     from scaling_search.search.candidates import network_at
     from scaling_search.trial import network_from_dict
 
+    # Finding a family by its name means looking through all packages that are installed.
+    load = cache(load_family)
     networks: dict[str, tuple[Path, Network]] = {}
     for record in records:
         networks.setdefault(record.spec.network.fingerprint, (record.file, record.spec.network))
@@ -162,8 +165,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
     for file, network in networks.values():
         try:
             options = network.options
-            grown = with_options(family, options) if family else load_family(network.family, options)
-            again = network_at(grown, network.scale, network.num_classes, name=network.family, options=network.options)
+            grown = with_options(family or load(network.family), options)
+            again = network_at(grown, network.scale, network.num_classes, name=network.family, options=options)
         except UserError as error:
             problems.append(f"{file}: its network cannot be built: {error}")
             continue
