@@ -14,21 +14,32 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from scaling_search import compacted
+from scaling_search.store import RunDirectory
 from tests.benchmarks.driver import ROOT, outcome_of
 
 SEEDS = 3
 
 
 def compare(folder: Path, records: int) -> dict[str, Any]:
-    """Makes a run of about so many records, opens it and checks it, each in a process of its own."""
+    """Makes a run of about so many records, opens it and checks it, each in a process of its own.
+
+    It is opened by the files of single records, and by that which has them together.
+    """
     run = make(folder, records)
-    found: dict[str, Any] = {"records": len([*(run / "trials").glob("*.json")])}
-    for part in MEASURES:
+    files = [*(run / "trials").glob("*.json")]
+    found: dict[str, Any] = {"records": len(files)}
+    (run / compacted.NAME).unlink(missing_ok=True)
+    for name, part in (("apart", "open"), ("together", "open"), ("check", "check")):
+        if name == "together":
+            directory = RunDirectory(run)
+            stamped, gathered = compacted.stamps(files), {f"{one['key']}.json": one for one in directory.records()}
+            directory.write_file(compacted.NAME, compacted.content_of(stamped, gathered))
         command = [sys.executable, "-m", "tests.benchmarks.large", part, str(run)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)
-        found[part] = json.loads(done.stdout.splitlines()[-1])
+        found[name] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
