@@ -1,4 +1,4 @@
-"""Measures each side of each ratio in one run and prints them: see docs/speed.md and, for driver and records, docs/reliability.md.
+"""Measures each side of each ratio in one run and prints them: see docs/speed.md and docs/reliability.md.
 
     pip install -e '.[peer]'
     python -m tests.benchmarks                 step, search, programs and run; half an hour on two cores

@@ -27,13 +27,12 @@ from tests.runners.cluster import ENVIRONMENT, Nodes
 from tests.runners.fake_training import DATA
 
 ROOT = Path(__file__).parents[2]
-SIDES = ("ours", "tune", "lean")
 PARTS = 10
 """Parts of a run of which the speed is told."""
 
 
 def compare(
-    folder: Path, trials: int, seconds: float, slots: int | None = None, sides: Sequence[str] = SIDES
+    folder: Path, trials: int, seconds: float, slots: int | None = None, sides: Sequence[str] = ("ours", "tune", "lean")
 ) -> dict[str, Any]:
     """Figures of each side for so many trials of so many seconds each.
 
