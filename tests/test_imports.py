@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic"),
-    ("units", "rule", "recipe", "traced"),
+    ("units", "rule", "recipe", "traced", "compacted"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
