@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scaling_search.errors import UserError
+from scaling_search.native.resize import resize
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,8 +82,7 @@ class Picture:
 
         reduced_by = max(self.size) / max(self.extent)
         left, top, right, bottom = (edge / reduced_by for edge in box)
-        resized = self.image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-        return np.asarray(resized).reshape(side, side, -1)
+        return resize(self.image, side, (left, top, right, bottom), Image.Resampling.BILINEAR)
 
     def square(self, side: int, *, kept: float = 1.0) -> np.ndarray:
         """Its centred square as (side, side, C) uint8, upright: `kept` of the shorter side, resized bicubically.
@@ -94,8 +94,9 @@ class Picture:
         edge = min(self.extent) * kept
         left, top = ((length - edge) / 2 for length in self.extent)
         box = (left, top, left + edge, top + edge)
-        resized = self.stored.resize((side, side), Image.Resampling.BICUBIC, box=box)
-        upright = resized if self.turn is None else resized.transpose(self.turn)
+        if self.turn is None:
+            return resize(self.stored, side, box, Image.Resampling.BICUBIC)
+        upright = self.stored.resize((side, side), Image.Resampling.BICUBIC, box=box).transpose(self.turn)
         return np.asarray(upright).reshape(side, side, -1)
 
 
