@@ -18,9 +18,9 @@ def resize(
 ) -> np.ndarray:
     """(side, side, C) uint8: what lies in a box of left, top, right and bottom of an image of mode L or RGB.
 
-    Resized bilinearly or bicubically, by Pillow itself where the library cannot: where it is not in use, the image takes
-    more than one block of Pillow's memory (16 MiB), or Pillow, before 11.2, does not say where its pixels lie. Nor is
-    it used of images much taller than wide, whose columns come first in Pillow 13 and rows in earlier ones.
+    Resized bilinearly or bicubically, by Pillow itself where the library cannot: where it is not in use, the image
+    takes more than one block of Pillow's memory (16 MiB), or Pillow, before 11.2, does not say where its pixels lie.
+    Nor is it used for images much taller than wide, whose columns come first in Pillow 13 and rows in earlier ones.
     """
     channels = len(image.getbands())
     rows_first = image.height - side <= max(0, 2 * (image.width - side))

@@ -281,6 +281,8 @@ def train_together(
             one.epoch = number
         if not any(one.going for one in trainings):
             break
+        if keeper is not None:
+            keeper.tell((one.curve for one in trainings), losses.size * recipe.batch_size / seconds["train"])
         if keeper is not None and judged and number < recipe.epochs and keeper.due():
             keeper.save(kept())
     trained_on = losses.size * recipe.batch_size
@@ -355,6 +357,8 @@ def _train(
         so_far.epoch = epoch
         if _stops(best, epoch, judgements, partial(program.averaged, state)):
             break
+        if keeper is not None:
+            keeper.tell([curve], done * recipe.batch_size / seconds["train"])
         if keeper is not None and judged and epoch < recipe.epochs and keeper.due():
             keeper.save([replace(so_far, state=state, losses=losses)])
     outcome = replace(_ended(curve, losses, steps_per_epoch, best), seconds=seconds)

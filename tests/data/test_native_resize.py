@@ -28,8 +28,27 @@ def test_is_pillows_to_the_last_bit(by, channels):
     for _ in range(150):
         width, height, side = (int(size) for size in rng.integers(1, (200, 200, 80)))
         # Extremes overshoot, so that bicubic values are clipped.
-        pixels = rng.choice([0, 255], (height, width, 3)) if rng.random() < 0.3 else rng.integers(256, size=(height, width, 3))
+        pixels = (
+            rng.choice([0, 255], (height, width, 3))
+            if rng.random() < 0.3
+            else rng.integers(256, size=(height, width, 3))
+        )
         image = Image.fromarray(pixels.astype(np.uint8))
         image = image if channels == 3 else image.getchannel("R")
         box = random_box(width, height, rng)
         np.testing.assert_array_equal(resize(image, side, box, by), by_pillow(image, side, box, by))
+
+
+@needs_library
+def test_a_box_outside_is_refused_as_pillow_does():
+    image = Image.new("RGB", (40, 30))
+    for box in ((-1, 0, 10, 10), (0, 0, 41, 30), (10, 0, 10, 10)):
+        with pytest.raises(ValueError):
+            resize(image, 8, box, Image.Resampling.BILINEAR)
+
+
+def test_pillow_resizes_where_there_is_no_library(monkeypatch):
+    monkeypatch.setattr(native_resize, "_library", lambda: None)
+    image = Image.fromarray(np.arange(40 * 30, dtype=np.uint8).reshape(30, 40))
+    box, by = (3.5, 0, 20, 30), Image.Resampling.BICUBIC
+    np.testing.assert_array_equal(resize(image, 8, box, by), by_pillow(image, 8, box, by))
