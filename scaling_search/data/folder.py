@@ -52,10 +52,7 @@ def list_folder(directory: Path) -> Listing:
     Raises UserError, which names the folder, where there are fewer than two classes, or one has no images in a part;
     OSError where a folder cannot be read.
     """
-    tree = _Tree(directory)
-    _walk(tree, (), {os.path.realpath(directory)})
-    known = endings()
-    images = [steps for steps in tree.files if _is_image(directory, steps, known)]
+    tree, images = _tree_and_images(directory)
     root = _root(tree.folders, images)
     place = _layout(directory.joinpath(*root), root, tree.folders, images)
     placed: dict[tuple[str, str], list[Steps]] = {}
@@ -86,6 +83,22 @@ def list_folder(directory: Path) -> Listing:
         classes=classes,
         passed_over={kind: tuple(map("/".join, of_kind)) for kind, of_kind in passed_over.items()},
     )
+
+
+def images_below(directory: Path) -> list[Path]:
+    """All the images that `list_folder` would see below a folder, whatever its layout, in the order of their names.
+
+    Raises OSError where a folder cannot be read.
+    """
+    _, images = _tree_and_images(directory)
+    return sorted(directory.joinpath(*steps) for steps in images)
+
+
+def _tree_and_images(directory: Path) -> tuple[_Tree, list[Steps]]:
+    tree = _Tree(directory)
+    _walk(tree, (), {os.path.realpath(directory)})
+    known = endings()
+    return tree, [steps for steps in tree.files if _is_image(directory, steps, known)]
 
 
 def _walk(tree: _Tree, inside: Steps, above: set[str]) -> None:

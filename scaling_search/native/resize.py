@@ -53,12 +53,11 @@ def _library() -> Callable[..., None] | None:
 
 def _exported(image: "Image.Image") -> Any:
     """The image as Arrow takes it, without a copy, in a capsule that owns it; None where Pillow cannot."""
-    from PIL import Image
+    from PIL import _imaging
 
-    core: Any = Image.core
     try:
         # Rows that are aligned do not follow each other.
-        return None if core.get_alignment() > 1 else image.__arrow_c_array__()[1]  # type: ignore[attr-defined]
+        return None if _imaging.get_alignment() > 1 else image.__arrow_c_array__()[1]
     except (AttributeError, ValueError):
         return None
 

@@ -25,7 +25,6 @@ from scaling_search.runners.tracking import Tracking
 from scaling_search.training.checkpoints import curve_so_far, forget_curve
 from scaling_search.trial import Epoch, Spec
 
-
 LOOK_SECONDS = 2.0
 """How often it is looked at how trainings go on."""
 
@@ -236,4 +235,4 @@ _FORGET: dict[Tracker, Callable[[Tracking, Training], None]] = {
     "mlflow": _forget_in_mlflow,
     "wandb": _forget_in_wandb,
 }
-"""Remove what was written of a training that was ended before its time, and is taken up again by another run of Tune."""
+"""Remove what was written of a training that was ended before its time, as another run of Tune takes it up again."""

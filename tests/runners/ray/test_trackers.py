@@ -3,7 +3,6 @@
 import struct
 
 import pytest
-
 from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
