@@ -88,6 +88,7 @@ def labelled(
         all_labels[test] if test.any() else None,
         validation if len(validation) else None,
         skipped=len(index.problems),
+        modes={mode.decode(): count for mode, count in Counter(index.modes[numbers].tolist()).most_common()},
     )
 
 

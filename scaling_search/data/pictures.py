@@ -62,6 +62,8 @@ class Picture:
     """Its upright width and height at full size, in pixels."""
     remarks: tuple[str, ...]
     """What had to be done to it that changes its values: `SCALED`, `COMPOSITED`."""
+    mode: str
+    """Pillow's name for the pixels in the file: L, RGB, RGBA, P, CMYK, I;16, F and so on."""
 
     @property
     def image(self) -> "Image.Image":
@@ -243,6 +245,7 @@ def _decode(content: bytes, least: int | None) -> Picture:
         if least is not None and opened.format in ("JPEG", "MPO"):
             opened.draft(None, (least, least))
         opened.load()
+        mode = opened.mode
         eight_bit, remarks = _eight_bit(opened, content)
         turn = _turns().get(_orientation(opened))
     if opened.format == "TIFF":
@@ -251,7 +254,7 @@ def _decode(content: bytes, least: int | None) -> Picture:
     factor = round(max(full) / max(eight_bit.size))
     sideways = turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
     size = (full[1], full[0]) if sideways else full
-    return Picture(eight_bit, (full[0] / factor, full[1] / factor), turn, size, remarks)
+    return Picture(eight_bit, (full[0] / factor, full[1] / factor), turn, size, remarks, mode)
 
 
 def _orientation(image: "Image.Image") -> int:
