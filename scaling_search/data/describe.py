@@ -29,8 +29,8 @@ def describe(data: ImageData, split: Split) -> dict[str, Any]:
     """What data hold: their identity, size, bytes and split, and the images of each class and part.
 
     `size` is that of every image in pixels, or the sizes of the two with the shortest and the longest shorter side;
-    `bytes` are what they take as they are kept, encoded or not; `modes` are Pillow's, of encoded images; `classes` are rows of `class`, `train`, `validation`
-    and `test`. Raises UserError where they cannot be divided.
+    `bytes` are what they take as they are kept, encoded or not; `modes` are Pillow's, of encoded images; `classes` are
+    rows of `class`, `train`, `validation` and `test`. Raises UserError where they cannot be divided.
     """
     division = divide(data, split)
     held = {

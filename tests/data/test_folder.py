@@ -69,7 +69,8 @@ def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_o
     assert [str(warning.message) for warning in warned] == [
         f"{cats_and_dogs}: passed over 9 entries: "
         "2 in HEIC or a camera's raw format, to be converted first (such as cat/IMG_1.heic), "
-        "2 not images (such as README.md), 4 hidden or special (such as .git), 1 outside the classes (such as cover.png)"
+        "2 not images (such as README.md), 4 hidden or special (such as .git), "
+        "1 outside the classes (such as cover.png)"
     ]
 
 

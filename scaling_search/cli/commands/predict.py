@@ -62,7 +62,7 @@ class Predict(WeightsOptions, Command):
             if len(bad) > 1:
                 warn_of_each(bad)
             more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-            hint = "leave out what is bad by --on-bad-data skip" if readable else None
+            hint = "leave out what is bad by --on-bad-data skip" if readable else ""
             raise UserError(f"{bad[0]}{more}", hint=hint)
         warn_of_each(bad)
         rows = [
