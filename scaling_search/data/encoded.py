@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,8 +55,12 @@ class Files:
         return f"{self.root}/{self.paths[number]}"
 
     def total_bytes(self) -> int:
-        """The sizes of the files."""
-        return sum(Path(self.name(number)).stat().st_size for number in range(len(self)))
+        """The sizes of the files that are there."""
+        total = 0
+        for number in range(len(self)):
+            with suppress(OSError):
+                total += Path(self.name(number)).stat().st_size
+        return total
 
 
 @dataclass(frozen=True, eq=False)
