@@ -164,7 +164,7 @@ def _not_as_gathered(directory: RunDirectory) -> Iterator[str]:
         yield f"{file} is stale for {stale} of its {len(gathered)} records, which are read from their own files"
     for name, (stamp, record) in gathered.items():
         with suppress(*_UNREADABLE):
-            if now.get(name) == stamp and unsigned(json.loads(files[name].read_bytes())) != json.loads(record):
+            if now.get(name) == stamp and unsigned(from_json(files[name].read_bytes())) != from_json(record):
                 yield f"{file} has another record {name} than its own file"
 
 
