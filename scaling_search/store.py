@@ -2,6 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
+    runs/NAME/records.parquet     the same together, where there are many: see `compacted`
     runs/NAME/rates.json          a probe of learning rates: its networks, the rates tried, and what follows
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
@@ -33,6 +34,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaling_search import compacted
 from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
@@ -104,7 +106,12 @@ class RunDirectory:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. Records that cannot be read are skipped, with a warning."""
-        for file in sorted((self.path / "trials").glob("*.json")):
+        files = sorted((self.path / "trials").glob("*.json"))
+        gathered = compacted.unchanged(self.path / compacted.NAME, files)
+        for file in files:
+            if file.name in gathered:
+                yield json.loads(gathered[file.name])
+                continue
             try:
                 record = from_json(file.read_bytes())
                 if is_damaged(record):
@@ -115,12 +122,20 @@ class RunDirectory:
             except (*MALFORMED, OSError) as error:
                 warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
-            yield {name: value for name, value in record.items() if name != "checksum"}
+            yield unsigned(record)
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Adds a finished trial."""
         signed = {**record, "checksum": checksum_of(record)}
         _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(signed))
+
+    def gathered(self) -> bytes | None:
+        """The content of a new `compacted.NAME`, or None where there is no need of one."""
+        files = sorted((self.path / "trials").glob("*.json"))
+        if len(files) < compacted.LEAST + len(compacted.unchanged(self.path / compacted.NAME, files)):
+            return None
+        stamped = compacted.stamps(files)
+        return compacted.content_of(stamped, {f"{record['key']}.json": record for record in self.records()})
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
@@ -207,8 +222,12 @@ def checksum_of(tree: Any) -> str:
 
 def is_damaged(record: Mapping[str, Any]) -> bool:
     """Whether a record has another content than it was written with. Those of earlier versions do not say."""
-    content = {name: value for name, value in record.items() if name != "checksum"}
-    return "checksum" in record and record["checksum"] != checksum_of(content)
+    return "checksum" in record and record["checksum"] != checksum_of(unsigned(record))
+
+
+def unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data without its checksum."""
+    return {name: value for name, value in tree.items() if name != "checksum"}
 
 
 def open_run(path: str | Path) -> RunDirectory:

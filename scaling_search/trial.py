@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from scaling_search.config import Split, Trained, to_dict
@@ -38,6 +39,13 @@ _BEFORE = {
 def _shifts_as_before(recipe: Recipe, side: int) -> bool:
     """Whether the shift, a share of the side, is what an eighth of it in whole pixels was."""
     return not recipe.shifts or (recipe.shift == 0.125 and side % 8 == 0)
+
+
+@lru_cache
+def _choices(recipe: Recipe, side: int) -> dict[str, Any]:
+    """What tells a recipe from others in keys. Few recipes are shared by thousands of specs."""
+    told = replace(recipe, shift=None) if _shifts_as_before(recipe, side) else recipe
+    return {name: value for name, value in to_dict(told).items() if value != _BEFORE.get(name, ...)}
 
 
 @dataclass(frozen=True)
@@ -85,19 +93,15 @@ class Spec:
     init: Init | None = None
     """Where its weights start from; from a random draw by default."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
-        told = self.recipe
-        if _shifts_as_before(told, self.network.input_resolution):
-            told = replace(told, shift=None)
-        recipe = {name: value for name, value in to_dict(told).items() if value != _BEFORE.get(name, ...)}
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
             "input_resolution": self.network.input_resolution,
             "num_classes": self.network.num_classes,
-            "recipe": recipe,
+            "recipe": _choices(self.recipe, self.network.input_resolution),
             "data": self.data,
             "split": to_dict(self.split),
             "seed": self.seed,

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic", "plain"),
-    ("bounded", "units", "rule", "recipe", "traced"),
+    ("bounded", "units", "rule", "recipe", "traced", "compacted"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),

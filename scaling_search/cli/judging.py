@@ -74,8 +74,8 @@ class Judge:
         """A picture as (side, side, 3) uint8. Raises UserError where it cannot be read."""
         import numpy as np
 
-        from scaling_search.data.pictures import read_file, seen
+        from scaling_search.data.pictures import DETAIL, read_file, seen
 
-        picture = read_file(file, least=round(self.side / self.crop))
+        picture = read_file(file, least=DETAIL * round(self.side / self.crop))
         kept = seen(self.crop, self.side, min(picture.size))
         return np.broadcast_to(picture.square(self.side, kept=kept), (self.side, self.side, 3))

@@ -5,6 +5,7 @@ import math
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,8 +68,12 @@ class Files:
         return path if path.startswith("/") else f"{self.root}/{path}"
 
     def total_bytes(self) -> int:
-        """The sizes of the files."""
-        return sum(Path(self.name(number)).stat().st_size for number in range(len(self)))
+        """The sizes of the files that are there."""
+        total = 0
+        for number in range(len(self)):
+            with suppress(OSError):
+                total += Path(self.name(number)).stat().st_size
+        return total
 
 
 @dataclass(frozen=True, eq=False)

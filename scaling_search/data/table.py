@@ -83,7 +83,9 @@ def ordered_classes(labels: set[str], source: str) -> tuple[str, ...]:
     """Labels in order: of numbers where all are, else of names. Raises UserError where there are fewer than two."""
     if len(labels) < 2:
         raise UserError(
-            f"{source}: the training images have {len(labels)} classes",
+            f"{source}: the training images are all of one class"
+            if labels
+            else f"{source}: there are no training images",
             "there must be at least two",
             "check the labels",
         )

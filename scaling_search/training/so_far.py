@@ -19,7 +19,7 @@ from flax import nnx
 
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.plain import MALFORMED, check_kinds
-from scaling_search.training.checkpoints import KEPT, Arrays, Checkpoints, Series
+from scaling_search.training.checkpoints import KEPT, Arrays, Checkpoints, Series, write_curve
 from scaling_search.training.hosts import any_of_them, first, of_the_first
 from scaling_search.training.step import TrainState
 from scaling_search.training.stopping import Best, Judgement
@@ -31,6 +31,8 @@ LOOK_SECONDS = 1.0
 """How often a training looks whether it is to end."""
 LONG_SECONDS = 0.1
 """What a step takes that is long: to wait for each would make short ones slower."""
+TELL_SECONDS = 1.0
+"""How often a training writes its curve, at most."""
 
 
 class TrainingStopped(Exception):  # noqa: N818 - no error: the run is to end.
@@ -75,6 +77,7 @@ class Keeper:
         self._made_on = dict(made_on)
         self._began = self._last = time.monotonic()
         self._look = self._last + LOOK_SECONDS
+        self._told = self._last
         self._steps = 0
         self._asked = False
         self._note: str | None = None
@@ -121,6 +124,19 @@ class Keeper:
             self._look, self._steps = now + LOOK_SECONDS, 0
             self._asked = self._checkpoints.stop_asked()
         return self._asked
+
+    def tell(self, curves: Iterable[Sequence[Epoch]], images_per_second: float) -> None:
+        """Writes what each has come to where trackers look for it, once a second at most.
+
+        What they have not seen by the end comes with the outcome, so that nothing is lost where it cannot be written.
+        """
+        folder, now = self._checkpoints.curves, time.monotonic()
+        if folder is None or not first() or now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        for spec, curve in zip(self._specs, curves, strict=True):
+            with suppress(OSError):
+                write_curve(folder, spec.key, curve, images_per_second)
 
     def save(self, trainings: Iterable[SoFar]) -> None:
         """Begins to write a checkpoint of each; one that cannot be written is noted, and training goes on.
