@@ -14,6 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scaling_search.bounded import read_parquet
+from scaling_search.errors import UserError
+from scaling_search.plain import MALFORMED
+
 NAME = "records.parquet"
 LEAST = 1000
 """Records that it must be without to be written anew."""
@@ -55,22 +59,22 @@ def read(file: Path) -> dict[str, tuple[Stamp, str]]:
 
     Raises ValueError where it is damaged, and OSError where it cannot be read.
     """
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
+    if not file.exists():
         return {}
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
+        table = read_parquet(file)
         rows = [*zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)]
         whole = (table.schema.metadata or {}).get(_CHECKSUM, b"").decode() == _checksum(rows)
-    except (pyarrow.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
+        found = {str(name): ((size, written), str(record)) for name, size, written, record in rows}
+    except FileNotFoundError:
+        return {}
+    except (pyarrow.ArrowException, *MALFORMED, OSError, UserError) as error:
         raise ValueError(f"it cannot be read: {error}") from None
     if not whole:
         raise ValueError("its content does not match its checksum")
-    return {name: ((size, written), record) for name, size, written, record in rows}
+    return found
 
 
 def unchanged(file: Path, files: Sequence[Path]) -> dict[str, str]:

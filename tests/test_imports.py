@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("errors", "atomic", "plain"),
-    ("bounded", "units", "rule", "recipe", "traced", "compacted"),
-    ("config", "family"),
+    ("bounded", "units", "rule", "recipe", "traced"),
+    ("config", "family", "compacted"),
     ("trial", "manifest"),
     ("store",),
     ("recorded",),

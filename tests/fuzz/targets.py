@@ -186,6 +186,32 @@ def _table() -> tuple[Callable[[bytes], None], Mutate]:
     return read, one_of(rewritten, bytes_mutator([valid]))
 
 
+def _gathered() -> tuple[Callable[[bytes], None], Mutate]:
+    """The records of a run gathered in one file, in place of its own files of theirs."""
+    from scaling_search.compacted import NAME, content_of, stamps
+    from scaling_search.store import RunDirectory
+
+    folder = _Folder()
+    (folder.path / "trials").mkdir()
+    own = {f"{record['key']}.json": seeds.signed(record) for record in seeds.records()}
+    for name, record in own.items():
+        (folder.path / "trials" / name).write_text(json.dumps(record))
+    now = stamps((folder.path / "trials").iterdir())
+    valid = content_of(now, own)
+    directory = RunDirectory(folder.path)
+
+    def read(content: bytes) -> None:
+        (folder.path / NAME).write_bytes(content)
+        list(directory.records())
+
+    def rewritten(rng: Random) -> bytes:
+        name = rng.choice(list(own))
+        return content_of(now, {**own, name: alter_tree(own[name], rng)})
+
+    _folders.append(folder)
+    return read, one_of(rewritten, bytes_mutator([valid]))
+
+
 def _architecture() -> tuple[Callable[[bytes], None], Mutate]:
     """An architecture as text and as JSON, and what its network costs."""
     from scaling_search.networks.mnasnet import EFFICIENTNET_B0, MNASNET_A1, Architecture, MnasNetFamily
@@ -619,6 +645,7 @@ TARGETS = {
     "manifest": Target(_manifest, 0.25, 900),
     "run": Target(_run, 0.0015, 60_000),
     "table": Target(_table, 0.02, 5_000),
+    "gathered": Target(_gathered, 0.02, 5_000),
     "architecture": Target(_architecture, 1.2, 60),
     "idx": Target(_idx, 0.4, 500),
     "image": Target(_image, 0.5, 600),

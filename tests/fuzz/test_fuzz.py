@@ -11,7 +11,7 @@ from tests.fuzz import campaign, seeds
 from tests.fuzz.__main__ import has
 from tests.fuzz.targets import TARGETS, made
 
-EXAMPLES = {"run": 10, "orbax": 5, "table": 40, "images": 40, "records": 40, "torch": 40}
+EXAMPLES = {"run": 10, "orbax": 5, "table": 40, "gathered": 30, "images": 40, "records": 40, "torch": 40}
 
 
 @pytest.mark.parametrize("name", TARGETS)
