@@ -8,7 +8,9 @@ def write_atomically(file: Path, content: bytes) -> None:
     """Writes or replaces `file`. Raises OSError where it cannot; what was there before then stays."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with open(beside, "wb") as handle:
+        # Whatever lies there is not written through: it may be a link.
+        beside.unlink(missing_ok=True)
+        with open(beside, "xb") as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())

@@ -426,6 +426,33 @@ def _sparse_idx(folder: Path) -> Path:
     return folder
 
 
+def _linked(name: str) -> Callable[[Path], Path]:
+    """A run in which a file that is going to be written is a link to one outside."""
+
+    def make(folder: Path) -> Path:
+        place = _run_with("x.csv", b"")(folder)
+        (folder / "secret.txt").write_text("secret")
+        (place / "checkpoints").mkdir()
+        (place / name.format(process=os.getpid())).symlink_to(folder / "secret.txt")
+        return place
+
+    return make
+
+
+def _report(place: Path) -> Any:
+    from scaling_search.analysis import findings_of, load_run
+
+    findings_of(load_run(place)).report()
+    assert (place.parent / "secret.txt").read_text() == "secret"
+
+
+def _orders(place: Path) -> Any:
+    from scaling_search.training.checkpoints import Checkpoints
+
+    Checkpoints(place / "checkpoints").stop()
+    assert (place.parent / "secret.txt").read_text() == "secret"
+
+
 def _hostile_checkpoint(change: Callable[[Path], None]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         from scaling_search.training.checkpoints import Series
@@ -596,6 +623,16 @@ ATTACKS = (
         "not a file",
     ),
     Attack("a link to an endless device", "never ends", _linked_devices, _data("folder"), "not a file"),
+    Attack(
+        "a link in place of the report", "has a file outside of the run overwritten", _linked("report.html"), _report
+    ),
+    Attack(
+        "a link beside the report",
+        "likewise, by the name it has while it is written",
+        _linked(".report.html.{process}"),
+        _report,
+    ),
+    Attack("a link in place of orders", "likewise, as a run is stopped", _linked("checkpoints/orders"), _orders),
     # Claims
     Attack(
         "weights of terabytes",
