@@ -22,6 +22,8 @@ from tests.fuzz.targets import TARGETS, made
 
 HANGS_SECONDS = 60.0
 """What no input may take."""
+LEAST_SECONDS = 20.0
+"""What a process has in any case, as it must import its reader first."""
 MEMORY = 6 * 2**30
 """Bytes of address space that a process may have, so that an input which asks for more memory fails in it."""
 FIRST = 2**40
@@ -101,10 +103,15 @@ def campaign(targets: dict[str, int], seed: int, processes: int, seconds: float,
     total = {name: Tally(name) for name in targets}
     began = told = time.monotonic()
     until = began + seconds
+    whole = sum(inputs * TARGETS[name].cost for name, inputs in targets.items())
     waiting, working = _tasks(targets, seed, processes), []
     while waiting or working:
         while waiting and len(working) < processes and time.monotonic() < until:
-            working.append(_Worker(context, *waiting.pop(0), until))
+            name, numbers = waiting.pop(0)
+            # No target takes the time of those that come after it.
+            share = len(numbers) * TARGETS[name].cost / whole
+            own = time.monotonic() + max(LEAST_SECONDS, 1.5 * seconds * processes * share)
+            working.append(_Worker(context, name, numbers, min(own, until)))
         if time.monotonic() >= until:
             waiting.clear()
         time.sleep(0.05)
