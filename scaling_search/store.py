@@ -2,6 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
+    runs/NAME/records.parquet     the same together, where there are many: see `compacted`
     runs/NAME/rates.json          a probe of learning rates: its networks, the rates tried, and what follows
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
@@ -33,10 +34,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaling_search import compacted
 from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
+from scaling_search.plain import MALFORMED, from_json
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -72,20 +75,26 @@ class RunDirectory:
         """The config that the run was started with, also for runs of earlier versions."""
         try:
             return stored_config(self.manifest(), self._documents())
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def kind(self) -> Kind:
-        """What kind of run it is."""
-        return kind_of(self.manifest(), self._documents())
+        """What kind of run it is. Raises UserError where its documents do not say."""
+        try:
+            return kind_of(self.manifest(), self._documents())
+        except MALFORMED as error:
+            raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
 
     @property
     def images(self) -> str:
-        """The run's images as NAME:DIGEST, wherever they are now."""
-        return str(self.manifest()["data"])
+        """The run's images as NAME:DIGEST, wherever they are now. Raises UserError where the manifest does not say."""
+        images = self.manifest().get("data")
+        if not isinstance(images, str):
+            raise UserError(f"the manifest of {self.path} does not say which images were used")
+        return images
 
     def command(self) -> str:
         """The command that repeats the run, quoted for a POSIX shell."""
@@ -97,23 +106,36 @@ class RunDirectory:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. Records that cannot be read are skipped, with a warning."""
-        for file in sorted((self.path / "trials").glob("*.json")):
+        files = sorted((self.path / "trials").glob("*.json"))
+        gathered = compacted.unchanged(self.path / compacted.NAME, files)
+        for file in files:
+            if file.name in gathered:
+                yield json.loads(gathered[file.name])
+                continue
             try:
-                record = json.loads(file.read_text(encoding="utf-8"))
+                record = from_json(file.read_bytes())
                 if is_damaged(record):
                     raise ValueError(DAMAGED)
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
                     raise ValueError("its content does not match its name")
                 record["outcome"]["status"]
-            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            except (*MALFORMED, OSError) as error:
                 warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
-            yield {name: value for name, value in record.items() if name != "checksum"}
+            yield unsigned(record)
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Adds a finished trial."""
         signed = {**record, "checksum": checksum_of(record)}
         _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(signed))
+
+    def gathered(self) -> bytes | None:
+        """The content of a new `compacted.NAME`, or None where there is no need of one."""
+        files = sorted((self.path / "trials").glob("*.json"))
+        if len(files) < compacted.LEAST + len(compacted.unchanged(self.path / compacted.NAME, files)):
+            return None
+        stamped = compacted.stamps(files)
+        return compacted.content_of(stamped, {f"{record['key']}.json": record for record in self.records()})
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
@@ -200,8 +222,12 @@ def checksum_of(tree: Any) -> str:
 
 def is_damaged(record: Mapping[str, Any]) -> bool:
     """Whether a record has another content than it was written with. Those of earlier versions do not say."""
-    content = {name: value for name, value in record.items() if name != "checksum"}
-    return "checksum" in record and record["checksum"] != checksum_of(content)
+    return "checksum" in record and record["checksum"] != checksum_of(unsigned(record))
+
+
+def unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data without its checksum."""
+    return {name: value for name, value in tree.items() if name != "checksum"}
 
 
 def open_run(path: str | Path) -> RunDirectory:
@@ -310,7 +336,7 @@ def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
 def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
     """Whether a stored outcome does not settle its trial."""
     if outcome["status"] == "failed":
-        return _NO_FAILURE.match(outcome.get("reason") or "") is not None
+        return _NO_FAILURE.match(str(outcome.get("reason") or "")) is not None
     return bool(outcome["status"] != "ok")
 
 
@@ -327,7 +353,7 @@ def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
+        tree = from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
         raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None

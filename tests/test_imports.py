@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "atomic"),
-    ("units", "rule", "recipe", "traced"),
+    ("errors", "atomic", "plain"),
+    ("bounded", "units", "rule", "recipe", "traced", "compacted"),
     ("config", "family"),
     ("trial", "manifest"),
     ("store",),
@@ -29,7 +29,7 @@ FLOORS = (
 )
 """Rooms of scaling_search, from the ground up. A room imports from floors below it, and from itself."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units"}}
+OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units", "plain"}}
 """Rooms that see less of the engine than their floor would allow."""
 
 

@@ -35,7 +35,7 @@ class WeightsOptions:
         if self.resolution is not None and self.resolution < 1:
             raise UserError(f"resolution {self.resolution} given", "it must be at least 1", "try --resolution 224")
         family = None if self.network is None else load_family(self.network, self.family_options)
-        opened = open_weights(weights, family)
+        opened = open_weights(weights, family, named=self.network)
         if (about := opened.description) is not None:
             side = self.resolution or about.input_resolution
             return Judge(opened.network, opened.family.name, about.classes, side, about.crop, about.mean, about.std)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ _COLUMNS = {
     "label": ("label", "class", "target", "category"),
     "split": ("split", "part", "subset", "fold"),
 }
+_WHOLE_NUMBER = re.compile(r"-?\d{1,1000}")
 PART_ORDER = ("train", "validation", "test")
 
 
@@ -87,7 +89,7 @@ def ordered_classes(labels: set[str], source: str) -> tuple[str, ...]:
             "there must be at least two",
             "check the labels",
         )
-    numbers = all(label.lstrip("-").isdecimal() for label in labels)
+    numbers = all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
     return tuple(sorted(labels, key=(lambda label: (int(label), label)) if numbers else lambda label: (0, label)))
 
 

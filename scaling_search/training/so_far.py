@@ -18,6 +18,7 @@ import numpy as np
 from flax import nnx
 
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.plain import MALFORMED, check_kinds
 from scaling_search.training.checkpoints import KEPT, Arrays, Checkpoints, Series, write_curve
 from scaling_search.training.hosts import any_of_them, first, of_the_first
 from scaling_search.training.step import TrainState
@@ -254,6 +255,13 @@ def _packed(so_far: SoFar, spec: Spec, made_on: Mapping[str, Any]) -> tuple[Arra
 
 def _unpacked(arrays: Arrays, about: Mapping[str, Any], spec: Spec, like: Any, template: Template) -> SoFar:
     """The training that `_packed` had. Raises UserError where it is not of this spec, network and version."""
+    try:
+        return _made_of(arrays, about, spec, like, template)
+    except MALFORMED as error:
+        raise UserError(f"a checkpoint of {spec.key} cannot be read: {in_one_line(error)}") from None
+
+
+def _made_of(arrays: Arrays, about: Mapping[str, Any], spec: Spec, like: Any, template: Template) -> SoFar:
     if about.get("format") != FORMAT or about.get("key") != spec.key:
         raise UserError(f"a checkpoint of {about.get('key')}, format {about.get('format')}, lies among {spec.key}'s")
     best = None
@@ -266,14 +274,20 @@ def _unpacked(arrays: Arrays, about: Mapping[str, Any], spec: Spec, like: Any, t
             evaluations_since=told["evaluations_since"],
             held=tuple(map(float.fromhex, told["held"])),  # type: ignore[arg-type]
         )
+    curve = [Epoch(**point) for point in about["curve"]]
+    for point in curve:
+        check_kinds(point)
+    epoch, seconds = about["epoch"], {phase: float(taken) for phase, taken in about["seconds"].items()}
+    if type(epoch) is not int or not isinstance(about["made_on"], dict):
+        raise TypeError(f"epoch {epoch!r}, made on {about['made_on']!r}"[:200])
     return SoFar(
         state=_filled("state", like, arrays, jnp.array),
         best=best,
-        epoch=about["epoch"],
+        epoch=epoch,
         losses=arrays.get("losses", np.zeros(0)),
-        curve=[Epoch(**point) for point in about["curve"]],
-        going=about["going"],
-        seconds=about["seconds"],
+        curve=curve,
+        going=bool(about["going"]),
+        seconds=seconds,
     )
 
 

@@ -10,13 +10,13 @@ from scaling_search.family import load_family
 from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.fit import train_group
 from scaling_search.training.kept import Keep
+from scaling_search.training.together import train_together
 from scaling_search.weights.bundle import read_bundle, read_description
 
 CONFIG = RunConfig(
-    family="efficientnet",
-    family_options=("resolution=12", "width=0.25", "depth=0.25", "stem_stride=1"),
+    family="examples.plain_cnn:PlainCNNFamily",
     recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0),
     split=Split(validation=0.3, test=0.2),
     seeds=2,

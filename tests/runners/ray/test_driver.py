@@ -12,9 +12,10 @@ from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.driver import run_on_ray, worker_environment
+from scaling_search.runners.ray.driver import MEMORY_FRACTION, run_on_ray, worker_environment
 from scaling_search.runners.ray.process import Job, run_tune
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.ray.tuning import DIED
 from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome, to_record
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
@@ -37,6 +38,7 @@ def seen(tmp_path_factory):
     rounds = [[spec for name in names for spec in seeds_of(name, 0)] for names in ROUNDS]
     old, new = seeds_of("plain", 0, 1)
     troubled = [*seeds_of("break", 0), *seeds_of("die_at_seed_1", 0, 1), *seeds_of("die_once", 0)]
+    troubled += [spec for name in ("exit:124", "exit:137", "killed") for spec in seeds_of(name, 0)]
 
     def plan():
         yield rounds[0]
@@ -89,8 +91,8 @@ def test_the_plan_s_result_is_returned(seen):
 
 
 def test_every_spec_gets_one_outcome_and_none_that_was_finished(seen):
-    assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (4, 0)]
-    assert len(seen.notes.recorded) == 2 * CORES + 1 + 4
+    assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (7, 0)]
+    assert len(seen.notes.recorded) == 2 * CORES + 1 + 7
     assert ("plain", 0) not in seen.by_name
 
 
@@ -134,6 +136,11 @@ def test_a_process_that_dies_again_makes_its_spec_alone_a_crashed_one(seen):
     outcomes = [seen.by_name["die_at_seed_1", seed] for seed in (0, 1)]
     assert [outcome.status for outcome in outcomes] == ["ok", "crashed"]
     assert "died" in outcomes[1].reason
+
+
+@pytest.mark.parametrize("name", ["exit:124", "exit:137", "killed"])
+def test_however_a_process_ends_its_spec_has_crashed_with_the_reason(seen, name):
+    assert seen.by_name[name, 0] == Outcome("crashed", reason=DIED)
 
 
 def test_a_spec_whose_process_died_once_is_tried_again(seen):
@@ -249,6 +256,9 @@ def test_the_user_s_xla_flags_are_kept_and_come_last(monkeypatch):
     assert worker_environment(Workers(), {"XLA_FLAGS": "--ours"})["XLA_FLAGS"] == "--ours --theirs"
 
 
-def test_half_a_gpu_takes_less_than_half_of_its_memory():
-    assert worker_environment(Workers(gpus_per_trial=0.5), {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
-    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in worker_environment(Workers(gpus_per_trial=1), {})
+def test_half_a_gpu_takes_less_than_half_of_its_memory_or_what_the_user_says(monkeypatch):
+    monkeypatch.delenv(MEMORY_FRACTION, raising=False)
+    assert worker_environment(Workers(gpus_per_trial=0.5), {})[MEMORY_FRACTION] == "0.450"
+    assert MEMORY_FRACTION not in worker_environment(Workers(gpus_per_trial=1), {})
+    monkeypatch.setenv(MEMORY_FRACTION, "0.05")
+    assert worker_environment(Workers(gpus_per_trial=0.5), {})[MEMORY_FRACTION] == "0.05"
