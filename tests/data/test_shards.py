@@ -144,7 +144,7 @@ def test_an_index_is_kept_of_shards_too(tmp_path, monkeypatch) -> None:
         (framed([b"\x0a\x03abc"]), "record 0: it is no tf.train.Example"),
         (framed([example({"label": 1})]), "record 0: it has the features label"),
         (framed([example({"image": png(1), "label": [1, 2]})]), "record 0: it has the features image, label"),
-        (framed([example({"image": png(n), "label": 1}) for n in range(2)]), "1 classes"),
+        (framed([example({"image": png(n), "label": 1}) for n in range(2)]), "all of one class"),
         (framed([example({"image": b"GIF", "label": n}) for n in range(2)]), "cannot be read as an image"),
         (b"", "no train part"),
     ],
