@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError
 from scaling_search.manifest import shared_part, stored_config
+from scaling_search.places import Place, place_of
 from scaling_search.store import DAMAGED, RunDirectory, checksum_of, finished_records, open_run
 from scaling_search.trial import Network, Spec
 
@@ -28,7 +28,7 @@ _MADE_BY = ("started", "machine", "packages", "git")
 class RecordedTable:
     """A recorded table on disk: one row per trial, with the columns `key`, `version`, `spec` and `outcome`."""
 
-    path: Path
+    path: Place
 
     @cached_property
     def _content(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -38,7 +38,7 @@ class RecordedTable:
 
         hint = "give a file written by scaling-search record"
         try:
-            table = pyarrow.parquet.read_table(self.path)
+            table = pyarrow.parquet.read_table(pyarrow.BufferReader(self.path.read_bytes()))
             metadata = table.schema.metadata or {}
             manifest, rows = json.loads(metadata[_MANIFEST]), table.to_pylist()
             # Tables of earlier versions have none.
@@ -79,7 +79,7 @@ class RecordedTable:
         return frozenset(record["spec"]["network"]["fingerprint"] for record in self.records())
 
 
-def replay_config(path: str | Path, kind: type[C]) -> C:
+def replay_config(path: str | Place, kind: type[C]) -> C:
     """The config from which a replay of a recorded table starts: as much of the table's own as a run of `kind` has.
 
     Examples:
@@ -88,7 +88,7 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
         (2, 3)
 
     """
-    recorded = RecordedTable(Path(path).expanduser()).config()
+    recorded = RecordedTable(place_of(path)).config()
     if isinstance(recorded, kind):
         return recorded
     # A search for a baseline has the options of its space's family instead.
@@ -96,9 +96,9 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
     return shared_part(recorded, kind, **{name: getattr(recorded, name) for name in common})
 
 
-def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
+def open_trials(path: str | Place) -> RunDirectory | RecordedTable:
     """An existing run, or a recorded table. Raises UserError where there is neither."""
-    place = Path(path).expanduser()
+    place = place_of(path)
     if not place.is_file():
         return open_run(place)
     table = RecordedTable(place)

@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "atomic"),
+    ("errors",),
+    ("places",),
+    ("atomic", "lease"),
+    ("unsent",),
     ("units", "rule", "recipe", "traced"),
     ("config", "family"),
     ("trial", "manifest"),
@@ -29,7 +32,7 @@ FLOORS = (
 )
 """Rooms of scaling_search, from the ground up. A room imports from floors below it, and from itself."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units"}}
+OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units", "places"}}
 """Rooms that see less of the engine than their floor would allow."""
 
 

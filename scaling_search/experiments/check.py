@@ -5,11 +5,11 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.places import Place, inside
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run
 from scaling_search.trial import TRAINING_VERSION, Network, Outcome, Spec, outcome_from_dict, spec_from_dict
@@ -38,13 +38,13 @@ class Checked:
 class _Record:
     """A record that could be read."""
 
-    file: Path
+    file: Place
     spec: Spec
     outcome: Outcome
 
 
 def check(
-    run: str | Path,
+    run: str | Place,
     *,
     repeat: int = 0,
     family: "Family | None" = None,
@@ -76,7 +76,7 @@ def check(
     """
     if repeat < 0:
         raise UserError(f"--repeat {repeat} given", "it must be 0 or more", "try --repeat 3")
-    directory = open_run(Path(run).expanduser())
+    directory = open_run(run)
     problems: list[str] = []
     records = list(_readable(directory, problems))
     problems += _not_of_the_run(directory, records)
@@ -93,7 +93,7 @@ def check(
 
 
 def _readable(directory: RunDirectory, problems: list[str]) -> Iterator[_Record]:
-    for file in sorted((directory.path / "trials").iterdir()):
+    for file in inside(directory.path / "trials"):
         if file.suffix != ".json":
             problems.append(f"{file} is not a record")
             continue
@@ -146,7 +146,7 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
     from scaling_search.search.candidates import network_at
     from scaling_search.trial import network_from_dict
 
-    networks: dict[str, tuple[Path, Network]] = {}
+    networks: dict[str, tuple[Place, Network]] = {}
     for record in records:
         networks.setdefault(record.spec.network.fingerprint, (record.file, record.spec.network))
     for name in _DOCUMENTS:
