@@ -32,6 +32,9 @@ from scaling_search.recipe import Precision, Recipe
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, optimiser
 from scaling_search.training.precision import compute_in
 
+Build = Callable[[int], nnx.Module]
+"""Builds a network from a seed."""
+
 AUXILIARY_LOSS = 0.4
 """How much an auxiliary head's loss counts, as in NASNet (Zoph et al., 2018, appendix A.4)."""
 

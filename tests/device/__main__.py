@@ -29,7 +29,7 @@ HEURISTIC = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 NETWORKS = ("efficientnet_b0", "resnet50")
 PEERS = ("timm compiled", "timm eager")
 FLOPS_PER_MULTIPLY_ADD = 6
-SECONDS = 420
+SECONDS = 360
 """What all may take together; parts get more where more is given."""
 
 
@@ -286,19 +286,17 @@ def _by_the_minute(found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def whole_run(session: Session, wanted: float) -> None:
+def start_run(session: Session) -> subprocess.Popen[str]:
     """`scaling-search run --phi 1 --quick` through Ray, four trials to a device."""
     options = ["--gpus-per-trial", "0" if session.cpu else "0.25", "--runs", str(session.scratch / "runs"), "--timings"]
     if session.small:
         options += ["--recipe.epochs", "1", "--training-budget", "1e8"]
     code = "from scaling_search.cli import main; main()"
     environment = session.environment("run") | {"XLA_FLAGS": "", "PYTHONWARNINGS": "ignore"}
-    # Ray's workers have their own way with memory: what the run itself gives them.
-    del environment["XLA_PYTHON_CLIENT_PREALLOCATE"]
-    log = session.scratch / "run.log"
-    began = time.time()
-    with open(log, "wb") as errors:
-        process = subprocess.Popen(
+    # Each trial takes its share of the memory at its start, and leaves the most to what else is compiled meanwhile.
+    environment |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "true", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.05"}
+    with open(session.scratch / "run.log", "wb") as errors:
+        return subprocess.Popen(
             [sys.executable, "-c", code, "run", "--phi", "1", "--quick", *options],
             cwd=ROOT,
             env={**os.environ, **environment},
@@ -306,8 +304,14 @@ def whole_run(session: Session, wanted: float) -> None:
             stderr=errors,
             text=True,
         )
+
+
+def finish_run(session: Session, process: subprocess.Popen[str], began: float, wanted: float) -> None:
+    """Waits for the run to end, and has it end in order where its time is up."""
+    log = session.scratch / "run.log"
     try:
-        printed, _ = process.communicate(timeout=max(5.0, session.left(wanted) - time.time()))
+        until = min(session.until, began + wanted * session.patience)
+        printed, _ = process.communicate(timeout=max(5.0, until - time.time()))
     except subprocess.TimeoutExpired:
         printed = ""
         process.terminate()
@@ -342,7 +346,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--began", type=float, default=time.time())
     parser.add_argument("--seconds", type=float, default=SECONDS, help="what all may take together")
-    parser.add_argument("--parts", nargs="+", default=["agreement", "steps", "trainings", "run"])
+    parser.add_argument("--parts", nargs="+", default=["agreement", "run", "steps", "trainings"])
     parser.add_argument("--small", action="store_true", help="small networks, to try the script out")
     parser.add_argument("--cpu", action="store_true", help="use the CPU alone")
     given = parser.parse_args()
@@ -364,17 +368,21 @@ def main() -> None:
         finally:
             session.keep()
 
-    # What compiles needs the CPU alone, so that all compile side by side; what is timed has the device to itself.
+    # What is mostly compiled, on the CPU, goes side by side: the run trains for few of its seconds. Steps and trainings
+    # that are timed have the device to themselves.
+    began = time.time()
+    running = guarded("run started", lambda: start_run(session))
     comparing = guarded("agreement started", lambda: start_agreement(session)) or {}
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
-        guarded("agreement", lambda: finish_agreement(session, comparing, 110))
-        guarded("steps", lambda: finish_steps(session, stepping, max(10, given.began + 190 - time.time())))
+        if running is not None:
+            guarded("run", lambda: finish_run(session, running, began, 170))
+        guarded("agreement", lambda: finish_agreement(session, comparing, max(10, began + 110 - time.time())))
+        guarded("steps", lambda: finish_steps(session, stepping, max(10, began + 180 - time.time())))
     finally:
         for process in (*comparing.values(), *stepping.values()):
             process.end()
     guarded("trainings", lambda: trainings(session, 100))
-    guarded("run", lambda: whole_run(session, 150))
     session.results["took"] = time.time() - given.began
     session.keep()
     shutil.rmtree(session.scratch, ignore_errors=True)

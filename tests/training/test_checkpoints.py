@@ -12,11 +12,13 @@ from scaling_search.data import prepare
 from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.training import fit, so_far
+from scaling_search.training import one_by_one, so_far
 from scaling_search.training.checkpoints import Checkpoints, Series
-from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.fit import train_group
 from scaling_search.training.kept import Keep
 from scaling_search.training.so_far import TrainingStopped
+from scaling_search.training.together import train_together
+from scaling_search.trial import Outcome
 from tests.faults.small_run import SmallFamily
 from tests.runners.observing import wait_until
 
@@ -58,7 +60,7 @@ def together(images, specs, folder, checkpoints=None):
     try:
         return train_together(specs, prepared, build, keep=keep, checkpoints=checkpoints)
     except TrainingStopped:
-        return [fit.Outcome("stopped") for _ in specs]
+        return [Outcome("stopped") for _ in specs]
 
 
 def numbers(outcomes):
@@ -119,7 +121,7 @@ def killed(images, checkpoints, monkeypatch, tmp_path):
     """A spec whose training was killed in its fourth epoch, and the outcome it would have had."""
     (spec,) = specs_with(images, MOVED)
     expected = one_at_a_time(images, [spec], tmp_path)
-    batches, series = fit.training_batches, Series(checkpoints.of(spec.key))
+    batches, series = one_by_one.training_batches, Series(checkpoints.of(spec.key))
 
     def dying(*args, **options):
         if options["epoch"] == 4:
@@ -129,7 +131,7 @@ def killed(images, checkpoints, monkeypatch, tmp_path):
         return batches(*args, **options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fit, "training_batches", dying)
+        patch.setattr(one_by_one, "training_batches", dying)
         trained([spec], images, checkpoints)
     return spec, expected
 
@@ -137,9 +139,11 @@ def killed(images, checkpoints, monkeypatch, tmp_path):
 def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(killed, images, checkpoints, monkeypatch):
     spec, expected = killed
     epochs = []
-    batches = fit.training_batches
+    batches = one_by_one.training_batches
     monkeypatch.setattr(
-        fit, "training_batches", lambda *args, **options: epochs.append(options["epoch"]) or batches(*args, **options)
+        one_by_one,
+        "training_batches",
+        lambda *args, **options: epochs.append(options["epoch"]) or batches(*args, **options),
     )
     assert numbers(trained([spec], images, checkpoints)) == numbers(expected)
     assert epochs == [4]
@@ -181,7 +185,7 @@ def test_without_a_checkpoint_that_is_whole_training_begins_anew(killed, images,
 def test_another_kind_of_device_goes_on_and_says_so(killed, images, checkpoints, monkeypatch):
     spec, _ = killed
     made = so_far.made_here
-    monkeypatch.setattr(fit, "made_here", lambda *args, **more: made(*args, **more) | {"device": "TPU v9"})
+    monkeypatch.setattr(one_by_one, "made_here", lambda *args, **more: made(*args, **more) | {"device": "TPU v9"})
     (outcome,) = trained([spec], images, checkpoints)
     assert outcome.status == "ok" and "went on after 15 steps with device TPU v9" in outcome.note
 

@@ -18,9 +18,11 @@ from scaling_search.family import load_family
 from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.training import fit
+from scaling_search.training import together
 from scaling_search.training.epochs import moved
-from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.fit import train_group
+from scaling_search.training.together import train_together
+from scaling_search.trial import Outcome
 
 CONFIG = RunConfig(
     family="efficientnet",
@@ -53,24 +55,24 @@ def one_after_another(images):
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_another, resident, monkeypatch):
-    monkeypatch.setattr(fit.devices, "memory_limit", lambda device: None if resident else 1)
+    monkeypatch.setattr(together.devices, "memory_limit", lambda device: None if resident else 1)
     specs, build = specs_and_build(images)
-    together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
-    np.testing.assert_allclose(losses(together), losses(one_after_another), rtol=2e-4)
-    np.testing.assert_allclose(judged(together), judged(one_after_another), rtol=2e-3)
-    assert len({outcome.curve for outcome in together}) == 3
+    all_at_once = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
+    np.testing.assert_allclose(losses(all_at_once), losses(one_after_another), rtol=2e-4)
+    np.testing.assert_allclose(judged(all_at_once), judged(one_after_another), rtol=2e-3)
+    assert len({outcome.curve for outcome in all_at_once}) == 3
 
 
 def test_learning_rates_together_have_the_numbers_of_one_after_another(images):
     recipe = replace(CONFIG.recipe, epochs=1, optimiser="muon", learning_rate=0.02)
     specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe, seeds=2))
     specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (0.02, 0.06) for one in specs]
-    together = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
+    all_at_once = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
     apart = list(train_group(specs, images))
-    np.testing.assert_allclose(losses(together), losses(apart), rtol=2e-4)
-    np.testing.assert_allclose(judged(together), judged(apart), rtol=2e-3)
-    assert [one.curve[-1].learning_rate for one in together] == [one.curve[-1].learning_rate for one in apart]
-    assert len({one.curve for one in together}) == 4
+    np.testing.assert_allclose(losses(all_at_once), losses(apart), rtol=2e-4)
+    np.testing.assert_allclose(judged(all_at_once), judged(apart), rtol=2e-3)
+    assert [one.curve[-1].learning_rate for one in all_at_once] == [one.curve[-1].learning_rate for one in apart]
+    assert len({one.curve for one in all_at_once}) == 4
 
 
 @pytest.mark.parametrize("kind", ["none", "shift", "shift_flip"])
@@ -125,11 +127,11 @@ def test_less_memory_is_tried_with_fewer_seeds_and_then_by_parts(images, monkeyp
         tried.append((len(specs), parts))
         if len(specs) > 1 or parts < 4:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
-        return [fit.Outcome("ok", accuracy=0.5) for _ in specs]
+        return [Outcome("ok", accuracy=0.5) for _ in specs]
 
-    monkeypatch.setattr(fit, "train_together", short_of_memory)
+    monkeypatch.setattr(together, "train_together", short_of_memory)
     specs, build = specs_and_build(images)
-    outcomes = list(fit._within_memory(specs, None, build, 0.0))
+    outcomes = list(together.within_memory(specs, None, build, 0.0))
     assert tried == [(3, 1), (1, 1), (1, 2), (1, 4), (1, 4), (1, 4)]
     assert len(outcomes) == 3 and all("4 parts of 4" in outcome.note for outcome in outcomes)
 

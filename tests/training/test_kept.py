@@ -10,8 +10,9 @@ from scaling_search.family import load_family
 from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.fit import train_group
 from scaling_search.training.kept import Keep
+from scaling_search.training.together import train_together
 from scaling_search.weights.bundle import read_bundle, read_description
 
 CONFIG = RunConfig(

@@ -22,7 +22,7 @@ from pathlib import Path
 from scaling_search.training.hosts import any_of_them, join, least
 join(sys.argv[1], 2, int(sys.argv[2]))
 import jax
-from scaling_search.training import fit
+from scaling_search.training import fit, together
 from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.training.kept import Keep
 from tests.training.conftest import barred_images
@@ -34,8 +34,8 @@ specs, _ = specs_and_build(data)
 keep = Keep(Path(sys.argv[3]), ("a", "b", "c"), CONFIG.recipe)
 checkpoints = Checkpoints(Path(sys.argv[3]) / "checkpoints", every=0, least=0)
 resident = list(fit.train_group(specs[:2], data, keep=keep, checkpoints=checkpoints))
-fit.devices.memory_limit = lambda device: 1
-fit.made_here = lambda *_, **__: {"feed": "streaming"}
+together.devices.memory_limit = lambda device: 1
+together.made_here = lambda *_, **__: {"feed": "streaming"}
 streaming = list(fit.train_group(specs[:1], data))
 taken_up = list(fit.train_group(specs[:1], data, checkpoints=checkpoints))
 # The second one alone is told.

@@ -11,9 +11,10 @@ from scaling_search.errors import UserError
 from scaling_search.recipe import PAPER, Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
-from scaling_search.training.fit import train_group, train_together
+from scaling_search.training.fit import train_group
 from scaling_search.training.kept import Keep
 from scaling_search.training.stopping import Best, Judgement
+from scaling_search.training.together import train_together
 from scaling_search.weights.files import read_arrays
 from scaling_search.weights.transfer import import_weights, namings_of
 from tests.training.test_epochs import CONFIG

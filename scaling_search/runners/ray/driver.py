@@ -20,6 +20,7 @@ from scaling_search.search.plan import Plan, T
 from scaling_search.training.checkpoints import Checkpoints
 
 CONNECT_SECONDS = 30
+MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 LOOK_SECONDS = 0.5
 """How often the driver looks whether the run is to end."""
 
@@ -90,7 +91,8 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     share = workers.gpus_per_trial or 0
     if 0 < share < 1:
-        environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * share:.3f}"
+        # Less, where others use the device too: the user's to say.
+        environment[MEMORY_FRACTION] = os.environ.get(MEMORY_FRACTION, f"{0.9 * share:.3f}")
     return environment
 
 

@@ -12,7 +12,7 @@ from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here
 from scaling_search.runners.ray.cores import cores_available
-from scaling_search.runners.ray.driver import run_on_ray, worker_environment
+from scaling_search.runners.ray.driver import MEMORY_FRACTION, run_on_ray, worker_environment
 from scaling_search.runners.ray.process import Job, run_tune
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
@@ -249,6 +249,9 @@ def test_the_user_s_xla_flags_are_kept_and_come_last(monkeypatch):
     assert worker_environment(Workers(), {"XLA_FLAGS": "--ours"})["XLA_FLAGS"] == "--ours --theirs"
 
 
-def test_half_a_gpu_takes_less_than_half_of_its_memory():
-    assert worker_environment(Workers(gpus_per_trial=0.5), {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
-    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in worker_environment(Workers(gpus_per_trial=1), {})
+def test_half_a_gpu_takes_less_than_half_of_its_memory_or_what_the_user_says(monkeypatch):
+    monkeypatch.delenv(MEMORY_FRACTION, raising=False)
+    assert worker_environment(Workers(gpus_per_trial=0.5), {})[MEMORY_FRACTION] == "0.450"
+    assert MEMORY_FRACTION not in worker_environment(Workers(gpus_per_trial=1), {})
+    monkeypatch.setenv(MEMORY_FRACTION, "0.05")
+    assert worker_environment(Workers(gpus_per_trial=0.5), {})[MEMORY_FRACTION] == "0.05"
