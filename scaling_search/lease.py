@@ -60,12 +60,9 @@ def holder(run: Remote) -> Holder | None:
 def held(run: Remote) -> Iterator[Callable[[], None]]:
     """Holds the lease of a run in the body. What is yielded raises UserError once it is lost.
 
-    Raises UserError where another process holds it, or it cannot be written.
+    Raises UserError where another process holds it, or it cannot be reached.
     """
-    try:
-        number, me = _take(run)
-    except OSError as error:
-        raise UserError(f"cannot write {run}: {error}", "its bucket must be there and writable") from error
+    number, me = _take(run)
     renewal = _Renewal(run, number, me)
     thread = threading.Thread(target=renewal.go_on, name="lease", daemon=True)
     thread.start()
@@ -76,7 +73,7 @@ def held(run: Remote) -> Iterator[Callable[[], None]]:
         thread.join()
         if not renewal.lost:
             with suppress(OSError):
-                _object(run, number).unlink(missing_ok=True)
+                _object(run.hasty(), number).unlink(missing_ok=True)
     renewal.check()
 
 

@@ -4,13 +4,13 @@ A `Remote` has those methods of `pathlib.Path` that a run needs, so that whoever
 the two it is. What differs is what an object store lacks: folders are nothing but parts of names, an object appears
 whole as it is (there is nothing to rename), and there are no locks (see `lease`).
 
-Every call that fails for a reason that may pass is repeated a few times. What is raised in the end is an OSError, as
-for a file, whatever the file system raises itself.
+Every call that fails for a reason that may pass is repeated a few times. What is raised in the end is what a file would
+raise where something is missing, or is there already, and else an UnreachableError, whatever the file system raises.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
 from glob import glob
@@ -25,8 +25,19 @@ PAUSES = (1.0, 3.0, 9.0)
 """Seconds before a call is made again, on top of what a file system tries by itself."""
 AT_ONCE = 256
 """Objects that are asked for together."""
-_SETTLED = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, ValueError, TypeError)
+_OF_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError)
+_SETTLED = (*_OF_FILES, PermissionError, NotImplementedError, ValueError, TypeError)
 """What would be raised again."""
+
+
+class UnreachableError(UserError, OSError):
+    """Something elsewhere can be neither read nor written: the network, credentials, rights or the bucket are missing.
+
+    A UserError, as there is nothing that a program can do about it, and an OSError, as it would be for a file.
+    """
+
+    def __init__(self, place: "Remote", reason: str):
+        super().__init__(f"cannot reach {place}: {reason}", hint="run the same command again once it can be reached")
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Remote:
         return self.url
 
     def __truediv__(self, name: "str | Path") -> "Remote":
-        return Remote(f"{self.url.rstrip('/')}/{name}")
+        return Remote(f"{self.url.rstrip('/')}/{name}", patient=self.patient)
 
     @property
     def name(self) -> str:
@@ -83,6 +94,10 @@ class Remote:
     def with_name(self, name: str) -> "Remote":
         """What lies beside it under another name."""
         return self.parent / name
+
+    def hasty(self) -> "Remote":
+        """The same, whose calls are made once."""
+        return replace(self, patient=False)
 
     def resolve(self) -> "Remote":
         """Itself: a URL means the same everywhere."""
@@ -186,7 +201,7 @@ class Remote:
             found = self._try(partial(_all_of, paths))
             for path in paths:
                 content = found.get(path, FileNotFoundError(path))
-                yield content if isinstance(content, bytes) else _as_os_error(content, self)
+                yield content if isinstance(content, bytes) else FileNotFoundError(f"{self.url}: there is no {path}")
 
     @property
     def _path(self) -> str:
@@ -197,13 +212,13 @@ class Remote:
             try:
                 found = [(about["name"].rstrip("/"), about) for about in list_(files, path)]
             except FileNotFoundError as error:
-                if no_bucket(error):
+                if _no_bucket(error):
                     raise
                 return []
             # A folder's own name is listed where somebody has made an empty object of it.
             own = path.strip("/")
-            inside = [(name.lstrip("/").removeprefix(own).lstrip("/"), about) for name, about in found]
-            return sorted(Remote(f"{self.url.rstrip('/')}/{name}", about) for name, about in inside if name)
+            within = [((name.partition(own)[2] if own else name).lstrip("/"), about) for name, about in found]
+            return sorted(Remote(f"{self.url.rstrip('/')}/{name}", about) for name, about in within if name)
 
         return self._try(listed)
 
@@ -213,8 +228,10 @@ class Remote:
             try:
                 return call(files, path)
             except Exception as error:  # Each file system has errors of its own.
+                if isinstance(error, _OF_FILES) and not _no_bucket(error):
+                    raise
                 if pause is None or isinstance(error, _SETTLED) or _lacks_credentials(error):
-                    raise _as_os_error(error, self) from error
+                    raise UnreachableError(self, _reason(error)) from error
             time.sleep(pause)
         raise AssertionError
 
@@ -281,13 +298,18 @@ def contents(files: Sequence[Place]) -> Iterator[bytes | OSError]:
             yield error
 
 
-def no_bucket(error: Exception) -> bool:
+def _no_bucket(error: Exception) -> bool:
     """Whether it is the bucket that was not found, and not something in it."""
     return "bucket does not exist" in str(error)
 
 
 def _all_of(paths: list[str], files: Any, _: str) -> dict[str, bytes | Exception]:
-    return dict(files.cat(paths, on_error="return"))
+    found: dict[str, Any] = files.cat(paths, on_error="return")
+    for content in found.values():
+        # One that has gone since it was listed is no reason to ask for the others again.
+        if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+            raise content
+    return found
 
 
 def _reached(url: str) -> tuple[Any, str]:
@@ -317,11 +339,8 @@ def _lacks_credentials(error: BaseException) -> bool:
     return "Credential" in type(error).__name__
 
 
-def _as_os_error(error: BaseException, place: Remote) -> OSError:
-    """What a file system has raised, as an OSError that says it in words."""
-    if _lacks_credentials(error):
-        return PermissionError(f"{place.url.partition('://')[0]}:// needs credentials: {printable(str(error))}")
-    if isinstance(error, OSError):
-        return error
+def _reason(error: BaseException) -> str:
     text = " ".join(printable(str(error)).split())[:300]
-    return OSError(text or type(error).__name__)
+    if _lacks_credentials(error):
+        return f"there are no credentials for it: {text}"
+    return text or type(error).__name__

@@ -40,7 +40,7 @@ from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
-from scaling_search.places import Place, Remote, contents, inside, no_bucket, place_of
+from scaling_search.places import Place, Remote, UnreachableError, contents, inside, place_of
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -133,7 +133,7 @@ class RunDirectory:
             if not isinstance(self.path, Remote):
                 raise
             kept = unsent.keep(self.path, name, content)
-            raise UserError(f"{error}; the trial is kept in {kept} until then") from None
+            raise UserError(f"{error}; until then, a finished trial is kept in {kept}") from None
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
@@ -370,8 +370,9 @@ def _read_json(file: Place, otherwise: str) -> dict[str, Any]:
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError) and not no_bucket(error)
-        reason = f"no {file.name} in it" if missing else f"{file.name}: {error}"
+        if isinstance(error, UnreachableError):
+            raise
+        reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
         raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None
     if not isinstance(tree, dict):
         raise UserError(f"{otherwise} ({file.name} is not a JSON object)", hint="name a folder under runs/")
@@ -414,11 +415,12 @@ def _write(file: Place, content: bytes) -> None:
 def _clear_os_errors(path: Place, hint: str) -> Iterator[None]:
     try:
         yield
+    except UnreachableError:
+        raise
     except OSError as error:
-        allowed = "it must be writable, with space on its disk"
-        if isinstance(path, Remote):
-            allowed = "its bucket must be there and writable"
-        raise UserError(f"cannot write {path}: {error.strerror or error}", allowed, hint) from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "it must be writable, with space on its disk", hint
+        ) from error
 
 
 def _package_versions() -> dict[str, str]:

@@ -64,9 +64,7 @@ class Checkpoints:
         """Whether trainings are to end."""
         # The file is there from the start: over NFS, one that appears may go unseen for a minute.
         try:
-            orders = self._orders
-            # Asked for all the time, so that a try that fails need not be repeated at once.
-            return (replace(orders, patient=False) if isinstance(orders, Remote) else orders).read_text() == _STOP
+            return self._orders.read_text() == _STOP
         except OSError:
             return False
 
@@ -94,7 +92,9 @@ class Checkpoints:
 
     @property
     def _orders(self) -> Place:
-        return self.folder / _ORDERS
+        orders = self.folder / _ORDERS
+        # Asked for all the time, so that a try that fails need not be repeated at once.
+        return orders.hasty() if isinstance(orders, Remote) else orders
 
     def _order(self, order: str) -> None:
         # Where it cannot be written, trainings go on, and are ended without a checkpoint.
