@@ -14,7 +14,7 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -51,9 +51,7 @@ class Holder:
 
 def holder(run: Remote) -> Holder | None:
     """Who works on a run now, or None. Raises OSError where it cannot be read."""
-    numbers = _numbers(run)
-    last = _read(_object(run, numbers[-1])) if numbers else None
-    return last if last is not None and 0 < last.until - time.time() < _LONGEST else None
+    return _holding(run, _numbers(run))
 
 
 @contextmanager
@@ -78,9 +76,10 @@ def held(run: Remote) -> Iterator[Callable[[], None]]:
 
 
 def _take(run: Remote) -> tuple[int, Holder]:
-    if (now := holder(run)) is not None:
-        raise _in_use(run, now)
+    # Looked at once: what another creates from here on has the number that is tried.
     before = _numbers(run)
+    if (now := _holding(run, before)) is not None:
+        raise _in_use(run, now)
     number = before[-1] + 1 if before else 1
     place = _object(run, number)
     me = Holder(platform.node(), os.getpid(), time.time() + SECONDS, secrets.token_hex(8))
@@ -96,6 +95,12 @@ def _take(run: Remote) -> tuple[int, Holder]:
         with suppress(OSError):
             _object(run, old).unlink(missing_ok=True)
     return number, me
+
+
+def _holding(run: Remote, numbers: Sequence[int]) -> Holder | None:
+    """Who holds the last of the leases, if it has not ended."""
+    last = _read(_object(run, numbers[-1])) if numbers else None
+    return last if last is not None and 0 < last.until - time.time() < _LONGEST else None
 
 
 def _refuses(place: Remote, content: bytes) -> bool:

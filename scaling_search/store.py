@@ -237,7 +237,8 @@ def is_damaged(record: Mapping[str, Any]) -> bool:
 
 def signed(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Plain data with its checksum."""
-    return {**tree, "checksum": checksum_of(tree)}
+    content = unsigned(tree)
+    return {**content, "checksum": checksum_of(content)}
 
 
 def unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
