@@ -91,9 +91,13 @@ def _take(run: Remote) -> tuple[int, Holder]:
         time.sleep(SETTLING)
     if (now := _read(place)) != me:
         raise _in_use(run, now)
-    for old in before:
-        with suppress(OSError):
-            _object(run, old).unlink(missing_ok=True)
+    for other in _numbers(run):
+        if other != number and (now := _holding(run, [other])) is not None:
+            # Who found another number free a moment ago. Of the two at least one sees both.
+            place.unlink(missing_ok=True)
+            raise _in_use(run, now)
+        if other < number:
+            _object(run, other).unlink(missing_ok=True)
     return number, me
 
 

@@ -279,8 +279,9 @@ def inside(folder: Place, pattern: str = "*") -> list[Place]:
 def rename(file: Place, name: str) -> None:
     """Gives a file another name in its folder, over what has it."""
     if isinstance(file, Remote):
-        file.copy_to(name)
-        file.unlink(missing_ok=True)
+        if file.name != name:
+            file.copy_to(name)
+            file.unlink(missing_ok=True)
     else:
         file.replace(file.with_name(name))
 

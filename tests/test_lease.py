@@ -120,3 +120,14 @@ def test_of_two_that_find_it_free_one_creates_it(run, monkeypatch):
     monkeypatch.setattr(lease, "_numbers", meanwhile)
     with pytest.raises(UserError, match="process 7 of elsewhere"), held(run):
         pass
+
+
+def test_of_two_that_create_leases_of_different_numbers_one_gives_way(run, monkeypatch):
+    numbers = lease._numbers
+    # One that ended, and was removed by its holder, when another had looked already.
+    found = iter([[1]])
+    monkeypatch.setattr(lease, "_numbers", lambda run: next(found, None) or numbers(run))
+    written(run, 3)
+    with pytest.raises(UserError, match="process 7 of elsewhere"), held(run):
+        pass
+    assert [one.name for one in inside(run / "lease")] == ["00000003"]

@@ -53,6 +53,7 @@ def test_a_folder_does_the_same_here_and_elsewhere(folder):
     assert sorted(names(one for one in folder.rglob("*") if one.is_file())) == ["a.json", "b.json", "c.txt"]
     assert matching(f"{folder}/*/a.json") == [file]
     file.write_bytes(b"other")
+    rename(file, "a.json")
     rename(file, "b.json")
     assert [*contents(inside(deep))] == [b"other", b"c.txt"]
     (missing,) = contents([file])
