@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 
 from scaling_search.errors import UserError, printable
 from scaling_search.places import Remote
+from scaling_search.plain import MALFORMED, from_json
 
 SECONDS = 120.0
 """How long a lease lasts that is not renewed."""
@@ -172,7 +173,7 @@ def _object(run: Remote, number: int) -> Remote:
 def _read(place: Remote) -> Holder | None:
     """What a lease says; None where it is gone, or somebody has damaged it."""
     try:
-        tree = json.loads(place.read_bytes())
+        tree = from_json(place.read_bytes())
         return Holder(str(tree["machine"]), int(tree["process"]), float(tree["until"]), str(tree["token"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, *MALFORMED):
         return None

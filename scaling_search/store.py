@@ -2,6 +2,7 @@
 
     runs/NAME/manifest.json       the kind of run and its config, the images, the versions, the state of git
     runs/NAME/trials/KEY.json     one record per trial, written once and never changed
+    runs/NAME/records.parquet     the same together, where there are many: see `compacted`
     runs/NAME/rates.json          a probe of learning rates: its networks, the rates tried, and what follows
     runs/NAME/step1.json          the grid: every point, the network it rounds to and what that costs; its rounds
     runs/NAME/step2.json          B0..B7 by the found and by the published coefficients
@@ -35,12 +36,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from scaling_search import lease, unsent
+from scaling_search import compacted, lease, unsent
 from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
 from scaling_search.places import Place, Remote, UnreachableError, contents, inside, place_of
+from scaling_search.plain import MALFORMED, from_json
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -83,20 +85,26 @@ class RunDirectory:
         """The config that the run was started with, also for runs of earlier versions."""
         try:
             return stored_config(self.manifest(), self._documents())
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def kind(self) -> Kind:
-        """What kind of run it is."""
-        return kind_of(self.manifest(), self._documents())
+        """What kind of run it is. Raises UserError where its documents do not say."""
+        try:
+            return kind_of(self.manifest(), self._documents())
+        except MALFORMED as error:
+            raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
 
     @property
     def images(self) -> str:
-        """The run's images as NAME:DIGEST, wherever they are now."""
-        return str(self.manifest()["data"])
+        """The run's images as NAME:DIGEST, wherever they are now. Raises UserError where the manifest does not say."""
+        images = self.manifest().get("data")
+        if not isinstance(images, str):
+            raise UserError(f"the manifest of {self.path} does not say which images were used")
+        return images
 
     def command(self) -> str:
         """The command that repeats the run, quoted for a POSIX shell."""
@@ -109,17 +117,23 @@ class RunDirectory:
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. Records that cannot be read are skipped, with a warning."""
         files = inside(self.path / "trials", "*.json")
-        for file, content in zip(files, contents(files), strict=True):
+        gathered = compacted.unchanged(self.path / compacted.NAME, files)
+        read = contents([file for file in files if file.name not in gathered])
+        for file in files:
+            if file.name in gathered:
+                yield json.loads(gathered[file.name])
+                continue
+            content = next(read)
             try:
                 if isinstance(content, OSError):
                     raise content
-                record = json.loads(content)
+                record = from_json(content)
                 if is_damaged(record):
                     raise ValueError(DAMAGED)
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
                     raise ValueError("its content does not match its name")
                 record["outcome"]["status"]
-            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            except (*MALFORMED, OSError) as error:
                 warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
             yield unsigned(record)
@@ -134,6 +148,14 @@ class RunDirectory:
                 raise
             kept = unsent.keep(self.path, name, content)
             raise UserError(f"{error}; until then, a finished trial is kept in {kept}") from None
+
+    def gathered(self) -> bytes | None:
+        """The content of a new `compacted.NAME`, or None where there is no need of one."""
+        files = inside(self.path / "trials", "*.json")
+        if len(files) < compacted.LEAST + len(compacted.unchanged(self.path / compacted.NAME, files)):
+            return None
+        stamped = compacted.stamps(files)
+        return compacted.content_of(stamped, {f"{record['key']}.json": record for record in self.records()})
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
@@ -352,7 +374,7 @@ def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
 def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
     """Whether a stored outcome does not settle its trial."""
     if outcome["status"] == "failed":
-        return _NO_FAILURE.match(outcome.get("reason") or "") is not None
+        return _NO_FAILURE.match(str(outcome.get("reason") or "")) is not None
     return bool(outcome["status"] != "ok")
 
 
@@ -369,7 +391,7 @@ def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
 
 def _read_json(file: Place, otherwise: str) -> dict[str, Any]:
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
+        tree = from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         if isinstance(error, UnreachableError):
             raise

@@ -3,9 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from scaling_search.config import Split, Trained, to_dict
+from scaling_search.plain import check_kinds
 from scaling_search.recipe import Recipe, stored_recipe
 from scaling_search.rule import Scale
 
@@ -37,6 +39,13 @@ _BEFORE = {
 def _shifts_as_before(recipe: Recipe, side: int) -> bool:
     """Whether the shift, a share of the side, is what an eighth of it in whole pixels was."""
     return not recipe.shifts or (recipe.shift == 0.125 and side % 8 == 0)
+
+
+@lru_cache
+def _choices(recipe: Recipe, side: int) -> dict[str, Any]:
+    """What tells a recipe from others in keys. Few recipes are shared by thousands of specs."""
+    told = replace(recipe, shift=None) if _shifts_as_before(recipe, side) else recipe
+    return {name: value for name, value in to_dict(told).items() if value != _BEFORE.get(name, ...)}
 
 
 @dataclass(frozen=True)
@@ -84,19 +93,15 @@ class Spec:
     init: Init | None = None
     """Where its weights start from; from a random draw by default."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of all that decides the outcome. The scale is not in it: the network it rounds to is."""
-        told = self.recipe
-        if _shifts_as_before(told, self.network.input_resolution):
-            told = replace(told, shift=None)
-        recipe = {name: value for name, value in to_dict(told).items() if value != _BEFORE.get(name, ...)}
         decides = {
             "version": TRAINING_VERSION,
             "network": self.network.fingerprint,
             "input_resolution": self.network.input_resolution,
             "num_classes": self.network.num_classes,
-            "recipe": recipe,
+            "recipe": _choices(self.recipe, self.network.input_resolution),
             "data": self.data,
             "split": to_dict(self.split),
             "seed": self.seed,
@@ -166,15 +171,17 @@ def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from_dict(tree: dict[str, Any]) -> Outcome:
-    """The outcome of a stored record. Raises TypeError or KeyError where it is not one."""
+    """The outcome of a stored record. Raises one of `plain.MALFORMED` where it is not one."""
     curve = tuple(Epoch(**epoch) for epoch in tree.get("curve", ()))
-    return Outcome(**{**tree, "curve": curve})
+    outcome = Outcome(**{**tree, "curve": curve})
+    check_kinds(outcome)
+    return outcome
 
 
 def spec_from_dict(tree: dict[str, Any]) -> Spec:
-    """The spec of a stored record. Raises TypeError, KeyError or UserError where it is not one."""
+    """The spec of a stored record. Raises UserError or one of `plain.MALFORMED` where it is not one."""
     init = tree.get("init")
-    return Spec(
+    spec = Spec(
         network=network_from_dict(tree["network"]),
         recipe=stored_recipe(**tree["recipe"]),
         data=tree["data"],
@@ -183,8 +190,12 @@ def spec_from_dict(tree: dict[str, Any]) -> Spec:
         evaluate=tree["evaluate"],
         init=None if init is None else Init(**init),
     )
+    check_kinds(spec)
+    return spec
 
 
 def network_from_dict(tree: dict[str, Any]) -> Network:
-    """The network of a stored record or step file."""
-    return Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
+    """The network of a stored record or step file. Raises UserError or one of `plain.MALFORMED` where it is not one."""
+    network = Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
+    check_kinds(network)
+    return network

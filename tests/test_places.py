@@ -9,6 +9,7 @@ import pytest
 from scaling_search import places
 from scaling_search.errors import UserError
 from scaling_search.places import Remote, UnreachableError, contents, inside, is_url, matching, place_of, rename
+from scaling_search.store import RunDirectory
 
 
 @pytest.fixture
@@ -168,6 +169,10 @@ def test_files_that_cannot_be_reached_are_not_taken_for_missing_ones(memory, mon
     failing(monkeypatch, *[ConnectionError("gone")] * 3)
     with pytest.raises(UnreachableError, match="gone"):
         list(contents(files))
+    (memory / "trials" / "a.json").write_bytes(b"{}")
+    failing(monkeypatch, *[ConnectionError("gone")] * 6)
+    with pytest.raises(UnreachableError, match="gone"):
+        list(RunDirectory(memory).records())
 
 
 def test_one_of_two_creates_an_object(memory):

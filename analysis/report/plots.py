@@ -1,8 +1,8 @@
 """The plots of a report: accuracy against multiply-adds, STEP 1 close up and learning curves."""
 
-from collections.abc import Callable
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from itertools import accumulate, groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from scaling_search.analysis.findings.facts import Facts
 from scaling_search.analysis.report.svg import Line, Plot, Point, Series
 from scaling_search.analysis.report.words import details_of
 from scaling_search.analysis.text.ticks import count_texts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CURVE_POINTS = 12
 """Markers on one learning curve, whose line has every epoch."""
@@ -154,9 +151,11 @@ def _curves(findings: Facts) -> list[Plot]:
         known = means[means[column].notna()]
         if known["epoch"].nunique() < 2:
             continue
+        rows = zip(*(known[name].tolist() for name in ("fingerprint", "epoch", column)), strict=True)
+        curves = {name: [*of_network] for name, of_network in groupby(rows, key=itemgetter(0))}
         series = [
-            _curve(findings, known[known["fingerprint"] == name], column, format, kinds[name])
-            for name in sorted(set(known["fingerprint"]), key=lambda name: (layers.index(kinds[name]), name))
+            _curve(findings, name, [row[1:] for row in curves[name]], column, format, kinds[name])
+            for name in sorted(curves, key=lambda name: (layers.index(kinds[name]), name))
         ]
         plots.append(
             Plot(
@@ -205,23 +204,24 @@ def _kinds(findings: Facts) -> dict[str, str]:
 
 def _curve(
     findings: Facts,
-    epochs: "pd.DataFrame",
+    network: str,
+    rows: Sequence[tuple[int, float]],
     column: str,
     format: Callable[[float], str],
     kind: str,
 ) -> Series:
-    rows: list[Any] = epochs.to_dict("records")
+    """`rows` has an epoch and the value of `column` each."""
     every = np.unique(np.linspace(0, len(rows) - 1, CURVE_POINTS).round().astype(int)).tolist()
     quantity = "training loss" if column == "train_loss" else "top-1"
     points = tuple(
         Point(
-            x=float(row["epoch"]),
-            y=float(row[column]),
-            network=row["fingerprint"],
-            details=f"{findings.names[row['fingerprint']]}\nepoch {row['epoch']}: {quantity} {format(row[column])}",
+            x=float(epoch),
+            y=value,
+            network=network,
+            details=f"{findings.names[network]}\nepoch {epoch}: {quantity} {format(value)}",
         )
-        for row in (rows[index] for index in every)
+        for epoch, value in (rows[index] for index in every)
     )
-    line = Line(tuple((float(row["epoch"]), float(row[column])) for row in rows))
+    line = Line(tuple((float(epoch), value) for epoch, value in rows))
     lines = (line,) if len(rows) > 1 else ()
-    return Series(kind, _LABELS[kind], _MARKERS[kind], points=points, lines=lines, network=rows[0]["fingerprint"])
+    return Series(kind, _LABELS[kind], _MARKERS[kind], points=points, lines=lines, network=network)

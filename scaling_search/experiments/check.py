@@ -1,24 +1,28 @@
 """Checking a run: everything that it wrote is read again, and some trainings can be repeated."""
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from scaling_search import compacted
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.places import Place, inside
+from scaling_search.plain import MALFORMED, from_json
+from scaling_search.recipe import Recipe
 from scaling_search.runners.display import ProgressSetting, display_for
-from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run
+from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run, unsigned
 from scaling_search.trial import TRAINING_VERSION, Network, Outcome, Spec, outcome_from_dict, spec_from_dict
 
 if TYPE_CHECKING:
     from scaling_search.data import ImageData
     from scaling_search.family import Family
 
-_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OSError)
+_UNREADABLE = (*MALFORMED, OSError)
 _COUNTED = ("fingerprint", "input_resolution", "parameters", "multiply_adds", "activations")
 _DOCUMENTS = ("rates", "step1", "step2", "sweep", "nas")
 """Documents whose networks must cost what they say."""
@@ -80,6 +84,7 @@ def check(
     problems: list[str] = []
     records = list(_readable(directory, problems))
     problems += _not_of_the_run(directory, records)
+    problems += _not_as_gathered(directory)
     counted = _recount(directory, records, family, problems)
     problems += _stale_tables(directory)
     lines = [
@@ -98,7 +103,7 @@ def _readable(directory: RunDirectory, problems: list[str]) -> Iterator[_Record]
             problems.append(f"{file} is not a record")
             continue
         try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
+            tree = from_json(file.read_bytes())
             record = _Record(file, spec_from_dict(tree["spec"]), outcome_from_dict(tree["outcome"]))
             version, key = tree["version"], tree["key"]
         except (*_UNREADABLE, UserError) as error:
@@ -130,14 +135,37 @@ def _not_of_the_run(directory: RunDirectory, records: Sequence[_Record]) -> Iter
     config, images = directory.config(), directory.images
     # A search trains some architectures for fewer epochs, and a run may find its learning rates itself.
     free = {"epochs": 0, **({"learning_rate": 0} if config.probe_seeds else {})}
+
+    @cache
+    def is_of_run(recipe: Recipe) -> bool:
+        return asdict(recipe) | free == asdict(config.recipe) | free
+
     for record in records:
         spec = record.spec
         if digest_of(spec.data) != digest_of(images):
             yield f"{record.file} was trained on {spec.data}, the run on {images}"
         if spec.split != config.split:
             yield f"{record.file} has another split than the run"
-        if asdict(spec.recipe) | free != asdict(config.recipe) | free:
+        if not is_of_run(spec.recipe):
             yield f"{record.file} has another recipe than the run"
+
+
+def _not_as_gathered(directory: RunDirectory) -> Iterator[str]:
+    """What the file that has the records together does not have as their own files do."""
+    file = directory.path / compacted.NAME
+    try:
+        gathered = compacted.read(file)
+    except (OSError, ValueError) as error:
+        yield f"{file} is damaged, and not used: {error}"
+        return
+    files = {one.name: one for one in inside(directory.path / "trials", "*.json")}
+    now = compacted.stamps(files.values())
+    if stale := sum(now.get(name) != stamp for name, (stamp, _) in gathered.items()):
+        yield f"{file} is stale for {stale} of its {len(gathered)} records, which are read from their own files"
+    for name, (stamp, record) in gathered.items():
+        with suppress(*_UNREADABLE):
+            if now.get(name) == stamp and unsigned(from_json(files[name].read_bytes())) != from_json(record):
+                yield f"{file} has another record {name} than its own file"
 
 
 def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Family | None", problems: list[str]) -> int:
@@ -146,6 +174,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
     from scaling_search.search.candidates import network_at
     from scaling_search.trial import network_from_dict
 
+    # Finding a family by its name means looking through all packages that are installed.
+    load = cache(load_family)
     networks: dict[str, tuple[Place, Network]] = {}
     for record in records:
         networks.setdefault(record.spec.network.fingerprint, (record.file, record.spec.network))
@@ -162,8 +192,8 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
     for file, network in networks.values():
         try:
             options = network.options
-            grown = with_options(family, options) if family else load_family(network.family, options)
-            again = network_at(grown, network.scale, network.num_classes, name=network.family, options=network.options)
+            grown = with_options(family or load(network.family), options)
+            again = network_at(grown, network.scale, network.num_classes, name=network.family, options=options)
         except UserError as error:
             problems.append(f"{file}: its network cannot be built: {error}")
             continue

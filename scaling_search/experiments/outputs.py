@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from scaling_search import compacted
 from scaling_search.errors import in_one_line
 from scaling_search.places import Place
 from scaling_search.store import RunDirectory
@@ -30,9 +31,11 @@ def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Pla
 
     A file that cannot be made or written gives a warning, and affects neither the others nor the run.
     """
-    for name, content in _outputs(findings):
+    for name, content in (*_outputs(findings), (compacted.NAME, directory.gathered)):
         try:
-            yield directory.write_file(name, content())
+            made = content()
+            if made is not None:
+                yield directory.write_file(name, made)
         except Exception as error:
             warnings.warn(f"{directory.path / name} could not be written: {in_one_line(error)}", stacklevel=2)
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from scaling_search.errors import in_one_line
+from scaling_search.plain import MALFORMED
 from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 from scaling_search.trial import Outcome, Spec, outcome_from_dict
@@ -60,6 +61,7 @@ class Agenda(Generic[T]):
         self._watchers = watchers
         self._outcomes: dict[str, Outcome] = {}
         self._batch: dict[str, Spec] = {}
+        self._left: dict[str, Spec] = {}
         self._fresh: list[Spec] = []
         self._groups: deque[Group] = deque()
         self._losses: Counter[str] = Counter()
@@ -76,7 +78,7 @@ class Agenda(Generic[T]):
     @property
     def left(self) -> list[Spec]:
         """What the plan has asked for and has no outcome of."""
-        return [spec for key, spec in self._batch.items() if key not in self._outcomes]
+        return [*self._left.values()]
 
     def started(self, slots: int) -> None:
         """Tells the watchers that training begins, `slots` groups at a time."""
@@ -101,7 +103,8 @@ class Agenda(Generic[T]):
         self._outcomes[spec.key] = outcome
         for watcher in self._watchers:
             watcher.finished(spec, outcome)
-        if self._batch.keys() <= self._outcomes.keys():
+        self._left.pop(spec.key, None)
+        if not self._left:
             self._advance(self._outcomes_of_batch())
 
     def report_lost(self, group: Group, reason: str, *, tries: int = 2) -> None:
@@ -126,7 +129,8 @@ class Agenda(Generic[T]):
             for spec in specs:
                 self._batch.setdefault(spec.key, spec)
             self._recall()
-            self._fresh = [spec for key, spec in self._batch.items() if key not in self._outcomes]
+            self._left = {key: spec for key, spec in self._batch.items() if key not in self._outcomes}
+            self._fresh = [*self._left.values()]
             known = {key: self._outcomes[key] for key in self._batch if key in self._outcomes}
             for watcher in self._watchers:
                 watcher.planned(tuple(self._batch.values()), known)
@@ -137,7 +141,7 @@ class Agenda(Generic[T]):
     def _recall(self) -> None:
         for key in self._batch.keys() & self._finished.keys() - self._outcomes.keys():
             # A record of another shape, from a later version for example, is ignored.
-            with suppress(KeyError, TypeError):
+            with suppress(*MALFORMED):
                 self._outcomes[key] = outcome_from_dict(self._finished[key]["outcome"])
 
     def _outcomes_of_batch(self) -> dict[str, Outcome]:

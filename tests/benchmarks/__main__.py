@@ -1,8 +1,10 @@
-"""Measures each side of each ratio in one run and prints them: see docs/speed.md.
+"""Measures each side of each ratio in one run and prints them: see docs/speed.md and docs/reliability.md.
 
     pip install -e '.[peer]'
-    python -m tests.benchmarks                 everything; half an hour on two cores
-    python -m tests.benchmarks step search     some of: step, search, programs, run
+    python -m tests.benchmarks                 step, search, programs and run; half an hour on two cores
+    python -m tests.benchmarks step search     some of these, or of driver and records
+    python -m tests.benchmarks driver --trials 10 100 1000 --trainable-seconds 0 0.1 1 --slots 8
+    python -m tests.benchmarks records --records 10000
     python -m tests.benchmarks --smoke step    one short reading of each side, to see that it works
 
 Figures also go into speed.json in the current folder.
@@ -19,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling_search.atomic import write_atomically
-from tests.benchmarks import programs, search, steps
+from tests.benchmarks import driver, large, programs, search, steps
 
-PARTS = ("step", "search", "programs", "run")
+USUAL = ("step", "search", "programs", "run")
+PARTS = (*USUAL, "driver", "records")
 SMALLEST, SMALLEST_OF_PEERS = steps.Setting("efficientnet_tiny", 16, 4), steps.Setting("efficientnet_b0", 32, 4)
 """What --smoke trains."""
 
@@ -29,15 +32,22 @@ SMALLEST, SMALLEST_OF_PEERS = steps.Setting("efficientnet_tiny", 16, 4), steps.S
 def main() -> None:
     """Measures what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; by default the first four"
+    )
     parser.add_argument("--smoke", action="store_true", help="the smallest reading of each, to see that it works")
     parser.add_argument("--without-peer", action="store_true", help="of the training steps, only our own side")
     parser.add_argument("--setting", type=int, nargs="*", help="of the training steps, only these (0 to 3)")
+    parser.add_argument("--trials", type=int, nargs="+", default=[10, 100, 1000], help="of driver: trials in a run")
+    parser.add_argument("--trainable-seconds", type=float, nargs="+", default=[0, 0.1, 1], help="of driver: a trial's")
+    parser.add_argument("--slots", type=int, help="of driver: trials at a time, if not as many as there are cores")
+    parser.add_argument("--sides", nargs="+", choices=driver.MEASURES, default=[*driver.MEASURES], help="of driver")
+    parser.add_argument("--records", type=int, default=10_000, help="of records: how many, about")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
-    parts = options.parts or PARTS
+    parts = options.parts or USUAL
     if not peer_is_there() and ("search" in parts or ("step" in parts and not options.without_peer)):
         parser.error("PyTorch and timm are not installed: pip install -e '.[peer]'")
     file, found = Path("speed.json"), {}
@@ -115,7 +125,36 @@ def _run(folder: Path, options: argparse.Namespace) -> Any:
     yield "run", figures
 
 
-MEASURES = {"step": _steps, "search": _search, "programs": _programs, "run": _run}
+def _driver(folder: Path, options: argparse.Namespace) -> Any:
+    sizes = [(count, seconds) for seconds in options.trainable_seconds for count in options.trials]
+    for trials, seconds in [(3, 0.0)] if options.smoke else sizes:
+        figures = driver.compare(folder, trials, seconds, options.slots, options.sides)
+        print(f"\n{trials} trials of {seconds:g} s: seconds in all and a trial; of a core and MB, by process")
+        for side, found in figures.items():
+            used = "  ".join(
+                f"{name} {one['cpu']:.2f} s {one['mb']:.0f} MB" for name, one in found["processes"].items()
+            )
+            print(f"  {side:<5}{found['seconds']:8.1f}{found['a_trial']:8.4f}   {used}", flush=True)
+        yield f"driver: {trials} trials of {seconds:g} s", figures
+
+
+def _records(folder: Path, options: argparse.Namespace) -> Any:
+    figures = large.compare(folder, 30 if options.smoke else options.records)
+    print(f"\na run of {figures['records']} records, seconds of a core")
+    for part in ("apart", "together"):
+        print(f"  {part}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures[part].items()))
+    print(f"  check: {figures['check']['check']:.2f}", flush=True)
+    yield "records", figures
+
+
+MEASURES = {
+    "driver": _driver,
+    "records": _records,
+    "step": _steps,
+    "search": _search,
+    "programs": _programs,
+    "run": _run,
+}
 
 
 def peer_is_there() -> bool:

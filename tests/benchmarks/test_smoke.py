@@ -42,6 +42,14 @@ def test_what_needs_no_peer_is_measured(in_a_folder):
     assert {"build", "trace", "compile", "first_step"} <= found["compiling"]["ours, cold"].keys()
 
 
+def test_runs_of_many_trials_are_measured(in_a_folder):
+    found = in_a_folder("driver", "records", "--sides", "ours", "lean")
+    sides = found["driver: 3 trials of 0 s"]
+    assert all(side["a_trial"] > 0 and side["processes"]["Ray's"]["mb"] > 0 for side in sides.values())
+    assert found["records"]["records"] >= 30 and found["records"]["check"]["problems"] == 0
+    assert found["records"]["together"]["load"] > 0
+
+
 def test_our_side_of_a_step_is_measured(in_a_folder):
     found = in_a_folder("step", "--without-peer")
     (figures,) = (value for key, value in found.items() if key.startswith("step"))

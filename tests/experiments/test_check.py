@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling_search import Recipe, RunConfig, TrainConfig, UserError, check, replay_config, run, train
+from scaling_search import Recipe, RunConfig, TrainConfig, UserError, check, compacted, replay_config, run, train
 from scaling_search.cli import main
 from scaling_search.store import RunDirectory
 
@@ -40,6 +40,39 @@ def test_a_sound_run_has_no_problems(sound):
     checked = check(sound, progress=None)
     assert checked.problems == ()
     assert checked.lines[-1] == "all is as recorded"
+
+
+@pytest.fixture
+def gathered(damaged, monkeypatch):
+    """The copy with its records in one file too, that file, and the first record."""
+    run, record = damaged
+    monkeypatch.setattr(compacted, "LEAST", 1)
+    file = RunDirectory(run).write_file(compacted.NAME, RunDirectory(run).gathered())
+    assert check(run, progress=None).problems == ()
+    return run, file, record
+
+
+def test_the_file_of_all_records_is_said_to_be_damaged(gathered):
+    run, file, _ = gathered
+    file.write_bytes(file.read_bytes()[:-100])
+    (problem,) = check(run, progress=None).problems
+    assert problem.startswith(f"{file} is damaged, and not used: it cannot be read: ")
+
+
+def test_the_file_of_all_records_is_said_to_be_stale(gathered):
+    run, file, record = gathered
+    record.touch()
+    (problem,) = check(run, progress=None).problems
+    assert problem.startswith(f"{file} is stale for 1 of its ")
+
+
+def test_the_file_of_all_records_must_have_what_their_own_have(gathered):
+    run, file, record = gathered
+    stamped = compacted.stamps([*(run / "trials").iterdir()])
+    records = {f"{one['key']}.json": one for one in RunDirectory(run).records()}
+    records[record.name]["outcome"]["peak_memory"] = 5
+    file.write_bytes(compacted.content_of(stamped, records))
+    assert check(run, progress=None).problems == (f"{file} has another record {record.name} than its own file",)
 
 
 def test_a_truncated_record_is_named(damaged):

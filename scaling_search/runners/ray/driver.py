@@ -146,6 +146,6 @@ def _serve(session: RaySession, trials: Trials, address: str | None, ending: End
         if name == CONNECTED:
             continue
         if name != CONNECTING:
-            session.channel.send((getattr(trials, name)(*arguments), trials.done, trials.slots))
+            session.channel.send((getattr(trials, name)(*arguments), trials.done, trials.most))
         elif address and not session.channel.poll(CONNECT_SECONDS):
             raise unreachable(address, f"it did not answer for {CONNECT_SECONDS} seconds")

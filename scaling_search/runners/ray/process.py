@@ -62,12 +62,12 @@ class RemoteTrials:
 
     def __init__(self, channel: Connection) -> None:
         self.done = False
-        self.slots = 1
+        self.most: int | None = None
         self._channel = channel
 
     def _call(self, name: str, *arguments: Any) -> Any:
         self._channel.send((name, *arguments))
-        result, self.done, self.slots = self._channel.recv()
+        result, self.done, self.most = self._channel.recv()
         return result
 
     def started(self, slots: int, rates_together: bool) -> None:
@@ -172,7 +172,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
 
     from scaling_search.runners.ray.hosts import Conductor, bundles
     from scaling_search.runners.ray.trackers import LogTrainings
-    from scaling_search.runners.ray.tuning import KeepWarm, PlanSearcher
+    from scaling_search.runners.ray.tuning import Forget, KeepWarm, PlanSearcher
     from scaling_search.runners.ray.worker import Worker
 
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
@@ -207,7 +207,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
                 num_samples=-1,
                 search_alg=searcher,
                 scheduler=KeepWarm(searcher),
-                callbacks=[LogTrainings(job.tracking, trials.note)] if job.tracking else [],
+                callbacks=[*([LogTrainings(job.tracking, trials.note)] if job.tracking else []), Forget()],
                 reuse_actors=True,
                 resources_per_trial=placement,
                 storage_path=str(job.folder / "tune"),

@@ -29,8 +29,9 @@ class Trials:
         """Tells a person something."""
         self._agenda = agenda
         self.slots = 1
-        """How many run at a time, at most."""
-        self._most: int | None = None
+        """How many run at a time to begin with: more where machines join, fewer where memory is short."""
+        self.most: int | None = None
+        """How many may run at a time where memory was short; None where it was not."""
         self._rates_together = False
         self._stopping = False
         self._kills, self._counted = kills, kills()
@@ -44,11 +45,7 @@ class Trials:
     @property
     def busy(self) -> bool:
         """Whether any trial has something to train."""
-        return self._active > 0
-
-    @property
-    def _active(self) -> int:
-        return sum(bool(group) for group in self._untrained.values())
+        return bool(self._untrained)
 
     def stop(self) -> None:
         """Gives out no more."""
@@ -60,14 +57,14 @@ class Trials:
 
     def started(self, slots: int, rates_together: bool) -> None:
         """Trials run from now on, `slots` at a time; whether one may train at several learning rates."""
-        self.slots = slots if self._most is None else min(slots, self._most)
+        self.slots = slots if self.most is None else min(slots, self.most)
         self._rates_together = rates_together
         self._agenda.started(self.slots)
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
         # Unless memory was short, Tune asks for as many as there is room for, also on machines that join.
-        full = self._stopping or (self._most is not None and self._active >= self._most)
+        full = self._stopping or (self.most is not None and len(self._untrained) >= self.most)
         group = None if full else self._agenda.next_group(self.slots, rates_together=self._rates_together)
         if group is not None:
             self._untrained[trial_id] = group
@@ -75,18 +72,19 @@ class Trials:
 
     def report(self, trial_id: str, outcome: Outcome) -> None:
         """Takes the outcome of the trial's next spec."""
-        spec, *left = self._untrained[trial_id]
-        self._untrained[trial_id] = tuple(left)
+        spec, *left = self._untrained.pop(trial_id)
+        if left:
+            self._untrained[trial_id] = tuple(left)
         if outcome.status == "stopped":
             return
         self.reported += 1
         self._agenda.report(spec, outcome)
 
     def ended(self, trial_id: str, reason: str) -> None:
-        """Takes back what a trial has not trained: its process has died, for that reason, where there is any."""
+        """Takes back what a trial has not trained: its process has died, for that reason."""
         group = self._untrained.pop(trial_id)
         alone = self.slots == 1
-        if group and self._out_of_memory():
+        if self._out_of_memory():
             self._agenda.report_lost(group, NO_MEMORY, tries=2 if alone else NODE_TRIES)
         else:
             self._agenda.report_lost(group, reason)
@@ -111,13 +109,13 @@ class Trials:
         if self._counted == before:
             return False
         if self.slots > 1:
-            self.slots = self._most = self.slots // 2
+            self.slots = self.most = self.slots // 2
             at_a_time = "one training" if self.slots == 1 else f"{self.slots} trainings"
             self.note(f"this machine was out of memory: from now on, {at_a_time} at a time")
         return True
 
     def _take_all_back(self, reason: str, tries: int) -> bool:
-        lost = [group for group in self._untrained.values() if group]
+        lost = [*self._untrained.values()]
         self._untrained.clear()
         for group in lost:
             self._agenda.report_lost(group, reason, tries=tries)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -30,8 +31,8 @@ class TrialsApart(Protocol):
         """Whether the plan has ended."""
 
     @property
-    def slots(self) -> int:
-        """How many run at a time, at most."""
+    def most(self) -> int | None:
+        """How many may run at a time where memory was short; None where it was not."""
 
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
@@ -57,6 +58,7 @@ class PlanSearcher(Searcher):
         self._trials = trials
         self._setting = {CORES: int(demand["CPU"]), ACCELERATED: demand["GPU"] > 0 or demand["TPU"] > 0}
         self._deaths: dict[str, str] = {}
+        self._trained: set[str] = set()
 
     @property
     def done(self) -> bool:
@@ -64,9 +66,9 @@ class PlanSearcher(Searcher):
         return self._trials.done or self.refusal is not None
 
     @property
-    def slots(self) -> int:
-        """How many run at a time, at most."""
-        return self._trials.slots
+    def most(self) -> int | None:
+        """How many may run at a time where memory was short; None where it was not."""
+        return self._trials.most
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial."""
@@ -85,10 +87,15 @@ class PlanSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hands over the outcome of the trial's next spec."""
         self._trials.report(trial_id, result[OUTCOME])
+        if result[LAST]:
+            self._trained.add(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Where the trial's process died before its end, gives back what it did not train."""
         text = self._deaths.pop(trial_id, "")
+        if trial_id in self._trained:
+            self._trained.remove(trial_id)
+            return
         if node_died(text):
             self._trials.node_died(trial_id, NODE_DIED)
             return
@@ -118,6 +125,11 @@ class KeepWarm(FIFOScheduler):
         self._searcher = searcher
         self._idle: list[Trial] = []
         self._served: set[str] = set()
+        self._live: list[Trial] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Remembers the trial until it ends: Tune would go through all there ever were, over and over."""
+        self._live.append(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Leaves a trial that has trained its last spec as it is, with its process."""
@@ -133,18 +145,33 @@ class KeepWarm(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first trial that waits. Ends one that holds an idle process for it to take over."""
-        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        self._live = [trial for trial in self._live if not trial.is_finished()]
+        waiting = [trial for trial in self._live if trial.status == Trial.PENDING]
         # One at a time, as Tune keeps one process more than it has trials scheduled to take them over.
-        for trial in tune_controller.get_trials() if self._idle else ():
-            if trial.status == Trial.PENDING and trial.trial_id not in self._served:
+        for trial in waiting if self._idle else ():
+            if trial.trial_id not in self._served:
                 self._served.add(trial.trial_id)
                 tune_controller.stop_trial(self._idle.pop(0))
                 break
-        while self._idle and (self._searcher.done or self._too_many(tune_controller)):
+        while self._idle and (self._searcher.done or self._too_many()):
             tune_controller.stop_trial(self._idle.pop())
-        return chosen
+        return waiting[0] if waiting else None
 
-    def _too_many(self, tune_controller: Any) -> bool:
-        """Whether there are more processes than may run at a time, as where memory was short."""
-        running = sum(trial.status == Trial.RUNNING for trial in tune_controller.get_trials())
-        return running > self._searcher.slots
+    def _too_many(self) -> bool:
+        """Whether memory was short, and more processes are there than may run at a time since."""
+        most = self._searcher.most
+        return most is not None and sum(trial.status == Trial.RUNNING for trial in self._live) > most
+
+
+class Forget(Callback):
+    """Drops what Tune would keep of each trial: in memory, and to be written when the plan is done."""
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """The outcome has been handed over."""
+        del result[OUTCOME]
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Its specs are trained, or were given back."""
+        trial.config, trial.evaluated_params = {}, {}

@@ -15,6 +15,7 @@ from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import MEMORY_FRACTION, run_on_ray, worker_environment
 from scaling_search.runners.ray.process import Job, run_tune
 from scaling_search.runners.ray.trials import Trials
+from scaling_search.runners.ray.tuning import DIED
 from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome, to_record
 from tests.runners.fake_training import DATA, Notes, seeds_of, train
@@ -37,6 +38,7 @@ def seen(tmp_path_factory):
     rounds = [[spec for name in names for spec in seeds_of(name, 0)] for names in ROUNDS]
     old, new = seeds_of("plain", 0, 1)
     troubled = [*seeds_of("break", 0), *seeds_of("die_at_seed_1", 0, 1), *seeds_of("die_once", 0)]
+    troubled += [spec for name in ("exit:124", "exit:137", "killed") for spec in seeds_of(name, 0)]
 
     def plan():
         yield rounds[0]
@@ -89,8 +91,8 @@ def test_the_plan_s_result_is_returned(seen):
 
 
 def test_every_spec_gets_one_outcome_and_none_that_was_finished(seen):
-    assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (4, 0)]
-    assert len(seen.notes.recorded) == 2 * CORES + 1 + 4
+    assert seen.notes.planned_batches == [(CORES, 0), (CORES, 0), (2, 1), (7, 0)]
+    assert len(seen.notes.recorded) == 2 * CORES + 1 + 7
     assert ("plain", 0) not in seen.by_name
 
 
@@ -134,6 +136,11 @@ def test_a_process_that_dies_again_makes_its_spec_alone_a_crashed_one(seen):
     outcomes = [seen.by_name["die_at_seed_1", seed] for seed in (0, 1)]
     assert [outcome.status for outcome in outcomes] == ["ok", "crashed"]
     assert "died" in outcomes[1].reason
+
+
+@pytest.mark.parametrize("name", ["exit:124", "exit:137", "killed"])
+def test_however_a_process_ends_its_spec_has_crashed_with_the_reason(seen, name):
+    assert seen.by_name[name, 0] == Outcome("crashed", reason=DIED)
 
 
 def test_a_spec_whose_process_died_once_is_tried_again(seen):
