@@ -41,7 +41,7 @@ class RecordedTable:
 
         hint = "give a file written by scaling-search record"
         try:
-            table = read_parquet(self.path, _MOST_VALUES)
+            table = read_parquet(place_of(self.path), _MOST_VALUES)
             metadata = table.schema.metadata or {}
             manifest, rows = from_json(metadata[_MANIFEST]), table.to_pylist()
             # Tables of earlier versions have none.
