@@ -4,8 +4,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from glob import glob
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.columns import (
@@ -31,6 +29,7 @@ from scaling_search.analysis.rows import (
     trial_row,
 )
 from scaling_search.errors import UserError
+from scaling_search.places import Place, matching, place_of
 from scaling_search.plain import MALFORMED
 from scaling_search.recorded import RecordedTable
 from scaling_search.store import RunDirectory, is_fresh, is_probe, open_run
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 class Run:
     """What a run has written so far. The columns of each frame are listed in `columns`, as TRIALS and so on."""
 
-    path: Path
+    path: Place
     manifest: dict[str, Any]
     trials: "pd.DataFrame"
     """One row a finished trial."""
@@ -117,7 +116,7 @@ class Runs:
     """One row a phase of a trial."""
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Place) -> Run:
     """The frames of a run directory, or of a recorded table, which has only trials, curves and timings.
 
     Trial records that cannot be read are skipped with a warning that names them. Trainings of fewer epochs than the
@@ -128,9 +127,10 @@ def load_run(path: str | Path) -> Run:
         UserError: `path` is neither, or a document of the run cannot be read.
 
     """
-    if Path(path).is_file():
-        return _load_table(RecordedTable(Path(path)))
-    directory = open_run(path)
+    place = place_of(path)
+    if place.is_file():
+        return _load_table(RecordedTable(place))
+    directory = open_run(place)
     manifest = directory.manifest()
     points = frame(_rows_of(directory, "step1", point_rows, POINTS), POINTS)
     rivals = frame(_rows_of(directory, "step1", rival_rows, RIVALS), RIVALS)
@@ -227,10 +227,10 @@ def load_runs(pattern: str) -> Runs:
     import pandas as pd
 
     runs = []
-    for folder in sorted(glob(str(Path(pattern).expanduser()), recursive=True)):  # noqa: PTH207
-        if (Path(folder) / "manifest.json").exists():
+    for folder in matching(pattern):
+        if (folder / "manifest.json").exists():
             try:
-                runs.append((folder, load_run(folder)))
+                runs.append((str(folder), load_run(folder)))
             except UserError as error:
                 warnings.warn(f"skipped run {folder}: {error}", stacklevel=2)
     if not runs:

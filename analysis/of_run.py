@@ -1,12 +1,12 @@
 """Everything that a run found, with its figures and its report: what the Python API returns."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_search.analysis.figures import figure_of
 from scaling_search.analysis.findings.facts import Facts, facts_of
 from scaling_search.analysis.report.html import report_page
+from scaling_search.places import Place
 from scaling_search.store import open_run, output_file, write_output
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Findings(Facts):
         """
         return figure_of(self, name)
 
-    def report(self, output: str | Path | None = None) -> Path:
+    def report(self, output: str | Place | None = None) -> Place:
         """Writes the run as one HTML page that needs nothing else, and returns its path.
 
         Args:

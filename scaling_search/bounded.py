@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 
 EXPANDS = 20
 """Times that what is in a file may be larger than the file: neither images nor floats compress as far."""
@@ -26,7 +27,7 @@ def check_expansion(held: int, size: int, what: str) -> None:
         )
 
 
-def read_parquet(file: Path, most_values: int | None = None) -> Any:
+def read_parquet(file: Place, most_values: int | None = None) -> Any:
     """A Parquet file as a table of Arrow. Raises UserError where it holds more than its size allows, or more values.
 
     Raises an ArrowException or an OSError where it cannot be read.
@@ -34,7 +35,7 @@ def read_parquet(file: Path, most_values: int | None = None) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as opened:
+    with pq.ParquetFile(file if isinstance(file, Path) else pa.BufferReader(file.read_bytes())) as opened:
         about = opened.metadata
         groups = [about.row_group(number) for number in range(about.num_row_groups)]
         values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
@@ -60,7 +61,7 @@ def read_arrow(file: Path) -> Any:
         return pa.Table.from_batches(_counted(stream, file), schema=stream.schema)
 
 
-def _counted(batches: Iterable[Any], file: Path) -> Iterable[Any]:
+def _counted(batches: Iterable[Any], file: Place) -> Iterable[Any]:
     held, size = 0, file.stat().st_size
     for batch in batches:
         held += batch.nbytes

@@ -11,11 +11,11 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from scaling_search.bounded import read_parquet
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.plain import MALFORMED
 
 NAME = "records.parquet"
@@ -28,7 +28,7 @@ Stamp = tuple[int, int]
 """Size of a file in bytes, and when it was written, in nanoseconds."""
 
 
-def stamps(files: Iterable[Path]) -> dict[str, Stamp]:
+def stamps(files: Iterable[Place]) -> dict[str, Stamp]:
     """Those of files by their names, without those that are gone."""
     found = {}
     for file in files:
@@ -54,7 +54,7 @@ def content_of(stamped: Mapping[str, Stamp], records: Mapping[str, Mapping[str, 
     return buffer.getvalue()
 
 
-def read(file: Path) -> dict[str, tuple[Stamp, str]]:
+def read(file: Place) -> dict[str, tuple[Stamp, str]]:
     """The stamp and the content of each record's file by its name; none where there is no such file.
 
     Raises ValueError where it is damaged, and OSError where it cannot be read.
@@ -77,7 +77,7 @@ def read(file: Path) -> dict[str, tuple[Stamp, str]]:
     return found
 
 
-def unchanged(file: Path, files: Sequence[Path]) -> dict[str, str]:
+def unchanged(file: Place, files: Sequence[Place]) -> dict[str, str]:
     """What `file` has of records whose own `files` are as they were then, by the names of these."""
     try:
         gathered = read(file)

@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from scaling_search.bounded import read_parquet
 from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import shared_part, stored_config
+from scaling_search.places import Place, place_of
 from scaling_search.plain import MALFORMED, from_json
 from scaling_search.store import DAMAGED, RunDirectory, checksum_of, finished_records, open_run
 from scaling_search.trial import Network, Spec
@@ -32,7 +32,7 @@ _MADE_BY = ("started", "machine", "packages", "git")
 class RecordedTable:
     """A recorded table on disk: one row per trial, with the columns `key`, `version`, `spec` and `outcome`."""
 
-    path: Path
+    path: Place
 
     @cached_property
     def _content(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -41,7 +41,7 @@ class RecordedTable:
 
         hint = "give a file written by scaling-search record"
         try:
-            table = read_parquet(self.path, _MOST_VALUES)
+            table = read_parquet(place_of(self.path), _MOST_VALUES)
             metadata = table.schema.metadata or {}
             manifest, rows = from_json(metadata[_MANIFEST]), table.to_pylist()
             # Tables of earlier versions have none.
@@ -88,7 +88,7 @@ class RecordedTable:
         return frozenset(record["spec"]["network"]["fingerprint"] for record in self.records())
 
 
-def replay_config(path: str | Path, kind: type[C]) -> C:
+def replay_config(path: str | Place, kind: type[C]) -> C:
     """The config from which a replay of a recorded table starts: as much of the table's own as a run of `kind` has.
 
     Examples:
@@ -97,7 +97,7 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
         (2, 3)
 
     """
-    recorded = RecordedTable(Path(path).expanduser()).config()
+    recorded = RecordedTable(place_of(path)).config()
     if isinstance(recorded, kind):
         return recorded
     # A search for a baseline has the options of its space's family instead.
@@ -105,9 +105,9 @@ def replay_config(path: str | Path, kind: type[C]) -> C:
     return shared_part(recorded, kind, **{name: getattr(recorded, name) for name in common})
 
 
-def open_trials(path: str | Path) -> RunDirectory | RecordedTable:
+def open_trials(path: str | Place) -> RunDirectory | RecordedTable:
     """An existing run, or a recorded table. Raises UserError where there is neither."""
-    place = Path(path).expanduser()
+    place = place_of(path)
     if not place.is_file():
         return open_run(place)
     table = RecordedTable(place)

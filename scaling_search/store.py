@@ -14,7 +14,9 @@
     runs/NAME/weights.json        which file is of which trial
     runs/NAME/*.csv, *.parquet    tables made from these, and figures beside them
 
-Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed.
+Every file appears whole or not at all: it is written beside its place, flushed to disk and renamed. A run may also lie
+elsewhere, at s3://BUCKET/runs/NAME say: then each file is an object, which is put at once, and a lease (see `lease`) is
+the lock.
 """
 
 import dataclasses
@@ -27,18 +29,19 @@ import shlex
 import subprocess
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from scaling_search import compacted
+from scaling_search import compacted, lease, unsent
 from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
+from scaling_search.places import Place, Remote, UnreachableError, contents, inside, place_of
 from scaling_search.plain import MALFORMED, from_json
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
@@ -65,11 +68,18 @@ class Recorded(Protocol):
 class RunDirectory:
     """A run on disk."""
 
-    path: Path
+    path: Place
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest as plain data. Raises UserError where there is none that can be read."""
-        return _read_json(self.path / "manifest.json", f"{self.path} is not a run")
+        """The manifest as plain data. Raises UserError where there is none that can be read, or it is damaged."""
+        file = self.path / "manifest.json"
+        tree = _read_json(file, f"{self.path} is not a run")
+        if is_damaged(tree):
+            raise UserError(
+                f"{file} is damaged: {DAMAGED}",
+                hint=f"put a copy of it back, or start anew with another --name and --reuse {self.path}",
+            )
+        return unsigned(tree)
 
     def config(self) -> Experiment:
         """The config that the run was started with, also for runs of earlier versions."""
@@ -106,14 +116,18 @@ class RunDirectory:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every finished trial. Records that cannot be read are skipped, with a warning."""
-        files = sorted((self.path / "trials").glob("*.json"))
+        files = inside(self.path / "trials", "*.json")
         gathered = compacted.unchanged(self.path / compacted.NAME, files)
+        read = contents([file for file in files if file.name not in gathered])
         for file in files:
             if file.name in gathered:
                 yield json.loads(gathered[file.name])
                 continue
+            content = next(read)
             try:
-                record = from_json(file.read_bytes())
+                if isinstance(content, OSError):
+                    raise content
+                record = from_json(content)
                 if is_damaged(record):
                     raise ValueError(DAMAGED)
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
@@ -125,13 +139,19 @@ class RunDirectory:
             yield unsigned(record)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Adds a finished trial."""
-        signed = {**record, "checksum": checksum_of(record)}
-        _write(self.path / "trials" / f"{record['key']}.json", _json_bytes(signed))
+        """Adds a finished trial. One that cannot be written elsewhere is kept here: see `unsent`."""
+        name, content = f"{record['key']}.json", _json_bytes(signed(record))
+        try:
+            _write(self.path / "trials" / name, content)
+        except UserError as error:
+            if not isinstance(self.path, Remote):
+                raise
+            kept = unsent.keep(self.path, name, content)
+            raise UserError(f"{error}; until then, a finished trial is kept in {kept}") from None
 
     def gathered(self) -> bytes | None:
         """The content of a new `compacted.NAME`, or None where there is no need of one."""
-        files = sorted((self.path / "trials").glob("*.json"))
+        files = inside(self.path / "trials", "*.json")
         if len(files) < compacted.LEAST + len(compacted.unchanged(self.path / compacted.NAME, files)):
             return None
         stamped = compacted.stamps(files)
@@ -143,16 +163,20 @@ class RunDirectory:
         return _read_json(file, f"{file} cannot be read") if file.exists() else None
 
     def write_document(self, name: str, tree: dict[str, Any]) -> None:
-        """Writes or replaces the JSON document `name`."""
-        _write(self.path / f"{name}.json", _json_bytes(tree))
+        """Writes or replaces the JSON document `name`; a manifest with a checksum."""
+        _write(self.path / f"{name}.json", _json_bytes(signed(tree) if name == "manifest" else tree))
 
-    def write_file(self, name: str, content: bytes) -> Path:
+    def write_file(self, name: str, content: bytes) -> Place:
         """Writes or replaces a file of the run, a table or a figure, and returns its path."""
         _write(self.path / name, content)
         return self.path / name
 
     def in_use(self) -> bool:
         """Whether a process is working on the run now."""
+        if isinstance(self.path, Remote):
+            with suppress(OSError):
+                return lease.holder(self.path) is not None
+            return False
         try:
             import fcntl
 
@@ -166,35 +190,43 @@ class RunDirectory:
         return False
 
     @property
-    def weights_folder(self) -> Path:
+    def weights_folder(self) -> Place:
         """Where weights are kept."""
         return self.path / "weights"
 
     @property
-    def checkpoints_folder(self) -> Path:
+    def checkpoints_folder(self) -> Place:
         """Where trainings that go on keep checkpoints."""
         return self.path / "checkpoints"
 
-    def make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Place) -> None:
         """Makes a folder of the run where there is none."""
         with _clear_os_errors(folder, _RUNS_HINT):
             folder.mkdir(exist_ok=True)
 
-    def weights(self) -> dict[str, Path]:
+    def weights(self) -> dict[str, Place]:
         """The files of weights that the run has, by the keys of their trials.
 
         In the order of `weights.json`, then those that have no other name yet.
         """
-        named = {
-            key: self.weights_folder / Path(str(file)).name for key, file in (self.document("weights") or {}).items()
-        }
-        called_by_key = {file.stem: file for file in sorted(self.weights_folder.glob("*.safetensors"))}
-        new = {key: file for key, file in called_by_key.items() if _KEY.fullmatch(key)}
-        return {key: file for key, file in (named | new).items() if file.is_file()}
+        there = {file.name: file for file in inside(self.weights_folder, "*.safetensors") if file.is_file()}
+        named = {key: there.get(Path(str(name)).name) for key, name in (self.document("weights") or {}).items()}
+        new = {file.stem: file for file in there.values() if _KEY.fullmatch(file.stem)}
+        return {key: file for key, file in (named | new).items() if file is not None}
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps a second process from working on the same run. The lock goes with the process, however it ends."""
+    def locked(self) -> Iterator[Callable[[], None]]:
+        """Keeps a second process from working on the same run. The lock goes with the process, however it ends.
+
+        Elsewhere it is a lease, which may be lost: what is yielded raises UserError where it is.
+        """
+        if isinstance(self.path, Remote):
+            with lease.held(self.path) as check:
+                for name, content in unsent.kept(self.path):
+                    _write(self.path / "trials" / name, content)
+                    unsent.forget(self.path, name)
+                yield check
+            return
         try:
             import fcntl
         except ImportError:
@@ -212,7 +244,7 @@ class RunDirectory:
                 raise UserError(
                     f"another process is working on {self.path}", hint="wait for it, or give another --name"
                 ) from None
-            yield
+            yield lambda: None
 
 
 def checksum_of(tree: Any) -> str:
@@ -225,14 +257,20 @@ def is_damaged(record: Mapping[str, Any]) -> bool:
     return "checksum" in record and record["checksum"] != checksum_of(unsigned(record))
 
 
+def signed(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with its checksum."""
+    content = unsigned(tree)
+    return {**content, "checksum": checksum_of(content)}
+
+
 def unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Plain data without its checksum."""
     return {name: value for name, value in tree.items() if name != "checksum"}
 
 
-def open_run(path: str | Path) -> RunDirectory:
+def open_run(path: str | Place) -> RunDirectory:
     """An existing run. Raises UserError where there is none."""
-    run = RunDirectory(Path(path))
+    run = RunDirectory(place_of(path))
     run.manifest()
     return run
 
@@ -252,7 +290,7 @@ def start_run(
 
     Raises UserError if the run exists with another config or cannot be written.
     """
-    run = RunDirectory(Path(config.runs).expanduser() / config.run_name)
+    run = RunDirectory(place_of(config.runs) / config.run_name)
     with _clear_os_errors(run.path, _RUNS_HINT):
         (run.path / "trials").mkdir(parents=True, exist_ok=True)
     if (run.path / "manifest.json").exists():
@@ -351,10 +389,12 @@ def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
     return bool(seed >= manifest["config"].get("seed", 0) + FRESH_SEEDS) and not is_probe(manifest, seed)
 
 
-def _read_json(file: Path, otherwise: str) -> dict[str, Any]:
+def _read_json(file: Place, otherwise: str) -> dict[str, Any]:
     try:
         tree = from_json(file.read_bytes())
     except (OSError, ValueError) as error:
+        if isinstance(error, UnreachableError):
+            raise
         reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
         raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None
     if not isinstance(tree, dict):
@@ -369,35 +409,37 @@ def _json_bytes(tree: dict[str, Any]) -> bytes:
 _RUNS_HINT = "free some space or give another --runs FOLDER, then run the same command again; finished trials are kept"
 
 
-def output_file(output: str | Path, what: str, endings: Sequence[str]) -> Path:
+def output_file(output: str | Place, what: str, endings: Sequence[str]) -> Place:
     """The file that the user named for a `what`, whose name ends in one of `endings` ("png", say) in any case.
 
     Raises UserError where it ends otherwise, or its folder is not there.
     """
-    file = Path(output).expanduser()
+    file = place_of(output)
     if file.suffix.lower().removeprefix(".") not in endings:
         raise UserError(f"{what} {str(output)!r} given", f"its name must end in .{', .'.join(endings)}")
-    if not file.parent.is_dir():
+    if isinstance(file, Path) and not file.parent.is_dir():
         raise UserError(f"{file.parent} is not a folder", hint="create it, or write elsewhere")
     return file
 
 
-def write_output(file: Path, content: bytes) -> Path:
+def write_output(file: Place, content: bytes) -> Place:
     """Writes or replaces a file that the user named. Raises UserError where it cannot."""
     with _clear_os_errors(file, "give another --output"):
         write_atomically(file, content)
     return file
 
 
-def _write(file: Path, content: bytes) -> None:
+def _write(file: Place, content: bytes) -> None:
     with _clear_os_errors(file, _RUNS_HINT):
         write_atomically(file, content)
 
 
 @contextmanager
-def _clear_os_errors(path: Path, hint: str) -> Iterator[None]:
+def _clear_os_errors(path: Place, hint: str) -> Iterator[None]:
     try:
         yield
+    except UnreachableError:
+        raise
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "it must be writable, with space on its disk", hint

@@ -31,7 +31,7 @@ class Pretended:
             for spec in specs:
                 outcome = self.outcome(spec)
                 if keep is not None and outcome.status == "ok" and keep.takes(spec):
-                    keep.file(spec).write_text(spec.key)
+                    keep.file(spec).write_bytes(spec.key.encode())
                 yield outcome
 
         return run_here(plan, train_at_once, data, finished=finished, on_outcome=on_outcome, watchers=watchers)

@@ -131,6 +131,19 @@ def test_the_manifest_says_what_ran(run):
     assert run.config() == RunConfig(runs=str(run.path.parent))
 
 
+def test_a_manifest_that_is_not_as_it_was_written_is_named(run):
+    file = run.path / "manifest.json"
+    written, manifest = file.read_text(), run.manifest()
+    assert "checksum" not in manifest
+    file.write_text(written.replace('"phi": 1.0', '"phi": 2.0'))
+    with pytest.raises(UserError) as raised:
+        open_run(run.path)
+    assert str(raised.value).startswith(f"{file} is damaged: its content does not match its checksum; ")
+    # Those of earlier versions have none.
+    file.write_text(json.dumps(manifest | {"data": "digits:1"}))
+    assert open_run(run.path).images == "digits:1"
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", "null"])
 def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path, content):
     if content is not None:

@@ -1,7 +1,6 @@
 """What a run found, judged once: the facts that figures, tables and the report are made from."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.analysis.findings.advice import advice_of
@@ -18,6 +17,7 @@ from scaling_search.analysis.findings.sweep import sweep_table
 from scaling_search.analysis.findings.tested import tested_table
 from scaling_search.analysis.statistics.scales import DIMENSIONS
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Facts:
         return None if self.by_epochs is None else self.by_epochs.table
 
     @property
-    def weights(self) -> tuple[Path, ...]:
+    def weights(self) -> tuple[Place, ...]:
         """Files of the weights that the run has kept, the first the likeliest to be wanted."""
         return tuple(RunDirectory(self.run.path).weights().values())
 

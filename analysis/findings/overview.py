@@ -2,13 +2,13 @@
 
 import time
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling_search.analysis.findings.facts import Facts, facts_of
 from scaling_search.analysis.frames import load_run
 from scaling_search.analysis.text.words import rule_in_brackets
 from scaling_search.errors import UserError
+from scaling_search.places import Place, inside, place_of
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ COLUMNS = {
 }
 
 
-def overview(folder: str | Path = "runs") -> "pd.DataFrame":
+def overview(folder: str | Place = "runs") -> "pd.DataFrame":
     """One row a run in `folder`, the last changed first.
 
     Columns: `run` (its folder), `kind` (method, sweep, train, nas), `state`, `done` and `planned` (trainings, as far as
@@ -48,11 +48,11 @@ def overview(folder: str | Path = "runs") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    place = Path(folder).expanduser()
+    place = place_of(folder)
     if not place.is_dir():
         raise UserError(f"{str(folder)!r} is not a folder", hint="name the folder that holds runs, such as runs")
     rows = []
-    for path in sorted(place.iterdir()):
+    for path in inside(place):
         if (path / "manifest.json").is_file():
             try:
                 rows.append(_row(RunDirectory(path)))

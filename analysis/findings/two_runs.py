@@ -1,7 +1,6 @@
 """Two runs side by side: what was asked differently, and how the networks of both came out."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from scaling_search.analysis.frames import Run, load_run
 from scaling_search.analysis.statistics.means import SeedMeans, check_confidence, seed_means
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.store import changes_between
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TwoRuns:
     confidence: float
 
 
-def compare_runs(first: str | Path, second: str | Path, confidence: float = 0.95) -> TwoRuns:
+def compare_runs(first: str | Place, second: str | Place, confidence: float = 0.95) -> TwoRuns:
     """Compares two runs, or recorded tables, by what was judged on their validation splits.
 
     Raises:

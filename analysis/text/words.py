@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scaling_search.places import Place
 
 if TYPE_CHECKING:
     from scaling_search.analysis.findings.confirmed import Confirmed
@@ -84,7 +85,7 @@ def coefficient(value: float) -> str:
     return text[:-2] + text[-2:].rstrip("0")
 
 
-def use_of_weights(files: Sequence[Path]) -> str:
+def use_of_weights(files: Sequence[Place]) -> str:
     """Where weights are that a run has kept, of which there is at least one, and what to type to use them."""
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return f"{files[0]}{more}; try scaling-search predict {shlex.quote(str(files[0]))} PICTURE"

@@ -5,11 +5,11 @@ import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from scaling_search.analysis.report.html import report_of
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.store import RunDirectory
 
 LOOPBACK = "127.0.0.1"
@@ -91,13 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing: the terminal is the person's."""
 
 
-def _state_of(run: Path) -> Any:
+def _state_of(run: Place) -> Any:
     """What changes when the run writes a record or a step; files made from these are no news."""
     files = [*run.glob("*.json"), *(run / "trials").glob("*.json")]
     return sorted((str(file), _stamp(file)) for file in files)
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _stamp(file: Place) -> tuple[int, int]:
     try:
         status = file.stat()
     except FileNotFoundError:

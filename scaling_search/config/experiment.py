@@ -117,7 +117,7 @@ class Experiment:
     recipe: Recipe = SHORT
     """How a network is trained."""
     runs: str = "runs"
-    """Folder that holds the runs."""
+    """Folder that holds the runs; or where else, such as s3://BUCKET/FOLDER."""
     reuse: tuple[str, ...] = ()
     """Other runs or recorded tables whose finished trials count as done here."""
     replay: str | None = None

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search import compacted
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.places import Place, inside
 from scaling_search.plain import MALFORMED, from_json
 from scaling_search.recipe import Recipe
 from scaling_search.runners.display import ProgressSetting, display_for
@@ -42,13 +42,13 @@ class Checked:
 class _Record:
     """A record that could be read."""
 
-    file: Path
+    file: Place
     spec: Spec
     outcome: Outcome
 
 
 def check(
-    run: str | Path,
+    run: str | Place,
     *,
     repeat: int = 0,
     family: "Family | None" = None,
@@ -80,7 +80,7 @@ def check(
     """
     if repeat < 0:
         raise UserError(f"--repeat {repeat} given", "it must be 0 or more", "try --repeat 3")
-    directory = open_run(Path(run).expanduser())
+    directory = open_run(run)
     problems: list[str] = []
     records = list(_readable(directory, problems))
     problems += _not_of_the_run(directory, records)
@@ -98,7 +98,7 @@ def check(
 
 
 def _readable(directory: RunDirectory, problems: list[str]) -> Iterator[_Record]:
-    for file in sorted((directory.path / "trials").iterdir()):
+    for file in inside(directory.path / "trials"):
         if file.suffix != ".json":
             problems.append(f"{file} is not a record")
             continue
@@ -158,7 +158,7 @@ def _not_as_gathered(directory: RunDirectory) -> Iterator[str]:
     except (OSError, ValueError) as error:
         yield f"{file} is damaged, and not used: {error}"
         return
-    files = {one.name: one for one in (directory.path / "trials").glob("*.json")}
+    files = {one.name: one for one in inside(directory.path / "trials", "*.json")}
     now = compacted.stamps(files.values())
     if stale := sum(now.get(name) != stamp for name, (stamp, _) in gathered.items()):
         yield f"{file} is stale for {stale} of its {len(gathered)} records, which are read from their own files"
@@ -176,7 +176,7 @@ def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Famil
 
     # Finding a family by its name means looking through all packages that are installed.
     load = cache(load_family)
-    networks: dict[str, tuple[Path, Network]] = {}
+    networks: dict[str, tuple[Place, Network]] = {}
     for record in records:
         networks.setdefault(record.spec.network.fingerprint, (record.file, record.spec.network))
     for name in _DOCUMENTS:

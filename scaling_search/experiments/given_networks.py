@@ -9,6 +9,7 @@ from scaling_search.config import SweepConfig, TrainConfig, Workers
 from scaling_search.errors import UserError, printable
 from scaling_search.experiments.study import Materials, Study, carry_out, materials_of
 from scaling_search.family import Family
+from scaling_search.places import place_of
 from scaling_search.rule import Scale
 from scaling_search.runners.display import ProgressSetting
 from scaling_search.runners.progress import Progress, Watcher
@@ -159,7 +160,7 @@ def _init_of(config: TrainConfig) -> Init | None:
 
     if config.init is None:
         return None
-    return Init(str(Path(config.init).expanduser().resolve()), digest_of(config.init), config.trained)
+    return Init(str(place_of(config.init).resolve()), digest_of(config.init), config.trained)
 
 
 def _notes_on_weights(materials: Materials, scale: Scale, init: Init) -> list[str]:

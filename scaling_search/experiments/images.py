@@ -1,11 +1,11 @@
 """What a run trains on: images, or a recorded table in their place, checked."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_search.config import Experiment, Split
 from scaling_search.errors import UserError
+from scaling_search.places import place_of
 from scaling_search.recorded import RecordedTable
 from scaling_search.trial import Network, Spec
 
@@ -57,7 +57,7 @@ def open_images(config: Experiment, data: "ImageData | None" = None) -> Images:
     from scaling_search.data.split import in_words
 
     if config.replay is not None:
-        table = RecordedTable(Path(config.replay).expanduser())
+        table = RecordedTable(place_of(config.replay))
         _check_replay(config, table)
         of_table = table.manifest()["images"]
         return Images(table.manifest()["data"], of_table["classes"], of_table["training"], config.split, table)

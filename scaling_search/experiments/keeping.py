@@ -6,10 +6,10 @@ is there, unless all are kept.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_search.config import Experiment
+from scaling_search.places import Place, rename
 from scaling_search.recorded import RecordedTable
 from scaling_search.store import RunDirectory
 from scaling_search.trial import Outcome, Spec
@@ -24,7 +24,7 @@ class Pruner:
 
     def __init__(self, keep: "Keep") -> None:
         self._keep = keep
-        self._best: dict[str, tuple[float, int, Path]] = {}
+        self._best: dict[str, tuple[float, int, Place]] = {}
 
     def started(self, slots: int) -> None:
         """Nothing to delete yet."""
@@ -48,7 +48,7 @@ def adopt(directory: RunDirectory, key: str, others: Iterable[RunDirectory | Rec
     for other in others:
         if isinstance(other, RunDirectory) and (theirs := other.weights().get(key)):
             directory.make_folder(directory.weights_folder)
-            directory.write_file(str(_file(directory, key).relative_to(directory.path)), theirs.read_bytes())
+            directory.write_file(f"weights/{_file(directory, key).name}", theirs.read_bytes())
             return
 
 
@@ -118,21 +118,21 @@ def _roles(findings: "Findings") -> dict[str, list[str]]:
     return roles
 
 
-def _rename(directory: RunDirectory, held: dict[str, Path], names: dict[str, str]) -> None:
+def _rename(directory: RunDirectory, held: dict[str, Place], names: dict[str, str]) -> None:
     """Gives files of weights their names, and deletes those that get none."""
     for key, file in held.items():
         if key not in names:
             file.unlink(missing_ok=True)
         elif file.name != names[key]:
             # By its key first: its new name may be another's old one.
-            file.replace(_file(directory, key))
+            rename(file, _file(directory, key).name)
     directory.write_document("weights", names)
     for key, name in names.items():
         if (file := _file(directory, key)).exists():
-            file.replace(file.with_name(name))
+            rename(file, name)
 
 
-def _file(directory: RunDirectory, key: str) -> Path:
+def _file(directory: RunDirectory, key: str) -> Place:
     return directory.weights_folder / f"{key}.safetensors"
 
 

@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_search import compacted
 from scaling_search.errors import in_one_line
+from scaling_search.places import Place
 from scaling_search.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def tables_of(findings: "Findings") -> "dict[str, pd.DataFrame]":
     return {name: table for name in TABLES if (table := getattr(findings, name)) is not None}
 
 
-def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Path]:
+def write_outputs(directory: RunDirectory, findings: "Findings") -> Iterator[Place]:
     """Writes a run's tables and pictures, and yields the path of each.
 
     A file that cannot be made or written gives a warning, and affects neither the others nor the run.

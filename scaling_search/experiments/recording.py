@@ -1,15 +1,15 @@
 """The trials of runs as one recorded table, to be replayed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import open_images
+from scaling_search.places import Place, place_of
 from scaling_search.recorded import RecordedTable, open_trials, table_bytes
 from scaling_search.store import write_output
 
 
-def record(runs: Sequence[str | Path], output: str | Path) -> RecordedTable:
+def record(runs: Sequence[str | Place], output: str | Place) -> RecordedTable:
     """Writes the finished trials of runs on the same images into one Parquet file, as `scaling-search record` does.
 
     Args:
@@ -35,4 +35,4 @@ def record(runs: Sequence[str | Path], output: str | Path) -> RecordedTable:
     first = opened[0]
     # Manifests of version 0.1 do not say how many classes and images there were.
     content = table_bytes(opened, first.manifest().get("images") or open_images(first.config()).counts)
-    return RecordedTable(write_output(Path(output).expanduser(), content))
+    return RecordedTable(write_output(place_of(output), content))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import Kind, Workers
@@ -10,6 +9,7 @@ from scaling_search.errors import UserError
 from scaling_search.experiments import baseline, given_networks, method
 from scaling_search.experiments.study import Study, carry_out
 from scaling_search.family import Family
+from scaling_search.places import Place
 from scaling_search.runners.display import ProgressSetting
 from scaling_search.runners.progress import Watcher
 from scaling_search.store import RunDirectory, open_run
@@ -27,7 +27,7 @@ _SET_UP: dict[Kind, Callable[..., Study]] = {
 
 
 def resume(
-    run: str | Path,
+    run: str | Place,
     *,
     family: Family | None = None,
     data: "ImageData | str | None" = None,
@@ -62,7 +62,7 @@ def resume(
         True
 
     """
-    directory = open_run(Path(run).expanduser())
+    directory = open_run(run)
     config: Any = directory.config()
     _check_given(directory, family, data)
     if isinstance(data, str):

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scaling_search.config import Experiment, Workers
+from scaling_search.errors import UserError
 from scaling_search.experiments.images import Images, open_images
 from scaling_search.experiments.keeping import Pruner, adopt, settle
 from scaling_search.experiments.outputs import write_outputs
 from scaling_search.family import Family, load_family
+from scaling_search.places import Remote
 from scaling_search.recipe import images_per_host
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.runners.display import ProgressSetting, display_for
@@ -93,10 +95,18 @@ def carry_out(
         directory = start_run(config, images.identity, workers, given=study.given, counts=images.counts)
     else:
         continue_run(directory, config, study.images.identity)
-    with directory.locked(), display_for(progress) as display:
+    if config.log and isinstance(directory.path, Remote):
+        raise UserError(
+            f"--log {config.log[0]} given for a run in {directory.path}",
+            "trackers write to a folder of this machine",
+            "leave it out, or give --runs FOLDER",
+        )
+    with directory.locked() as check_lock, display_for(progress) as display:
         plan = study.course(directory, directory.images, display)
         try:
-            _train(plan, study, directory, reused=reused, workers=workers, display=display, watchers=watchers)
+            _train(
+                plan, study, directory, check_lock, reused=reused, workers=workers, display=display, watchers=watchers
+            )
         finally:
             Checkpoints(directory.checkpoints_folder).settle()
         findings = findings_of(load_run(directory.path))
@@ -112,19 +122,25 @@ def _train(
     plan: Plan[None],
     study: Study,
     directory: RunDirectory,
+    check_lock: Callable[[], None],
     *,
     reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
     display: Progress,
     watchers: Sequence[Watcher],
 ) -> None:
-    """Trains what the plan asks for and neither `directory` nor a `reused` run has; `directory` gets all of it."""
+    """Trains what the plan asks for and neither `directory` nor a `reused` run has; `directory` gets all of it.
+
+    `check_lock` raises UserError where another process may have taken the run over.
+    """
     watchers = (display, *watchers)
     source = study.images.source
     replayed = [source] if isinstance(source, RecordedTable) else []
     finished = finished_records([directory, *reused, *replayed])
     plan = _adopting(plan, finished, directory, reused if study.keeps_weights else ())
-    tracking = Tracking(study.config.log, directory.path.resolve()) if study.config.log else None
+    tracking = None
+    if study.config.log and isinstance(directory.path, Path):
+        tracking = Tracking(study.config.log, directory.path.resolve())
     checkpoints = Checkpoints(
         directory.checkpoints_folder.resolve(),
         every=60 * workers.checkpoint_every,
@@ -133,6 +149,7 @@ def _train(
 
     def record(spec: Spec, outcome: Outcome) -> None:
         directory.write_record(to_record(spec, outcome))
+        check_lock()
         if outcome.status != "crashed":
             checkpoints.remove(spec.key)
 

@@ -4,14 +4,19 @@
     FOLDER/KEY/STEPS/about    what else there is to know, as JSON, with a checksum of all
     FOLDER/orders             says whether trainings are to end before their time
 
-Orbax writes beside the place, in the background, and renames; the last two are kept. Nothing in them is a pickle.
+Orbax writes beside the place, in the background, and renames; the last two are kept. Nothing in them is a pickle. Where
+the folder is on another file system, a checkpoint is written here, then put there as one object, FOLDER/KEY/STEPS.tar.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
+import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,21 +26,22 @@ import numpy as np
 
 from scaling_search.atomic import write_atomically
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.places import Place, Remote
 from scaling_search.trial import Epoch
 
 Arrays = Mapping[str, np.ndarray]
 
 KEPT = 2
 """Checkpoints of a training that are kept, so that there is one where the last is damaged."""
-_STOP = "stop"
+_STOP, _ORDERS = "stop", "orders"
 
 
 @dataclass(frozen=True)
 class Checkpoints:
     """Where trainings write checkpoints, and how often. Goes to the processes that train."""
 
-    folder: Path
-    """Absolute, and on a file system that every machine of the run shares."""
+    folder: Place
+    """Absolute, and on a file system that every machine of the run reaches."""
     every: float = 600.0
     """Seconds between two checkpoints of a training, at least."""
     least: float = 60.0
@@ -43,14 +49,13 @@ class Checkpoints:
     curves: Path | None = None
     """Where each training writes its learning curve as it goes on, for trackers; None where nobody looks."""
 
-    def of(self, key: str) -> Path:
+    def of(self, key: str) -> Place:
         """The folder of a trial's checkpoints."""
         return self.folder / key
 
     def remove(self, key: str) -> None:
         """Removes the checkpoints of a trial, which needs them no more, if there are any."""
-        with suppress(OSError):
-            shutil.rmtree(self.of(key))
+        series_of(self.of(key)).forget_all()
 
     def go_on(self) -> None:
         """Takes back the order to end."""
@@ -64,7 +69,7 @@ class Checkpoints:
         """Whether trainings are to end."""
         # The file is there from the start: over NFS, one that appears may go unseen for a minute.
         try:
-            return self._orders.read_text(encoding="utf-8") == _STOP
+            return self._orders.read_text() == _STOP
         except OSError:
             return False
 
@@ -76,24 +81,32 @@ class Checkpoints:
 
     def held(self) -> int:
         """How many trials have checkpoints."""
-        return len({file.parent for file in self.folder.glob("*/[0-9]*") if file.name.isdecimal()})
+        with suppress(OSError):
+            return sum(bool(series_of(one).numbers()) for one in self.folder.iterdir() if one.name != _ORDERS)
+        return 0
 
     def size(self) -> int:
         """Bytes on disk of all checkpoints."""
         total = 0
-        for file in self.folder.glob("*/**/*"):
-            # Others are removed meanwhile.
-            with suppress(OSError):
-                total += file.stat().st_size if file.is_file() else 0
+        with suppress(OSError):
+            for file in self.folder.rglob("*"):
+                # Others are removed meanwhile.
+                with suppress(OSError):
+                    total += file.stat().st_size if file.is_file() and file.name != _ORDERS else 0
         return total
 
     @property
-    def _orders(self) -> Path:
-        return self.folder / "orders"
+    def _orders(self) -> Place:
+        orders = self.folder / _ORDERS
+        # Asked for all the time, so that a try that fails need not be repeated at once.
+        return orders.hasty() if isinstance(orders, Remote) else orders
 
     def _order(self, order: str) -> None:
         # Where it cannot be written, trainings go on, and are ended without a checkpoint.
         with suppress(OSError):
+            if isinstance(self._orders, Remote):
+                self._orders.write_bytes(order.encode())
+                return
             # In place, see `stop_asked`, but through no link.
             opened = os.open(self._orders, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o666)
             with open(opened, "w", encoding="utf-8") as orders:
@@ -103,8 +116,10 @@ class Checkpoints:
 class Series:
     """The checkpoints of one trial, by how many steps it had done."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, called: Place | None = None) -> None:
         self.folder = folder
+        self._called = called or folder
+        """What messages call it."""
         self._manager: Any = None
 
     def numbers(self) -> list[int]:
@@ -146,7 +161,7 @@ class Series:
         """
         import orbax.checkpoint as ocp
 
-        place = self.folder / str(number)
+        place = self._called / str(number)
         try:
             found = self._open().restore(
                 number,
@@ -170,6 +185,11 @@ class Series:
                     shutil.rmtree(self.folder / str(later))
         self._manager = None
 
+    def forget_all(self) -> None:
+        """Removes all of them, and the folder."""
+        with suppress(OSError):
+            shutil.rmtree(self.folder)
+
     def _open(self) -> Any:
         if self._manager is None:
             import jax
@@ -186,6 +206,81 @@ class Series:
                 options = replace(options, create=False, cleanup_tmp_directories=me == 0, multiprocessing_options=alone)
             self._manager = ocp.CheckpointManager(self.folder, options=options)
         return self._manager
+
+
+class CopiedSeries:
+    """As `Series`, on another file system: what Orbax writes here is put there as one object each."""
+
+    def __init__(self, folder: Remote) -> None:
+        self.folder = folder
+        self._here: Series | None = None
+        self._copies = ThreadPoolExecutor(1, "checkpoints")
+        self._copying: Future[None] | None = None
+
+    def numbers(self) -> list[int]:
+        """Those there are, the last one first."""
+        with suppress(OSError):
+            return sorted((int(one.stem) for one in self.folder.glob("*.tar") if one.stem.isdecimal()), reverse=True)
+        return []
+
+    def write(self, number: int, arrays: Arrays, about: Mapping[str, Any]) -> None:
+        """As `Series.write`; what goes wrong meanwhile is raised by the next call."""
+        self.finish()
+        self._series().write(number, arrays, about)
+        self._copying = self._copies.submit(self._copy, number)
+
+    def finish(self) -> None:
+        """Waits until what was begun is there. Raises whatever went wrong."""
+        if self._copying is not None:
+            copying, self._copying = self._copying, None
+            copying.result()
+
+    def read(self, number: int) -> tuple[Arrays, dict[str, Any]]:
+        """As `Series.read`."""
+        series, file = self._series(), self.folder / f"{number}.tar"
+        place = series.folder / str(number)
+        try:
+            with tarfile.open(fileobj=io.BytesIO(file.read_bytes()), mode="r:") as archive:
+                archive.extractall(place, filter="data")
+        except (OSError, tarfile.TarError) as error:
+            raise UserError(f"checkpoint {file} cannot be read: {in_one_line(error)[:200]}") from None
+        try:
+            return series.read(number)
+        finally:
+            series.forget_after(-1)
+
+    def forget_after(self, number: int) -> None:
+        """As `Series.forget_after`."""
+        for later in self.numbers():
+            if later > number:
+                with suppress(OSError):
+                    (self.folder / f"{later}.tar").unlink(missing_ok=True)
+
+    def forget_all(self) -> None:
+        """Removes all of them."""
+        self.forget_after(-1)
+
+    def _copy(self, number: int) -> None:
+        series = self._series()
+        series.finish()
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:") as archive:
+            archive.add(series.folder / str(number), arcname=".")
+        (self.folder / f"{number}.tar").write_bytes(content.getvalue())
+        series.forget_after(-1)
+        for old in self.numbers()[KEPT:]:
+            (self.folder / f"{old}.tar").unlink(missing_ok=True)
+
+    def _series(self) -> Series:
+        if self._here is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="scaling-search-", ignore_cleanup_errors=True)
+            self._here = Series(Path(self._scratch.name), called=self.folder)
+        return self._here
+
+
+def series_of(folder: Place) -> Series | CopiedSeries:
+    """The checkpoints of the trial whose folder it is."""
+    return CopiedSeries(folder) if isinstance(folder, Remote) else Series(folder)
 
 
 def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:

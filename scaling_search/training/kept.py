@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from flax import nnx
 from scaling_search.data import Prepared
 from scaling_search.data.views import CENTRAL
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.recipe import Recipe
 from scaling_search.trial import Outcome, Spec
 from scaling_search.weights.bundle import write_bundle
@@ -21,7 +21,7 @@ from scaling_search.weights.description import Channels, Description, channels
 class Keep:
     """Where trainings leave their weights, and of which images these are."""
 
-    folder: Path
+    folder: Place
     """Absolute, and on a file system that every machine of the run shares. A trial's file is called by its key."""
     classes: tuple[str, ...]
     """What the logits stand for, in order."""
@@ -36,7 +36,7 @@ class Keep:
         recipe = replace(spec.recipe, learning_rate=self.recipe.learning_rate)
         return spec.evaluate == "validation" and recipe == self.recipe and spec.seed not in self.not_from
 
-    def file(self, spec: Spec) -> Path:
+    def file(self, spec: Spec) -> Place:
         """The file of a training."""
         return self.folder / f"{spec.key}.safetensors"
 

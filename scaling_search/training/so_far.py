@@ -19,7 +19,15 @@ from flax import nnx
 
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.plain import MALFORMED, check_kinds
-from scaling_search.training.checkpoints import KEPT, Arrays, Checkpoints, Series, write_curve
+from scaling_search.training.checkpoints import (
+    KEPT,
+    Arrays,
+    Checkpoints,
+    CopiedSeries,
+    Series,
+    series_of,
+    write_curve,
+)
 from scaling_search.training.hosts import any_of_them, first, of_the_first
 from scaling_search.training.step import TrainState
 from scaling_search.training.stopping import Best, Judgement
@@ -73,7 +81,7 @@ class Keeper:
     def __init__(self, checkpoints: Checkpoints, specs: Sequence[Spec], made_on: Mapping[str, Any]) -> None:
         self._checkpoints = checkpoints
         self._specs = tuple(specs)
-        self._series = [Series(checkpoints.of(spec.key)) for spec in specs]
+        self._series = [series_of(checkpoints.of(spec.key)) for spec in specs]
         self._made_on = dict(made_on)
         self._began = self._last = time.monotonic()
         self._look = self._last + LOOK_SECONDS
@@ -170,7 +178,7 @@ class Keeper:
     def _long_enough(self, now: float) -> bool:
         return now - self._began >= self._checkpoints.least
 
-    def _tried(self, series: Series, write: Callable[[], None]) -> None:
+    def _tried(self, series: Series | CopiedSeries, write: Callable[[], None]) -> None:
         try:
             write()
         except Exception as error:  # Orbax and TensorStore have many.
@@ -191,7 +199,7 @@ def at_one_point(checkpoints: Checkpoints, specs: Sequence[Spec]) -> list[list[S
     """The specs, in order, in runs that can go on side by side: from the same number of steps, or all from none."""
     runs: list[tuple[list[Spec], set[int]]] = []
     for spec in specs:
-        numbers = set(Series(checkpoints.of(spec.key)).numbers())
+        numbers = set(series_of(checkpoints.of(spec.key)).numbers())
         if runs and (runs[-1][1] & numbers or not (runs[-1][1] | numbers)):
             run, common = runs.pop()
             runs.append(([*run, spec], common & numbers))

@@ -1,13 +1,13 @@
 """Weights that say what they are: a safetensors file with the network, its classes and its pixels in the metadata."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flax import nnx
 
 from scaling_search.errors import UserError
 from scaling_search.family import Family, Naming, with_options
+from scaling_search.places import Place, place_of
 from scaling_search.weights.description import KEY, Description
 from scaling_search.weights.files import read_arrays, read_metadata, write_arrays
 from scaling_search.weights.hugging_face import read_config
@@ -27,7 +27,7 @@ class Opened:
 
 
 def write_bundle(
-    file: str | Path,
+    file: str | Place,
     network: nnx.Module | nnx.State[Any, Any],
     description: Description,
     naming: Naming | None = None,
@@ -39,7 +39,7 @@ def write_bundle(
     write_arrays(file, export_weights(network, naming), {KEY: description.to_json()})
 
 
-def read_description(file: str | Path) -> Description:
+def read_description(file: str | Place) -> Description:
     """What the weights in a file are for, by its metadata, or by the config.json of a model's folder.
 
     Raises UserError where it cannot be read or does not say.
@@ -49,14 +49,14 @@ def read_description(file: str | Path) -> Description:
             return Description.from_json(text)
         except UserError as error:
             raise UserError(f"weights {str(file)!r}: {error}") from None
-    if description := read_config(Path(file).expanduser()):
+    if description := read_config(place_of(file)):
         return description
     raise UserError(
         f"weights {str(file)!r} do not say which network they are for", hint="name it, with --network for example"
     )
 
 
-def read_bundle(file: str | Path, family: Family | None = None) -> tuple[nnx.Module, Description]:
+def read_bundle(file: str | Place, family: Family | None = None) -> tuple[nnx.Module, Description]:
     """The network whose weights a file or a model's folder holds, for evaluation, and what the weights are for.
 
     `family` stands in for a network that is not registered. Raises UserError where the file cannot be read, does not
@@ -68,7 +68,7 @@ def read_bundle(file: str | Path, family: Family | None = None) -> tuple[nnx.Mod
 
 
 def open_weights(
-    file: str | Path,
+    file: str | Place,
     family: Family | None = None,
     *,
     named: str | None = None,
@@ -91,7 +91,7 @@ def open_weights(
     return Opened(network, imported, family, None)
 
 
-def _family_of(file: str | Path, description: Description) -> Family:
+def _family_of(file: str | Place, description: Description) -> Family:
     """The family that a file says its weights are for. Raises UserError where that would run code the file names."""
     if ":" in description.family:
         raise UserError(
@@ -101,5 +101,5 @@ def _family_of(file: str | Path, description: Description) -> Family:
     return description.network
 
 
-def _described(file: str | Path, description: Description, family: Family) -> tuple[nnx.Module, Imported]:
+def _described(file: str | Place, description: Description, family: Family) -> tuple[nnx.Module, Imported]:
     return load_network(family, read_arrays(file), scale=description.scale, num_classes=len(description.classes))

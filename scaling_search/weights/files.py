@@ -17,6 +17,7 @@ import numpy as np
 from scaling_search.atomic import write_atomically
 from scaling_search.bounded import check_expansion
 from scaling_search.errors import UserError, first_line
+from scaling_search.places import Place, place_of
 
 Arrays = dict[str, np.ndarray]
 
@@ -48,7 +49,7 @@ _DTYPES: dict[str, Any] = {
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pth.tar", ".tar")
 
 
-def digest_of(file: str | Path) -> str:
+def digest_of(file: str | Place) -> str:
     """SHA-256 of a file's content, or of a sharded one's index and shards. Raises UserError where it cannot be read."""
     path = _located(file)
     if not path.name.endswith(INDEX):
@@ -58,7 +59,7 @@ def digest_of(file: str | Path) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def read_arrays(file: str | Path, digest: str | None = None) -> Arrays:
+def read_arrays(file: str | Place, digest: str | None = None) -> Arrays:
     """Every array of a file by its name: a .safetensors or .npz file, the index of a sharded one, or a folder of
     Hugging Face's layout. With `digest`, only if that is its content's.
 
@@ -87,7 +88,7 @@ def read_arrays(file: str | Path, digest: str | None = None) -> Arrays:
     )
 
 
-def read_metadata(file: str | Path) -> dict[str, str]:
+def read_metadata(file: str | Place) -> dict[str, str]:
     """The metadata of a safetensors file, or of a folder that has one; empty for any other file that can be read.
 
     Raises UserError where the file cannot be read.
@@ -174,14 +175,14 @@ def refuse_what_is_no_weights(content: bytes, file: str) -> None:
         )
 
 
-def write_arrays(file: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
+def write_arrays(file: str | Place, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
     """Writes a .safetensors file, whole or not at all, with `about` as its metadata. Raises UserError."""
     from safetensors.numpy import save
 
-    path = Path(file).expanduser()
+    path = place_of(file)
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"file {str(file)!r} given", "its name must end in .safetensors")
-    if not path.parent.is_dir():
+    if isinstance(path, Path) and not path.parent.is_dir():
         raise UserError(f"{str(path.parent)!r} is not a folder", hint="make it, or write elsewhere")
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(about))
     try:
@@ -191,9 +192,9 @@ def write_arrays(file: str | Path, arrays: Mapping[str, np.ndarray], about: Mapp
         raise UserError(f"cannot write {str(file)!r}: {said}", hint="give another --output") from None
 
 
-def _located(file: str | Path) -> Path:
+def _located(file: str | Place) -> Place:
     """The file to open for what a user gave: that file, or the weights in that folder."""
-    path = Path(file).expanduser()
+    path = place_of(file)
     try:
         if path.is_dir():
             found = next((path / name for name in IN_FOLDER if (path / name).is_file()), None)
@@ -210,7 +211,7 @@ def _located(file: str | Path) -> Path:
     raise UserError(f"weights {str(file)!r} given", READABLE, reason)
 
 
-def _content(path: Path, file: str | Path) -> bytes:
+def _content(path: Place, file: str | Place) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -221,7 +222,7 @@ def _content(path: Path, file: str | Path) -> bytes:
         raise UserError(f"weights {str(file)!r} cannot be read: memory does not hold them") from None
 
 
-def _sharded(index: Path, file: str | Path) -> Arrays:
+def _sharded(index: Place, file: str | Place) -> Arrays:
     """The arrays that an index names, from the shards beside it."""
     weight_map = _weight_map(index, file)
     arrays: Arrays = {}
@@ -235,7 +236,7 @@ def _sharded(index: Path, file: str | Path) -> Arrays:
     return arrays
 
 
-def _weight_map(index: Path, file: str | Path) -> dict[str, str]:
+def _weight_map(index: Place, file: str | Place) -> dict[str, str]:
     """From the names of tensors to the names of the shards that hold them."""
     content = _content(index, file)
     refuse_what_is_no_weights(content, str(file))
@@ -258,7 +259,7 @@ def _weight_map(index: Path, file: str | Path) -> dict[str, str]:
     return dict(weight_map)
 
 
-def _refuse_one_shard(path: Path, file: str | Path) -> None:
+def _refuse_one_shard(path: Place, file: str | Place) -> None:
     shard = re.fullmatch(r"(.*)-\d{5}-of-(?!00001)\d{5}\.safetensors", path.name)
     index = path.with_name(f"{shard[1]}.safetensors{INDEX}") if shard else path
     if shard and index.is_file():

@@ -16,6 +16,7 @@ from scaling_search.atomic import write_atomically
 from scaling_search.errors import UserError, first_line
 from scaling_search.family import Family, load_family
 from scaling_search.networks.efficientnet import EfficientNetFamily
+from scaling_search.places import Place
 from scaling_search.plain import MALFORMED
 from scaling_search.rule import Scale
 from scaling_search.weights.description import KEY, Description, channels
@@ -88,7 +89,7 @@ def write_model_folder(folder: str | Path, network: nnx.Module, description: Des
         raise UserError(f"cannot write {str(folder)!r}: {error.strerror or first_line(error)}") from None
 
 
-def read_config(place: Path) -> Description | None:
+def read_config(place: Place) -> Description | None:
     """What a timm config says of the weights in a folder, or beside them; None where there is none, or of another form.
 
     Raises UserError where it names an architecture that is not to be had here.

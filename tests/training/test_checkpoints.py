@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import fsspec
 import numpy as np
 import pytest
 from flax import nnx
 
 from scaling_search.config import RunConfig, Split
 from scaling_search.data import prepare
+from scaling_search.places import inside, place_of
 from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
@@ -118,6 +120,30 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not_to_the_bit(
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
         told, images_per_second = curve_so_far(checkpoints.curves, spec.key)
         assert told and told == list(outcome.curve[: len(told)]) and images_per_second > 0
+
+
+def test_checkpoints_elsewhere_are_one_object_each_and_give_the_same_numbers(images, stop_after, tmp_path):
+    whole, parts = folders(tmp_path)
+    specs = specs_with(images, MOVED, seeds=2)
+    expected = one_at_a_time(images, specs, whole)
+    store = fsspec.filesystem("memory").store
+    store.clear()
+    checkpoints = Checkpoints(place_of("memory://bucket/checkpoints"), every=0, least=0)
+    stop_after(3 * STEPS + 3)
+    assert {outcome.status for outcome in one_at_a_time(images, specs, parts, checkpoints)} == {"stopped"}
+    # The last two of the first seed; the second one had not begun.
+    folder = checkpoints.of(specs[0].key)
+    assert [file.name for file in inside(folder)] == [f"{2 * STEPS}.tar", f"{3 * STEPS}.tar"]
+    assert checkpoints.held() == 1 and checkpoints.size() == sum(file.stat().st_size for file in inside(folder))
+    last = folder / f"{3 * STEPS}.tar"
+    last.write_bytes(last.read_bytes()[:3000])
+    stop_after(10**6)
+    outcomes = one_at_a_time(images, specs, parts, checkpoints)
+    assert f"checkpoint {last} cannot be read" in outcomes[0].note
+    assert numbers([dataclasses.replace(one, note=None) for one in outcomes]) == numbers(expected)
+    for spec in specs:
+        checkpoints.remove(spec.key)
+    assert checkpoints.held() == 0 and not store
 
 
 @pytest.fixture

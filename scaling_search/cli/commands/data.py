@@ -1,7 +1,6 @@
 """`data`: what images hold, and how a network sees them."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -9,6 +8,7 @@ import tyro
 from scaling_search.cli.command import Command, Format
 from scaling_search.config import OnBadData, Split
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 from scaling_search.recipe import Augmentation, Policy, Recipe
 from scaling_search.store import output_file, write_output
 
@@ -70,7 +70,7 @@ class Data(Command):
         print()
         print_rows(classes, self.format)
 
-    def _write(self, data: Any, split: Split, file: Path) -> None:
+    def _write(self, data: Any, split: Split, file: Place) -> None:
         import io
 
         from scaling_search.data.describe import contact_sheet
@@ -82,7 +82,7 @@ class Data(Command):
         print(write_output(file, picture.getvalue()))
 
 
-def _sheet_file(output: str | None) -> Path:
+def _sheet_file(output: str | None) -> Place:
     if output is None:
         raise UserError("no file to write to given", hint="try --output images.png")
     return output_file(output, "contact sheet", ("png",))

@@ -1,7 +1,6 @@
 """`evaluate`: the accuracy of weights on labelled images."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -10,6 +9,7 @@ from scaling_search.cli.command import Command, Format
 from scaling_search.cli.judging import WeightsOptions
 from scaling_search.config import OnBadData, Split
 from scaling_search.errors import UserError
+from scaling_search.places import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ def _in_order_of(network: tuple[str, ...], data: tuple[str, ...]) -> "np.ndarray
     )
 
 
-def _draw(file: Path, confusion: "np.ndarray", classes: list[str]) -> None:
+def _draw(file: Place, confusion: "np.ndarray", classes: list[str]) -> None:
     from scaling_search.analysis.figures import confusion_matrix, render
     from scaling_search.store import write_output
 

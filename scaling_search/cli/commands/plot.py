@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from glob import has_magic
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from scaling_search.cli.command import Command, Folder
 from scaling_search.errors import UserError
+from scaling_search.places import Place, place_of
 from scaling_search.store import output_file, write_output
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ class Plot(Command):
             print(write_output(file, render(drawn, file.suffix.removeprefix(".").lower())))
 
 
-def _files(what: str, figure: FigureName) -> list[Path]:
+def _files(what: str, figure: FigureName) -> list[Place]:
     """Where a figure goes by default: beside the tables of its run."""
     if what == PAPER or has_magic(what):
         raise UserError(f"no file given for a figure of {what}", hint=f"add --output figure_{figure}.pdf")
     stem = _FILES.get(figure, f"figure_{figure}")
-    return [Path(what, f"{stem}.{format}") for format in ("png", "svg")]
+    return [place_of(what) / f"{stem}.{format}" for format in ("png", "svg")]
 
 
-def picture_file(output: str) -> Path:
+def picture_file(output: str) -> Place:
     """The file that a picture goes to. Raises UserError where its name ends otherwise, or its folder is not there."""
     return output_file(output, "picture", FORMATS)
 
