@@ -31,6 +31,7 @@ from scaling_search.analysis.rows import (
     trial_row,
 )
 from scaling_search.errors import UserError
+from scaling_search.plain import MALFORMED
 from scaling_search.recorded import RecordedTable
 from scaling_search.store import RunDirectory, is_fresh, is_probe, open_run
 
@@ -141,13 +142,22 @@ def load_run(path: str | Path) -> Run:
     frames, aside = _trial_frames(directory, lambda fingerprint: 1 if fingerprint in allowed else elsewhere)
     kind = directory.kind()
     steps = _steps_of(manifest, points, models, frames[0]) if kind == "method" else ()
-    step1 = directory.document("step1") or {}
-    notes = tuple(map(str, step1.get("notes", ())))
-    rounds = tuple(dict(one["trainings"]) for one in step1.get("rounds", ()))
     tables = (*frames, points, rivals, models, sweep, nas)
-    exhausted = frozenset(step1.get("exhausted", ()))
+    notes, rounds, exhausted = _rounds_of(directory)
     run = Run(directory.path, manifest, *tables, kind, steps, notes, rounds, exhausted)
     return replace(run, probe=directory.document("rates"), probes=aside["probe"], shorter=aside["shorter"])
+
+
+def _rounds_of(directory: RunDirectory) -> tuple[tuple[str, ...], tuple[dict[str, int], ...], frozenset[str]]:
+    """Notes, trainings by round, and networks that get no more, as far as STEP 1 has them."""
+    step1 = directory.document("step1") or {}
+    try:
+        rounds = tuple(
+            {str(name): int(count) for name, count in one["trainings"].items()} for one in step1.get("rounds", ())
+        )
+        return tuple(map(str, step1.get("notes", ()))), rounds, frozenset(map(str, step1.get("exhausted", ())))
+    except MALFORMED as error:
+        raise _unreadable(directory, "step1", error) from None
 
 
 def _steps_of(
@@ -156,7 +166,7 @@ def _steps_of(
     """Steps that a run of the method does: as its manifest says or, in older ones that do not, by what it has."""
     config = manifest.get("config")
     if isinstance(config, dict) and isinstance(config.get("steps"), list):
-        return tuple(int(step) for step in config["steps"])
+        return tuple(step for step in (1, 2) if step in config["steps"])
     if points.empty and not models.empty:
         return (2,)
     # Only a run without STEP 2 tests the winner before STEP 2 is laid out.
@@ -194,7 +204,7 @@ def _trial_frames(
                 continue
             curve = [typed(epoch, CURVES) for epoch in curve_rows(record)]
             times = [typed(time, TIMINGS) for time in timing_rows(record)]
-        except _UNREADABLE as error:
+        except MALFORMED as error:
             warnings.warn(f"skipped record {record['key']} of {source.path}: {_wrong_in(error)}", stacklevel=3)
             continue
         trials.append(row)
@@ -237,11 +247,8 @@ def load_runs(pattern: str) -> Runs:
     return Runs(together("trials"), together("curves"), together("timings"))
 
 
-_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
-
-
 def _wrong_in(error: Exception) -> str:
-    """What one of _UNREADABLE says of a document, in words."""
+    """What one of MALFORMED says of a document, in words."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
@@ -251,8 +258,12 @@ def _rows_of(directory: RunDirectory, name: str, rows: Any, columns: Mapping[str
         return []
     try:
         return [typed(row, columns) for row in rows(tree)]
-    except (*_UNREADABLE, ZeroDivisionError) as error:
-        raise UserError(
-            f"{directory.path / name}.json cannot be read: {_wrong_in(error)}",
-            hint=f"run the step again: scaling-search resume {directory.path}",
-        ) from None
+    except MALFORMED as error:
+        raise _unreadable(directory, name, error) from None
+
+
+def _unreadable(directory: RunDirectory, name: str, error: Exception) -> UserError:
+    return UserError(
+        f"{directory.path / name}.json cannot be read: {_wrong_in(error)}",
+        hint=f"run the step again: scaling-search resume {directory.path}",
+    )

@@ -14,10 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scaling_search.bounded import read_parquet
+from scaling_search.errors import UserError, in_one_line
+from scaling_search.plain import MALFORMED
+
 NAME = "records.parquet"
 LEAST = 1000
 """Records that it must be without to be written anew."""
 _CHECKSUM = b"scaling-search-checksum"
+_MOST_VALUES = 40_000_000
+"""Of all columns."""
 _COLUMNS = ("name", "size", "written", "record")
 
 Stamp = tuple[int, int]
@@ -53,21 +59,18 @@ def content_of(stamped: Mapping[str, Stamp], records: Mapping[str, Mapping[str, 
 def read(file: Path) -> dict[str, tuple[Stamp, str]]:
     """The stamp and the content of each record's file by its name; none where there is no such file.
 
-    Raises ValueError where it is damaged, and OSError where it cannot be read.
+    Raises ValueError where it is damaged or cannot be read.
     """
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
+    if not file.exists():
         return {}
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
+        table = read_parquet(file, _MOST_VALUES)
         rows = [*zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)]
         whole = (table.schema.metadata or {}).get(_CHECKSUM, b"").decode() == _checksum(rows)
-    except (pyarrow.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
-        raise ValueError(f"it cannot be read: {error}") from None
+    except (pyarrow.ArrowException, UserError, *MALFORMED, OSError) as error:
+        raise ValueError(f"it cannot be read: {in_one_line(error)}") from None
     if not whole:
         raise ValueError("its content does not match its checksum")
     return {name: ((size, written), record) for name, size, written, record in rows}
@@ -77,7 +80,7 @@ def unchanged(file: Path, files: Sequence[Path]) -> dict[str, str]:
     """What `file` has of records whose own `files` are as they were then, by the names of these."""
     try:
         gathered = read(file)
-    except (OSError, ValueError):
+    except ValueError:
         # `scaling-search check` says so.
         return {}
     now = stamps(files) if gathered else {}

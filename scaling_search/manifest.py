@@ -15,7 +15,8 @@ from scaling_search.config import (
     TrainConfig,
     to_dict,
 )
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, in_one_line
+from scaling_search.plain import MALFORMED, check_kinds
 from scaling_search.recipe import RECIPES, stored_recipe
 from scaling_search.rule import Grid, GridKind
 
@@ -42,11 +43,13 @@ def config_from_dict(kind: type[C], tree: dict[str, Any]) -> C:
     try:
         built: dict[str, Any] = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in tree.items()}
         fields: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in built.items()}
-        return kind(**fields)
-    except TypeError as error:
+        config = kind(**fields)
+        check_kinds(config)
+    except MALFORMED as error:
         raise UserError(
-            f"the run's manifest does not fit this version: {error}", hint="start a new run with --name"
+            f"the run's manifest does not fit this version: {in_one_line(error)}", hint="start a new run with --name"
         ) from None
+    return config
 
 
 def stored_config(manifest: dict[str, Any], documents: dict[str, Any]) -> Experiment:
@@ -70,7 +73,7 @@ def stored_config(manifest: dict[str, Any], documents: dict[str, Any]) -> Experi
 def kind_of(manifest: dict[str, Any], documents: dict[str, Any]) -> Kind:
     """What kind of run a manifest is of; in version 0.1, which does not say so, by the run's other documents."""
     if "kind" in manifest:
-        if manifest["kind"] not in CONFIGS:
+        if manifest["kind"] not in [*CONFIGS]:
             raise UserError(f"the run is of kind {manifest['kind']!r}", f"this version knows {', '.join(CONFIGS)}")
         return cast(Kind, manifest["kind"])
     if "nas" in documents:

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scaling_search.bounded import read_parquet
 from scaling_search.config import Experiment, NasConfig
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import shared_part, stored_config
+from scaling_search.plain import MALFORMED, from_json
 from scaling_search.store import DAMAGED, RunDirectory, checksum_of, finished_records, open_run
 from scaling_search.trial import Network, Spec
 
@@ -20,6 +22,8 @@ _MANIFEST = b"scaling-search"
 """The manifest's key in the file's metadata."""
 _CHECKSUM = b"scaling-search-checksum"
 """Where the file's metadata has a hash of manifest and rows."""
+_MOST_VALUES = 10**8
+"""Values in a table: 10,000 trainings of 350 epochs that are all judged have 22 million."""
 _MADE_BY = ("started", "machine", "packages", "git")
 """What the manifest keeps of each run."""
 
@@ -34,21 +38,23 @@ class RecordedTable:
     def _content(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """The manifest, and the records by key."""
         import pyarrow
-        import pyarrow.parquet
 
         hint = "give a file written by scaling-search record"
         try:
-            table = pyarrow.parquet.read_table(self.path)
+            table = read_parquet(self.path, _MOST_VALUES)
             metadata = table.schema.metadata or {}
-            manifest, rows = json.loads(metadata[_MANIFEST]), table.to_pylist()
+            manifest, rows = from_json(metadata[_MANIFEST]), table.to_pylist()
             # Tables of earlier versions have none.
             if _CHECKSUM in metadata and metadata[_CHECKSUM].decode() != checksum_of([manifest, rows]):
                 raise UserError(f"{self.path} is damaged: {DAMAGED}", hint="get it again, or record it anew")
-            return manifest, {row["key"]: _without_gaps(row) for row in rows}
+            records = {str(row["key"]): _without_gaps(row) for row in rows}
+            if not isinstance(manifest["config"], dict) or not all(map(_names_its_network, rows)):
+                raise TypeError("its rows are not trials")
+            return manifest, records
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror or error}", hint=hint) from None
-        except (pyarrow.ArrowException, KeyError, ValueError) as error:
-            raise UserError(f"{self.path} is not a recorded table: {error}", hint=hint) from None
+        except (pyarrow.ArrowException, *MALFORMED) as error:
+            raise UserError(f"{self.path} is not a recorded table: {in_one_line(error)}", hint=hint) from None
 
     def manifest(self) -> dict[str, Any]:
         """That of the first run that was recorded, with `images` (what it was trained on) and `runs` (all of them).
@@ -62,8 +68,11 @@ class RecordedTable:
         yield from self._content[1].values()
 
     def config(self) -> Experiment:
-        """The config that its trials were trained by, to be replayed."""
-        stored = stored_config(self.manifest(), {})
+        """The config that its trials were trained by, to be replayed. Raises UserError where it cannot be read."""
+        try:
+            stored = stored_config(self.manifest(), {})
+        except MALFORMED as error:
+            raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
         return replace(stored, name=None, runs=Experiment.runs, reuse=(), log=(), replay=str(self.path))
 
     def has(self, network: Network) -> bool:
@@ -136,6 +145,10 @@ def table_bytes(runs: Sequence[RunDirectory | RecordedTable], images: dict[str, 
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _names_its_network(row: dict[str, Any]) -> bool:
+    return isinstance(row["spec"]["network"]["fingerprint"], str) and isinstance(row["outcome"]["status"], str)
 
 
 def _without_gaps(record: dict[str, Any]) -> dict[str, Any]:

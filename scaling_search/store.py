@@ -39,6 +39,7 @@ from scaling_search.atomic import write_atomically
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
+from scaling_search.plain import MALFORMED, from_json
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -74,20 +75,26 @@ class RunDirectory:
         """The config that the run was started with, also for runs of earlier versions."""
         try:
             return stored_config(self.manifest(), self._documents())
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def kind(self) -> Kind:
-        """What kind of run it is."""
-        return kind_of(self.manifest(), self._documents())
+        """What kind of run it is. Raises UserError where its documents do not say."""
+        try:
+            return kind_of(self.manifest(), self._documents())
+        except MALFORMED as error:
+            raise UserError(f"the manifest of {self.path} cannot be read: {in_one_line(error)}") from None
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         return {name: tree for name in _DOCUMENTS if (tree := self.document(name)) is not None}
 
     @property
     def images(self) -> str:
-        """The run's images as NAME:DIGEST, wherever they are now."""
-        return str(self.manifest()["data"])
+        """The run's images as NAME:DIGEST, wherever they are now. Raises UserError where the manifest does not say."""
+        images = self.manifest().get("data")
+        if not isinstance(images, str):
+            raise UserError(f"the manifest of {self.path} does not say which images were used")
+        return images
 
     def command(self) -> str:
         """The command that repeats the run, quoted for a POSIX shell."""
@@ -102,17 +109,14 @@ class RunDirectory:
         files = sorted((self.path / "trials").glob("*.json"))
         gathered = compacted.unchanged(self.path / compacted.NAME, files)
         for file in files:
-            if file.name in gathered:
-                yield json.loads(gathered[file.name])
-                continue
             try:
-                record = json.loads(file.read_text(encoding="utf-8"))
+                record = from_json(gathered[file.name] if file.name in gathered else file.read_bytes())
                 if is_damaged(record):
                     raise ValueError(DAMAGED)
                 if record["key"] != file.stem or not {"network", "seed"} <= record["spec"].keys():
                     raise ValueError("its content does not match its name")
                 record["outcome"]["status"]
-            except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            except (*MALFORMED, OSError) as error:
                 warnings.warn(f"skipped {file}: {error}", stacklevel=2)
                 continue
             yield unsigned(record)
@@ -329,7 +333,7 @@ def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
 def _to_be_tried_again(outcome: dict[str, Any]) -> bool:
     """Whether a stored outcome does not settle its trial."""
     if outcome["status"] == "failed":
-        return _NO_FAILURE.match(outcome.get("reason") or "") is not None
+        return _NO_FAILURE.match(str(outcome.get("reason") or "")) is not None
     return bool(outcome["status"] != "ok")
 
 
@@ -346,7 +350,7 @@ def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
 
 def _read_json(file: Path, otherwise: str) -> dict[str, Any]:
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
+        tree = from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
         raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None

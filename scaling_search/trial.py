@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from scaling_search.config import Split, Trained, to_dict
+from scaling_search.plain import check_kinds
 from scaling_search.recipe import Recipe, stored_recipe
 from scaling_search.rule import Scale
 
@@ -170,15 +171,17 @@ def to_record(spec: Spec, outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from_dict(tree: dict[str, Any]) -> Outcome:
-    """The outcome of a stored record. Raises TypeError or KeyError where it is not one."""
+    """The outcome of a stored record. Raises one of `plain.MALFORMED` where it is not one."""
     curve = tuple(Epoch(**epoch) for epoch in tree.get("curve", ()))
-    return Outcome(**{**tree, "curve": curve})
+    outcome = Outcome(**{**tree, "curve": curve})
+    check_kinds(outcome)
+    return outcome
 
 
 def spec_from_dict(tree: dict[str, Any]) -> Spec:
-    """The spec of a stored record. Raises TypeError, KeyError or UserError where it is not one."""
+    """The spec of a stored record. Raises UserError or one of `plain.MALFORMED` where it is not one."""
     init = tree.get("init")
-    return Spec(
+    spec = Spec(
         network=network_from_dict(tree["network"]),
         recipe=stored_recipe(**tree["recipe"]),
         data=tree["data"],
@@ -187,8 +190,12 @@ def spec_from_dict(tree: dict[str, Any]) -> Spec:
         evaluate=tree["evaluate"],
         init=None if init is None else Init(**init),
     )
+    check_kinds(spec)
+    return spec
 
 
 def network_from_dict(tree: dict[str, Any]) -> Network:
-    """The network of a stored record or step file."""
-    return Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
+    """The network of a stored record or step file. Raises UserError or one of `plain.MALFORMED` where it is not one."""
+    network = Network(**{**tree, "scale": Scale(**tree["scale"]), "options": tuple(tree["options"])})
+    check_kinds(network)
+    return network

@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "atomic"),
-    ("units", "rule", "recipe", "traced", "compacted"),
-    ("config", "family"),
+    ("errors", "atomic", "plain"),
+    ("bounded", "units", "rule", "recipe", "traced"),
+    ("config", "family", "compacted"),
     ("trial", "manifest"),
     ("store",),
     ("recorded",),
@@ -29,7 +29,7 @@ FLOORS = (
 )
 """Rooms of scaling_search, from the ground up. A room imports from floors below it, and from itself."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units"}}
+OF_THE_ENGINE = {"analysis": {"store", "recorded", "rule", "errors", "units", "plain"}}
 """Rooms that see less of the engine than their floor would allow."""
 
 

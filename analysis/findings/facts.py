@@ -117,6 +117,17 @@ class Facts:
 
 
 _STATED_BY_MANIFEST: dict[str, Any] = {"data": str, "seeds": int}
+_MAY_BE_STATED: dict[str, Any] = {
+    "seed": int,
+    "phi": int | float,
+    "certainty": int | float | None,
+    "within": int | float,
+    "recipe": dict,
+    "shorter": list,
+    "family": str,
+    "space": str,
+    "rates": str,
+}
 
 
 def check_manifest(run: "Run") -> None:
@@ -124,6 +135,7 @@ def check_manifest(run: "Run") -> None:
     config = run.manifest.get("config")
     given = config if isinstance(config, dict) else {}
     missing = [name for name, kind in _STATED_BY_MANIFEST.items() if not isinstance(given.get(name), kind)]
+    missing += [name for name, kind in _MAY_BE_STATED.items() if name in given and not isinstance(given[name], kind)]
     if missing:
         raise UserError(
             f"the manifest of {run.path} does not state {', '.join(missing)}", hint="name a folder made by a run"
@@ -199,7 +211,7 @@ def _progress(run: "Run") -> Progress:
     planned = sum(max(seeds, in_rounds[name]) for name in from_all_seeds) + len(tried - from_all_seeds)
     if in_rounds:
         # There may be more, if the run was once asked to be surer.
-        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name]))
+        last = mine["fingerprint"].map(lambda name: max(seeds, in_rounds[name])).astype("int64")
         mine = mine[mine["seed"] < run.manifest["config"]["seed"] + last]
     if run.probe is not None:
         planned += seeds * sum(len(one["rates"]) for one in run.probe["probed"])

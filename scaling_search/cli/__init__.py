@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_search import __version__
 from scaling_search.cli import clock as clock  # First, as its time is when the command started.
-from scaling_search.cli.output import OutputError, checked_output
+from scaling_search.cli.output import OutputError, checked_output, shown
 from scaling_search.errors import OutOfTimeError, Terminated, UserError
 from scaling_search.training.environment import keep_off_accelerators
 
@@ -50,11 +50,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, *about: Any, **more: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(shown(f"warning: {message}"), file=sys.stderr)
 
 
 def _fail(line: str, status: int) -> None:
-    print(line, file=sys.stderr)
+    print(shown(line), file=sys.stderr)
     sys.exit(status)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import tyro
 
 from scaling_search.config import Experiment, Workers
+from scaling_search.errors import printable
 from scaling_search.recipe import RECIPES, RecipeName
 
 if TYPE_CHECKING:
@@ -109,6 +110,6 @@ def _report_failures(findings: "Findings") -> None:
         return
     succeeded = len(trials) - len(failed)
     line = f"{len(failed)} of {len(trials)} trainings failed; the first: {failed['reason'].iloc[0]}"
-    print(f"{'warning' if succeeded else 'error'}: {line}", file=sys.stderr)
+    print(printable(f"{'warning' if succeeded else 'error'}: {line}"), file=sys.stderr)
     if not succeeded:
         sys.exit(1)

@@ -35,7 +35,7 @@ class WeightsOptions:
         if self.resolution is not None and self.resolution < 1:
             raise UserError(f"resolution {self.resolution} given", "it must be at least 1", "try --resolution 224")
         family = None if self.network is None else load_family(self.network, self.family_options)
-        opened = open_weights(weights, family)
+        opened = open_weights(weights, family, named=self.network)
         if (about := opened.description) is not None:
             side = self.resolution or about.input_resolution
             return Judge(opened.network, opened.family.name, about.classes, side, about.crop, about.mean, about.std)
@@ -74,8 +74,8 @@ class Judge:
         """A picture as (side, side, 3) uint8. Raises UserError where it cannot be read."""
         import numpy as np
 
-        from scaling_search.data.pictures import read_file, seen
+        from scaling_search.data.pictures import DETAIL, read_file, seen
 
-        picture = read_file(file, least=round(self.side / self.crop))
+        picture = read_file(file, least=DETAIL * round(self.side / self.crop))
         kept = seen(self.crop, self.side, min(picture.size))
         return np.broadcast_to(picture.square(self.side, kept=kept), (self.side, self.side, 3))

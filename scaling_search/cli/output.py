@@ -1,10 +1,25 @@
 """Standard output, which may be closed, on a full disk, or read by nobody any more."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
+
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+_COMMANDS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, has it type, or turns text around, and what is no text; colours are none of these."""
+
+
+def shown(text: str) -> str:
+    """Text as a terminal may have it: what would command it, in the name of a class for example, is spelt out."""
+    parts = _COLOUR.split(text) if "\x1b" in text else [text]
+    spelt = (
+        part if place % 2 else _COMMANDS.sub(lambda found: repr(found[0])[1:-1], part)
+        for place, part in enumerate(parts)
+    )
+    return "".join(spelt)
 
 
 class OutputError(Exception):
@@ -19,7 +34,7 @@ class _Checked:
 
     def write(self, text: str) -> int:
         with _as_output_errors():
-            return self._stream.write(text)
+            return self._stream.write(shown(text))
 
     def flush(self) -> None:
         with _as_output_errors():

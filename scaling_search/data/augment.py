@@ -64,8 +64,16 @@ def move(images: np.ndarray, moves: Moves, recipe: Recipe) -> np.ndarray:
         return images
     height, width = images.shape[1:3]
     changed = _shift(images, moves, reach(height, recipe.shift), reach(width, recipe.shift))
-    changed[moves.mirrored] = changed[moves.mirrored, :, ::-1]
+    changed[moves.mirrored] = mirrored(changed[moves.mirrored])
     return changed
+
+
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """(..., W, C), left to right. Channel by channel, which is several times as fast as turning pixels of bytes."""
+    turned = np.empty_like(images)
+    for channel in range(images.shape[-1]):
+        turned[..., channel] = images[..., ::-1, channel]
+    return turned
 
 
 def _shift(images: np.ndarray, moves: Moves, down: int, across: int) -> np.ndarray:

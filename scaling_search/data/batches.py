@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling_search.data.augment import Moves, draw_moves, move
+from scaling_search.data.augment import Moves, draw_moves, mirrored, move
 from scaling_search.data.mix import Mixed, erased, mixed
 from scaling_search.data.policy import apply_policy
 from scaling_search.data.prepare import Prepared
@@ -77,7 +77,7 @@ class EpochBatches:
         rng = _rng_of(*self._drawn_by, number)
         image = views.crop(number, self._recipe.crop_area, rng)
         if self._recipe.flips and rng.random() < 0.5:
-            image = image[:, ::-1]
+            image = mirrored(image)
         return _changed(image, rng, self._images.mean, self._recipe)
 
 

@@ -29,8 +29,8 @@ def describe(data: ImageData, split: Split) -> dict[str, Any]:
     """What data hold: their identity, size, bytes and split, and the images of each class and part.
 
     `size` is that of every image in pixels, or the sizes of the two with the shortest and the longest shorter side;
-    `bytes` are what they take as they are kept, encoded or not; `classes` are rows of `class`, `train`, `validation`
-    and `test`. Raises UserError where they cannot be divided.
+    `bytes` are what they take as they are kept, encoded or not; `modes` are Pillow's, of encoded images; `classes` are
+    rows of `class`, `train`, `validation` and `test`. Raises UserError where they cannot be divided.
     """
     division = divide(data, split)
     held = {
@@ -45,6 +45,7 @@ def describe(data: ImageData, split: Split) -> dict[str, Any]:
         "identity": data.identity,
         "images": len(data.images) + (0 if data.test_images is None else len(data.test_images)),
         **_as_kept(data),
+        **({"modes": ", ".join(f"{mode} {count}" for mode, count in data.modes.items())} if data.modes else {}),
         "skipped": data.skipped,
         "split": in_words(split, data),
         "classes": [

@@ -1,8 +1,11 @@
 """Images that stay encoded until the side is known at which a network takes them."""
 
+import errno
 import math
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +17,10 @@ from scaling_search.errors import UserError
 
 IN_MEMORY = 0.25
 """Share of the machine's memory that images may take at a network's size; more are decoded each time they are used."""
+
+
+MOST_BYTES = 2**31
+"""What a file may hold that is read as an image: more than any that is not refused by its number of pixels."""
 
 
 class Contents(Protocol):
@@ -40,22 +47,33 @@ class Files:
 
     root: str
     paths: Sequence[str]
-    """Below `root`."""
+    """Below `root`; those that begin with / are what they are."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, number: int) -> bytes:
-        """The content of a file."""
-        return Path(self.name(number)).read_bytes()
+        """The content of a file. Raises OSError where it is none, as a pipe or a device, or larger than MOST_BYTES."""
+        path = Path(self.name(number))
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        if about.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES / 2**30:.0f} GiB", str(path))
+        return path.read_bytes()
 
     def name(self, number: int) -> str:
         """The path of a file."""
-        return f"{self.root}/{self.paths[number]}"
+        path = self.paths[number]
+        return path if path.startswith("/") else f"{self.root}/{path}"
 
     def total_bytes(self) -> int:
-        """The sizes of the files."""
-        return sum(Path(self.name(number)).stat().st_size for number in range(len(self)))
+        """The sizes of the files that are there."""
+        total = 0
+        for number in range(len(self)):
+            with suppress(OSError):
+                total += Path(self.name(number)).stat().st_size
+        return total
 
 
 @dataclass(frozen=True, eq=False)

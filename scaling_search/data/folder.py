@@ -20,6 +20,8 @@ PARTS = {
     "testing": "test",
 }
 """Names, in any case, of folders that are parts of the data rather than classes."""
+_UNREAD = frozenset({".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"})
+"""Endings of photographs that Pillow does not read, or of which, as some begin as a TIFF does, it reads a thumbnail."""
 # What archives and file servers leave beside a user's own files.
 _LEFT_BEHIND = ("__MACOSX", "@eaDir")
 
@@ -52,10 +54,7 @@ def list_folder(directory: Path) -> Listing:
     Raises UserError, which names the folder, where there are fewer than two classes, or one has no images in a part;
     OSError where a folder cannot be read.
     """
-    tree = _Tree(directory)
-    _walk(tree, (), {os.path.realpath(directory)})
-    known = endings()
-    images = [steps for steps in tree.files if _is_image(directory, steps, known)]
+    tree, images = _tree_and_images(directory)
     root = _root(tree.folders, images)
     place = _layout(directory.joinpath(*root), root, tree.folders, images)
     placed: dict[tuple[str, str], list[Steps]] = {}
@@ -72,8 +71,11 @@ def list_folder(directory: Path) -> Listing:
         for steps in sorted(placed.get((part, name), []))
     ]
     of_images = set(images)
+    others = [steps for steps in tree.files if steps not in of_images]
+    unread = [steps for steps in others if Path(steps[-1]).suffix.lower() in _UNREAD]
     passed_over = {
-        "not images": [steps for steps in tree.files if steps not in of_images],
+        "in HEIC or a camera's raw format, to be converted first": unread,
+        "not images": [steps for steps in others if Path(steps[-1]).suffix.lower() not in _UNREAD],
         "hidden or special": tree.hidden,
         "outside the classes": outside,
     }
@@ -86,6 +88,22 @@ def list_folder(directory: Path) -> Listing:
         classes=classes,
         passed_over={kind: tuple(map("/".join, of_kind)) for kind, of_kind in passed_over.items()},
     )
+
+
+def images_below(directory: Path) -> list[Path]:
+    """All the images that `list_folder` would see below a folder, whatever its layout, in the order of their names.
+
+    Raises OSError where a folder cannot be read.
+    """
+    _, images = _tree_and_images(directory)
+    return sorted(directory.joinpath(*steps) for steps in images)
+
+
+def _tree_and_images(directory: Path) -> tuple[_Tree, list[Steps]]:
+    tree = _Tree(directory)
+    _walk(tree, (), {os.path.realpath(directory)})
+    known = endings()
+    return tree, [steps for steps in tree.files if _is_image(directory, steps, known)]
 
 
 def _walk(tree: _Tree, inside: Steps, above: set[str]) -> None:
@@ -105,8 +123,9 @@ def _walk(tree: _Tree, inside: Steps, above: set[str]) -> None:
 
 
 def _is_image(directory: Path, steps: Steps, known: frozenset[str]) -> bool:
-    if f".{steps[-1].rpartition('.')[2].lower()}" in known:
-        return True
+    ending = f".{steps[-1].rpartition('.')[2].lower()}"
+    if ending in known or ending in _UNREAD:
+        return ending in known
     file = directory.joinpath(*steps)
     return file.is_file() and recognised(file)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling_search.bounded import read_arrow, read_parquet
 from scaling_search.config import OnBadData
 from scaling_search.data.encoded import Packed, check_memory
 from scaling_search.data.folder import PARTS
@@ -107,16 +108,7 @@ def _read_file(file: Path, part: str) -> _Part:
 
 
 def _table(file: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if file.suffix.lower() == ".parquet":
-        return pq.read_table(file, partitioning=None)
-    with pa.memory_map(str(file)) as source:
-        try:
-            return pa.ipc.open_stream(source).read_all()
-        except pa.ArrowInvalid:
-            return pa.ipc.open_file(source).read_all()
+    return read_parquet(file) if file.suffix.lower() == ".parquet" else read_arrow(file)
 
 
 def _features(table: Any) -> dict[str, Any]:

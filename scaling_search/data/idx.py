@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scaling_search.data.encoded import check_memory
 from scaling_search.errors import UserError
 
 _PARTS = {
@@ -152,6 +153,8 @@ def _parse(stream: io.BufferedIOBase, file: Path, dimensions: int, limit: int) -
         raise UserError(f"{file} is cut short: it ends within its header", hint="fetch it again")
     shape = tuple(int(length) for length in np.frombuffer(header, ">u4"))
     size = math.prod(shape)
+    if size <= limit:
+        check_memory(size, str(file))
     body = stream.read(size + 1) if size <= limit else b""
     if len(body) != size:
         found_size = f"has {'more' if len(body) > size else 'fewer'}"

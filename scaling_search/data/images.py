@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +34,8 @@ class ImageData:
     """The shares of the parts it does not come with, where none are asked for."""
     skipped: int = 0
     """How many files were left out because they could not be read."""
+    modes: Mapping[str, int] = field(default_factory=dict)
+    """How many of the images were encoded with each of Pillow's modes; empty where they were not encoded."""
 
     @property
     def num_classes(self) -> int:

@@ -16,7 +16,7 @@ from scaling_search.data.encoded import Files
 from scaling_search.data.pictures import BadPictureError, decode
 from scaling_search.data.stream import cores
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised when the reader gives other sizes, channels or verdicts, or the index has other columns, so that kept ones are
 not taken for its own."""
 WORTH_KEEPING = 1000
@@ -38,6 +38,8 @@ class Entry:
     height: int = 0
     channels: int = 0
     remarks: tuple[str, ...] = ()
+    mode: str = ""
+    """Pillow's name for the pixels in the file."""
     problem: str = ""
     """Why it cannot be read as an image; empty where it can."""
 
@@ -52,6 +54,8 @@ class Index:
     """(N, 2) int32: width and height, 0 where an image cannot be read."""
     channels: np.ndarray
     """(N,) int8."""
+    modes: np.ndarray
+    """(N,) bytes: Pillow's name for the pixels of each."""
     remarks: dict[int, tuple[str, ...]]
     """By the number of the image, of those that have any."""
     problems: dict[int, str]
@@ -69,7 +73,7 @@ def inspect(content: bytes) -> Entry:
         picture = decode(content, least=1)
     except BadPictureError as error:
         return Entry(digest, problem=str(error))
-    return Entry(digest, *picture.size, picture.channels, picture.remarks)
+    return Entry(digest, *picture.size, picture.channels, picture.remarks, picture.mode)
 
 
 def index_of(entries: Iterable[Entry]) -> Index:
@@ -133,7 +137,14 @@ def _inspected(read: Callable[[int], bytes], number: int) -> Entry:
 
 
 def _empty(count: int) -> Index:
-    return Index(np.zeros((count, 32), np.uint8), np.zeros((count, 2), np.int32), np.zeros(count, np.int8), {}, {})
+    return Index(
+        digests=np.zeros((count, 32), np.uint8),
+        sizes=np.zeros((count, 2), np.int32),
+        channels=np.zeros(count, np.int8),
+        modes=np.zeros(count, "S8"),
+        remarks={},
+        problems={},
+    )
 
 
 def _put(index: Index, numbers: Iterable[int], entries: Iterable[Entry]) -> None:
@@ -141,6 +152,7 @@ def _put(index: Index, numbers: Iterable[int], entries: Iterable[Entry]) -> None
         index.digests[number] = np.frombuffer(entry.digest, np.uint8)
         index.sizes[number] = entry.width, entry.height
         index.channels[number] = entry.channels
+        index.modes[number] = entry.mode.encode()
         if entry.remarks:
             index.remarks[number] = entry.remarks
         if entry.problem:
@@ -187,6 +199,7 @@ class _Kept:
             index.digests[numbers] = digests[row[numbers]]
             index.sizes[numbers] = sizes[row[numbers]]
             index.channels[numbers] = column["channels"].to_numpy()[row[numbers]]
+            index.modes[numbers] = column["mode"].to_numpy(zero_copy_only=False)[row[numbers]]
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, IndexError):
             return
         index.remarks.update({of_row[at]: tuple(found) for at, found in remarks.items() if at in of_row})
@@ -211,6 +224,7 @@ class _Kept:
             "width": index.sizes[:, 0],
             "height": index.sizes[:, 1],
             "channels": index.channels,
+            "mode": pa.array(index.modes, pa.binary()),
             "remarks": pa.array(map(index.remarks.get, rows), pa.list_(pa.string())),
             "problem": pa.array(map(index.problems.get, rows), pa.string()),
         }
@@ -225,7 +239,7 @@ class _Kept:
             pass
 
 
-_COLUMNS = ("path", "size", "changed", "digest", "width", "height", "channels", "remarks", "problem")
+_COLUMNS = ("path", "size", "changed", "digest", "width", "height", "channels", "mode", "remarks", "problem")
 
 
 def _of_some(column: Any) -> dict[int, Any]:

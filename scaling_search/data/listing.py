@@ -88,6 +88,7 @@ def labelled(
         all_labels[test] if test.any() else None,
         validation if len(validation) else None,
         skipped=len(index.problems),
+        modes={mode.decode(): count for mode, count in Counter(index.modes[numbers].tolist()).most_common()},
     )
 
 
@@ -96,7 +97,7 @@ def _check_readable(name: str, contents: Contents, index: Index, on_bad: OnBadDa
     lines = [f"{contents.name(number)} cannot be read as an image ({index.problems[number]})" for number in bad]
     if bad and (on_bad == "refuse" or len(bad) == len(index)):
         if len(bad) > 1:
-            _warn_of_each(lines)
+            warn_of_each(lines)
         more = f", and {len(bad) - 1} more of {name}" if len(bad) > 1 else ""
         raise UserError(
             lines[0] + more,
@@ -104,11 +105,12 @@ def _check_readable(name: str, contents: Contents, index: Index, on_bad: OnBadDa
             "replace what is bad or take it away, or leave it out by --on-bad-data skip",
         )
     if bad:
-        _warn_of_each(lines)
+        warn_of_each(lines)
         warnings.warn(f"{name}: {_count(len(bad), 'file')} skipped that cannot be read as an image", stacklevel=2)
 
 
-def _warn_of_each(lines: Sequence[str]) -> None:
+def warn_of_each(lines: Sequence[str]) -> None:
+    """Warns by a line for each bad file, as long as a person would read on."""
     for line in lines[:_NAMED]:
         warnings.warn(line, stacklevel=2)
     if len(lines) > _NAMED:

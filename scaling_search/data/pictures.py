@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scaling_search.errors import UserError
+from scaling_search.native.resize import resize
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,6 +62,8 @@ class Picture:
     """Its upright width and height at full size, in pixels."""
     remarks: tuple[str, ...]
     """What had to be done to it that changes its values: `SCALED`, `COMPOSITED`."""
+    mode: str
+    """Pillow's name for the pixels in the file: L, RGB, RGBA, P, CMYK, I;16, F and so on."""
 
     @property
     def image(self) -> "Image.Image":
@@ -81,8 +84,7 @@ class Picture:
 
         reduced_by = max(self.size) / max(self.extent)
         left, top, right, bottom = (edge / reduced_by for edge in box)
-        resized = self.image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-        return np.asarray(resized).reshape(side, side, -1)
+        return resize(self.image, side, (left, top, right, bottom), Image.Resampling.BILINEAR)
 
     def square(self, side: int, *, kept: float = 1.0) -> np.ndarray:
         """Its centred square as (side, side, C) uint8, upright: `kept` of the shorter side, resized bicubically.
@@ -94,8 +96,9 @@ class Picture:
         edge = min(self.extent) * kept
         left, top = ((length - edge) / 2 for length in self.extent)
         box = (left, top, left + edge, top + edge)
-        resized = self.stored.resize((side, side), Image.Resampling.BICUBIC, box=box)
-        upright = resized if self.turn is None else resized.transpose(self.turn)
+        if self.turn is None:
+            return resize(self.stored, side, box, Image.Resampling.BICUBIC)
+        upright = self.stored.resize((side, side), Image.Resampling.BICUBIC, box=box).transpose(self.turn)
         return np.asarray(upright).reshape(side, side, -1)
 
 
@@ -242,6 +245,7 @@ def _decode(content: bytes, least: int | None) -> Picture:
         if least is not None and opened.format in ("JPEG", "MPO"):
             opened.draft(None, (least, least))
         opened.load()
+        mode = opened.mode
         eight_bit, remarks = _eight_bit(opened, content)
         turn = _turns().get(_orientation(opened))
     if opened.format == "TIFF":
@@ -250,7 +254,7 @@ def _decode(content: bytes, least: int | None) -> Picture:
     factor = round(max(full) / max(eight_bit.size))
     sideways = turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
     size = (full[1], full[0]) if sideways else full
-    return Picture(eight_bit, (full[0] / factor, full[1] / factor), turn, size, remarks)
+    return Picture(eight_bit, (full[0] / factor, full[1] / factor), turn, size, remarks, mode)
 
 
 def _orientation(image: "Image.Image") -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ _COLUMNS = {
     "label": ("label", "class", "target", "category"),
     "split": ("split", "part", "subset", "fold"),
 }
+_WHOLE_NUMBER = re.compile(r"-?\d{1,1000}")
 PART_ORDER = ("train", "validation", "test")
 
 
@@ -81,11 +83,13 @@ def ordered_classes(labels: set[str], source: str) -> tuple[str, ...]:
     """Labels in order: of numbers where all are, else of names. Raises UserError where there are fewer than two."""
     if len(labels) < 2:
         raise UserError(
-            f"{source}: the training images have {len(labels)} classes",
+            f"{source}: the training images are all of one class"
+            if labels
+            else f"{source}: there are no training images",
             "there must be at least two",
             "check the labels",
         )
-    numbers = all(label.lstrip("-").isdecimal() for label in labels)
+    numbers = all(_WHOLE_NUMBER.fullmatch(label) for label in labels)
     return tuple(sorted(labels, key=(lambda label: (int(label), label)) if numbers else lambda label: (0, label)))
 
 

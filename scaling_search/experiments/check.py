@@ -1,6 +1,5 @@
 """Checking a run: everything that it wrote is read again, and some trainings can be repeated."""
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_search import compacted
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.plain import MALFORMED, from_json
 from scaling_search.recipe import Recipe
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run, unsigned
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scaling_search.data import ImageData
     from scaling_search.family import Family
 
-_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OSError)
+_UNREADABLE = (*MALFORMED, OSError)
 _COUNTED = ("fingerprint", "input_resolution", "parameters", "multiply_adds", "activations")
 _DOCUMENTS = ("rates", "step1", "step2", "sweep", "nas")
 """Documents whose networks must cost what they say."""
@@ -104,7 +104,7 @@ def _readable(directory: RunDirectory, problems: list[str]) -> Iterator[_Record]
             problems.append(f"{file} is not a record")
             continue
         try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
+            tree = from_json(file.read_bytes())
             record = _Record(file, spec_from_dict(tree["spec"]), outcome_from_dict(tree["outcome"]))
             version, key = tree["version"], tree["key"]
         except (*_UNREADABLE, UserError) as error:
@@ -156,14 +156,14 @@ def _gathered(directory: RunDirectory, problems: list[str]) -> list[str]:
     file = directory.path / compacted.NAME
     try:
         gathered = compacted.read(file)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         problems.append(f"{file} is damaged, and not used: {error}")
         return []
     files = {one.name: one for one in (directory.path / "trials").glob("*.json")}
     now = compacted.stamps(files.values())
     for name, (stamp, record) in gathered.items():
         with suppress(*_UNREADABLE):
-            if now.get(name) == stamp and unsigned(json.loads(files[name].read_bytes())) != json.loads(record):
+            if now.get(name) == stamp and unsigned(from_json(files[name].read_bytes())) != from_json(record):
                 problems.append(f"{file} has another record {name} than its own file")
     stale = sum(now.get(name) != stamp for name, (stamp, _) in gathered.items())
     return [f"{file} is older than {stale} of its {len(gathered)} records, and not used for these"] if stale else []

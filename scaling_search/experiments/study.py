@@ -16,7 +16,7 @@ from scaling_search.recipe import images_per_host
 from scaling_search.recorded import RecordedTable, open_trials
 from scaling_search.runners.display import ProgressSetting, display_for
 from scaling_search.runners.progress import Progress, Watcher
-from scaling_search.runners.tracking import check_trackers
+from scaling_search.runners.tracking import Tracking, check_trackers
 from scaling_search.search.plan import Plan
 from scaling_search.store import RunDirectory, continue_run, finished_records, start_run
 from scaling_search.training.checkpoints import Checkpoints
@@ -124,7 +124,12 @@ def _train(
     replayed = [source] if isinstance(source, RecordedTable) else []
     finished = finished_records([directory, *reused, *replayed])
     plan = _adopting(plan, finished, directory, reused if study.keeps_weights else ())
-    checkpoints = Checkpoints(directory.checkpoints_folder.resolve(), every=60 * workers.checkpoint_every)
+    tracking = Tracking(study.config.log, directory.path.resolve()) if study.config.log else None
+    checkpoints = Checkpoints(
+        directory.checkpoints_folder.resolve(),
+        every=60 * workers.checkpoint_every,
+        curves=tracking.curves if tracking else None,
+    )
 
     def record(spec: Spec, outcome: Outcome) -> None:
         directory.write_record(to_record(spec, outcome))
@@ -139,7 +144,6 @@ def _train(
         return
 
     from scaling_search.runners.ray.driver import run_on_ray
-    from scaling_search.runners.tracking import Tracking
     from scaling_search.training.environment import training_environment, trim_cache
     from scaling_search.training.fit import train_group
     from scaling_search.training.kept import Keep
@@ -165,7 +169,7 @@ def _train(
         watchers=watchers,
         worker_env=environment,
         note=display.note,
-        tracking=Tracking(study.config.log, directory.path.resolve()) if study.config.log else None,
+        tracking=tracking,
         checkpoints=checkpoints,
     )
 

@@ -2,6 +2,7 @@
 
 The library is built at installation where a C++ compiler is there (setup.py). Set SCALING_SEARCH_NATIVE=0 to do without
 it. The choice is made here, once a process; `networks.ops` alone asks for it, and calls them through `native.calls`.
+`native.resize` needs nothing of XLA.
 """
 
 import ctypes
@@ -35,6 +36,17 @@ def available() -> bool:
 def status() -> str:
     """One line: whether the native kernels are in use, and with which instructions or why not."""
     return _load()[1]
+
+
+def library() -> ctypes.CDLL | None:
+    """The library, without XLA; None where there is none, it cannot be loaded, or is not to be used."""
+    path = _library()
+    if path is None or os.environ.get(VARIABLE) == "0":
+        return None
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        return None
 
 
 @cache

@@ -12,14 +12,6 @@
 #include "xla/ffi/api/ffi.h"
 
 namespace scaling_search {
-namespace {
-
-namespace ffi = xla::ffi;
-using Array = ffi::Buffer<ffi::F32>;
-using Result = ffi::ResultBuffer<ffi::F32>;
-using Shape = std::vector<int64_t>;
-
-constexpr int64_t kItemFloats = 1 << 14;  // 64 KiB: a share of work that stays in a core's own cache.
 
 const Kernels& kernels() {
 #if defined(__x86_64__)
@@ -33,6 +25,15 @@ const Kernels& kernels() {
   return kDefaultKernels;
 #endif
 }
+
+namespace {
+
+namespace ffi = xla::ffi;
+using Array = ffi::Buffer<ffi::F32>;
+using Result = ffi::ResultBuffer<ffi::F32>;
+using Shape = std::vector<int64_t>;
+
+constexpr int64_t kItemFloats = 1 << 14;  // 64 KiB: a share of work that stays in a core's own cache.
 
 int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

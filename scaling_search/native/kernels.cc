@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define SCALING_SEARCH_KERNELS kAvx512Kernels
 #define SCALING_SEARCH_LANES 16
@@ -552,6 +556,67 @@ void weighted_sum(int64_t count, int64_t columns, const float* weights, int64_t 
   });
 }
 
+// Compilers widen whole vectors of bytes well, and parts of one badly: hence the intrinsics.
+#if defined(__AVX2__)
+struct ByteSums {
+  __m256i parts[4];
+};
+
+INLINE ByteSums rounding_half() {
+  const __m256i half = _mm256_set1_epi32(1 << (kByteWeightBits - 1));
+  return {{half, half, half, half}};
+}
+
+INLINE void add_weighted(ByteSums& sums, const uint8_t* bytes, int32_t weight) {
+  const __m256i factor = _mm256_set1_epi32(weight);
+  for (int part = 0; part < 4; ++part) {
+    const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 8 * part));
+    sums.parts[part] =
+        _mm256_add_epi32(sums.parts[part], _mm256_mullo_epi32(_mm256_cvtepu8_epi32(eight), factor));
+  }
+}
+
+INLINE void store_clipped(const ByteSums& sums, uint8_t* out) {
+  __m256i shifted[4];
+  for (int part = 0; part < 4; ++part) shifted[part] = _mm256_srai_epi32(sums.parts[part], kByteWeightBits);
+  // Both saturate, and keep to halves of a register.
+  const __m256i words = _mm256_packus_epi16(_mm256_packs_epi32(shifted[0], shifted[1]),
+                                            _mm256_packs_epi32(shifted[2], shifted[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(words, order));
+}
+#else
+struct ByteSums {
+  int32_t parts[kByteBlock];
+};
+
+INLINE ByteSums rounding_half() {
+  ByteSums sums;
+  for (int32_t& part : sums.parts) part = 1 << (kByteWeightBits - 1);
+  return sums;
+}
+
+INLINE void add_weighted(ByteSums& sums, const uint8_t* bytes, int32_t weight) {
+  for (int n = 0; n < kByteBlock; ++n) sums.parts[n] += bytes[n] * weight;
+}
+
+INLINE void store_clipped(const ByteSums& sums, uint8_t* out) {
+  for (int n = 0; n < kByteBlock; ++n) {
+    const int32_t value = sums.parts[n] >> kByteWeightBits;
+    out[n] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
+}
+#endif
+
+void weighted_bytes(int64_t count, int64_t columns, const int32_t* weights, const uint8_t* rows, int64_t pitch,
+                    uint8_t* out) {
+  for (int64_t c = 0; c < columns; c += kByteBlock) {
+    ByteSums sums = rounding_half();
+    for (int64_t n = 0; n < count; ++n) add_weighted(sums, rows + n * pitch + c, weights[n]);
+    store_clipped(sums, out + c);
+  }
+}
+
 struct Hidden {
   const Gate& g;
   const float* hidden;
@@ -620,7 +685,7 @@ void squeeze_excite_dx(const Gate& g, const float* x, const float* dy, const flo
 
 const Kernels SCALING_SEARCH_KERNELS = {
     SCALING_SEARCH_NAME, depthwise,         depthwise_dx,   depthwise_dkernel, moments,      normalise,
-    gradient_moments,    normalise_dx,      squeeze_excite, squeeze_excite_dx, weighted_sum,
+    gradient_moments,    normalise_dx,      squeeze_excite, squeeze_excite_dx, weighted_sum, weighted_bytes,
 };
 
 }  // namespace scaling_search

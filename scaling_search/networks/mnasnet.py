@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, first_line
 from scaling_search.family import Cost
 from scaling_search.networks.blocks import Conv, SqueezeExcite, drop_connect
 from scaling_search.networks.efficientnet import MBConv, MBConvPlan
@@ -31,6 +31,7 @@ from scaling_search.networks.staged import (
     dense_cost,
     staged_cost,
 )
+from scaling_search.plain import check_kinds
 from scaling_search.rule import Scale, round_layers
 
 Operation = Literal["conv", "sep", "mb3", "mb6"]
@@ -43,7 +44,9 @@ HEAD = 1280
 
 _EXPANSIONS: dict[str, int] = {"sep": 1, "mb3": 3, "mb6": 6}
 _SKIPS: dict[str, Skip] = {"p": "pool", "i": "identity", "n": "none"}
-_BLOCK = re.compile(r"(conv|sep|mb3|mb6)k(\d+)(se)?([pin])(\d+)x(\d+)")
+_BLOCK = re.compile(r"(conv|sep|mb3|mb6)k([0-9]{1,9})(se)?([pin])([0-9]{1,9})x([0-9]{1,9})")
+MOST_FILTERS, MOST_LAYERS = 100_000, 1_000
+"""Of a block, so that counting a network of any text ends soon."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,14 @@ class Block:
                 f"a block of {self.operation!r} with skip {self.skip!r} given",
                 f"operations are {', '.join(get_args(Operation))}, skips {', '.join(get_args(Skip))}",
             )
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+        check_kinds(self)
+        if not 1 <= self.kernel_size <= MOST_FILTERS or self.kernel_size % 2 == 0:
             raise UserError(f"a block of kernel size {self.kernel_size} given", "it is odd, as 3 or 5")
-        if self.filters < 1 or self.layers < 1:
-            raise UserError(f"a block of {self.filters} filters and {self.layers} layers given", "both are at least 1")
+        if not (1 <= self.filters <= MOST_FILTERS and 1 <= self.layers <= MOST_LAYERS):
+            raise UserError(
+                f"a block of {self.filters} filters and {self.layers} layers given",
+                f"1 to {MOST_FILTERS:,} filters and 1 to {MOST_LAYERS:,} layers are allowed",
+            )
 
     def __str__(self) -> str:
         gate = "se" if self.squeeze_excite else ""
@@ -118,7 +125,7 @@ class Architecture:
         try:
             return cls(tuple(Block(**block) for block in tree))
         except TypeError as error:
-            raise UserError(f"the architecture cannot be read: {error}") from None
+            raise UserError(f"the architecture cannot be read: {first_line(error)}") from None
 
 
 MOBILENET_V2 = Architecture.parse("sepk3n16x1-mb6k3i24x2-mb6k3i32x3-mb6k3i64x4-mb6k3i96x3-mb6k3i160x3-mb6k3i320x1")

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from scaling_search.errors import in_one_line
+from scaling_search.plain import MALFORMED
 from scaling_search.runners.progress import Watcher
 from scaling_search.search.plan import Plan, T
 from scaling_search.trial import Outcome, Spec, outcome_from_dict
@@ -140,7 +141,7 @@ class Agenda(Generic[T]):
     def _recall(self) -> None:
         for key in self._batch.keys() & self._finished.keys() - self._outcomes.keys():
             # A record of another shape, from a later version for example, is ignored.
-            with suppress(KeyError, TypeError):
+            with suppress(*MALFORMED):
                 self._outcomes[key] = outcome_from_dict(self._finished[key]["outcome"])
 
     def _outcomes_of_batch(self) -> dict[str, Outcome]:

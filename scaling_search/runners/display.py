@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, printable
 from scaling_search.runners.progress import Progress
 from scaling_search.runners.tally import Tally
 from scaling_search.trial import Outcome, Spec
@@ -99,7 +99,7 @@ class LineScreen:
 
     def note(self, line: str) -> None:
         """Prints the line."""
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
     def update(self, line: str, done: float) -> None:
         """Prints the line."""
@@ -127,7 +127,7 @@ class TerminalScreen:
 
     def note(self, line: str) -> None:
         """Prints the line above."""
-        self._status.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._status.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     def update(self, line: str, done: float) -> None:
         """Replaces the line."""

@@ -24,6 +24,11 @@ class Tracking:
         """Where a tracker's files go."""
         return self.run / tracker
 
+    @property
+    def curves(self) -> Path:
+        """Where trainings that go on write their learning curves."""
+        return self.run / "curves"
+
 
 def check_trackers(trackers: Sequence[str]) -> None:
     """Raises UserError where a tracker is not known or not installed."""

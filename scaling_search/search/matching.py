@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from scaling_search.cost import cost_of_scale
+from scaling_search.cost import cost_of_scale, count
 from scaling_search.errors import UserError
 from scaling_search.family import Family
 from scaling_search.rule import CompoundRule, Scale, round_resolution
@@ -80,19 +80,19 @@ def match_cost(
     def scaled(step: int) -> Scale:
         return Scale(nominal.depth, step / STEPS, resolution)
 
-    def cost_of(scale: Scale, side: int) -> int:
+    def checked_cost_of(scale: Scale, side: int) -> int:
         return int(getattr(cost_of_scale(family, scale, num_classes, side)[0], by))
 
-    base = cost_of(Scale(), family.resolution)
+    base = checked_cost_of(Scale(), family.resolution)
     times = 2.0**phi if target is None else target
     wanted = times * base
 
     @cache
     def cost(step: int) -> int:
-        return cost_of(scaled(step), pixels)
+        return int(getattr(count(family, scaled(step), num_classes, pixels), by))
 
     low, high = 1, 2 * max(1, round(STEPS * nominal.width))
-    if cost(low) > wanted:
+    if checked_cost_of(scaled(low), pixels) > wanted:
         raise UnmatchedError(
             f"alpha {rule.alpha:g} and gamma {rule.gamma:g} at phi {phi:g} cost more than {times:g} times the "
             f"baseline at any width",

@@ -10,15 +10,17 @@ Orbax writes beside the place, in the background, and renames; the last two are 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scaling_search.atomic import write_atomically
 from scaling_search.errors import UserError, in_one_line
+from scaling_search.trial import Epoch
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -37,6 +39,8 @@ class Checkpoints:
     """Seconds between two checkpoints of a training, at least."""
     least: float = 60.0
     """Seconds that a training has taken before it writes any."""
+    curves: Path | None = None
+    """Where each training writes its learning curve as it goes on, for trackers; None where nobody looks."""
 
     def of(self, key: str) -> Path:
         """The folder of a trial's checkpoints."""
@@ -187,3 +191,28 @@ def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def write_curve(folder: Path, key: str, curve: Sequence[Epoch], images_per_second: float) -> None:
+    """Writes the learning curve of a training that goes on, for `curve_so_far`. Raises OSError where it cannot."""
+    told = {"curve": [asdict(point) for point in curve], "images_per_second": images_per_second}
+    write_atomically(_curve_file(folder, key), json.dumps(told).encode())
+
+
+def curve_so_far(folder: Path, key: str) -> tuple[list[Epoch], float | None]:
+    """The learning curve of a training that goes on, and its images a second; nothing where there is none yet."""
+    try:
+        told = json.loads(_curve_file(folder, key).read_bytes())
+        return [Epoch(**point) for point in told["curve"]], told["images_per_second"]
+    except (OSError, ValueError):
+        return [], None
+
+
+def forget_curve(folder: Path, key: str) -> None:
+    """Removes the curve of a training that has ended."""
+    with suppress(OSError):
+        _curve_file(folder, key).unlink(missing_ok=True)
+
+
+def _curve_file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.json"

@@ -124,6 +124,8 @@ def _train(
         so_far.epoch = epoch
         if stops(best, epoch, judgements, partial(program.averaged, state)):
             break
+        if keeper is not None:
+            keeper.tell([curve], done * recipe.batch_size / seconds["train"])
         if keeper is not None and judged and epoch < recipe.epochs and keeper.due():
             keeper.save([replace(so_far, state=state, losses=losses)])
     outcome = replace(outcome_of(curve, losses, steps_per_epoch, best), seconds=seconds)

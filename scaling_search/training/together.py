@@ -158,6 +158,8 @@ def train_together(
             one.epoch = number
         if not any(one.going for one in trainings):
             break
+        if keeper is not None:
+            keeper.tell((one.curve for one in trainings), losses.size * recipe.batch_size / seconds["train"])
         if keeper is not None and judged and number < recipe.epochs and keeper.due():
             keeper.save(kept())
     trained_on = losses.size * recipe.batch_size

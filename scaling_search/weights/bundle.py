@@ -7,7 +7,7 @@ from typing import Any
 from flax import nnx
 
 from scaling_search.errors import UserError
-from scaling_search.family import Family, Naming
+from scaling_search.family import Family, Naming, with_options
 from scaling_search.weights.description import KEY, Description
 from scaling_search.weights.files import read_arrays, read_metadata, write_arrays
 from scaling_search.weights.hugging_face import read_config
@@ -63,23 +63,42 @@ def read_bundle(file: str | Path, family: Family | None = None) -> tuple[nnx.Mod
     say what it is for, or holds weights of something else.
     """
     description = read_description(file)
-    network, _ = _described(file, description, family or description.network)
+    network, _ = _described(file, description, family or _family_of(file, description))
     return network, description
 
 
 def open_weights(
-    file: str | Path, family: Family | None = None, *, new_head: int | None = None, averaged: bool = False
+    file: str | Path,
+    family: Family | None = None,
+    *,
+    named: str | None = None,
+    new_head: int | None = None,
+    averaged: bool = False,
 ) -> Opened:
     """The network whose weights a file holds: `family` at scale 1, or by default what the file says it is for.
 
-    `new_head` and `averaged` are those of `load_network`. Raises UserError as that and `read_description` do.
+    `named` is the import path by which the family was named, if it was: weights that say they are for that are opened
+    as they say. `new_head` and `averaged` are those of `load_network`. Raises UserError as that and `read_description`
+    do, and where the file itself names an import path, as to import it runs code.
     """
-    if family is None:
+    by_path = named is not None and ":" in named and read_metadata(file).get(KEY)
+    if family is None or by_path:
         description = read_description(file)
-        family = description.network
-        return Opened(*_described(file, description, family), family, description)
+        if family is None or description.family == named:
+            family = with_options(family, description.options) if family else _family_of(file, description)
+            return Opened(*_described(file, description, family), family, description)
     network, imported = load_network(family, read_arrays(file), new_head=new_head, averaged=averaged)
     return Opened(network, imported, family, None)
+
+
+def _family_of(file: str | Path, description: Description) -> Family:
+    """The family that a file says its weights are for. Raises UserError where that would run code the file names."""
+    if ":" in description.family:
+        raise UserError(
+            f"weights {str(file)!r} are for {description.family!r}, a module that would be imported, which runs it",
+            hint=f"if you trust it, name it: --network {description.family}",
+        )
+    return description.network
 
 
 def _described(file: str | Path, description: Description, family: Family) -> tuple[nnx.Module, Imported]:

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from scaling_search.atomic import write_atomically
+from scaling_search.bounded import check_expansion
 from scaling_search.errors import UserError, first_line
 
 Arrays = dict[str, np.ndarray]
@@ -128,8 +129,11 @@ def numpy_arrays(content: bytes, file: str) -> Arrays:
     arrays = {}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            check_expansion(sum(member.file_size for member in archive.zip.infolist()), len(content), file)
             for name in archive.files:
-                arrays[name] = archive[name]
+                arrays[name] = np.asarray(archive[name])
+    except UserError:
+        raise
     except Exception as error:  # Whatever damage makes zipfile, zlib and NumPy raise.
         raise UserError(f"weights {file!r} cannot be read: {first_line(error)}") from None
     for name, array in arrays.items():
@@ -210,6 +214,8 @@ def _content(path: Path, file: str | Path) -> bytes:
         raise UserError(f"weights {str(file)!r} cannot be read: there is no such file") from None
     except OSError as error:
         raise UserError(f"weights {str(file)!r} cannot be read: {error.strerror or first_line(error)}") from None
+    except MemoryError:
+        raise UserError(f"weights {str(file)!r} cannot be read: memory does not hold them") from None
 
 
 def _sharded(index: Path, file: str | Path) -> Arrays:

@@ -16,6 +16,7 @@ from scaling_search.atomic import write_atomically
 from scaling_search.errors import UserError, first_line
 from scaling_search.family import Family, load_family
 from scaling_search.networks.efficientnet import EfficientNetFamily
+from scaling_search.plain import MALFORMED
 from scaling_search.rule import Scale
 from scaling_search.weights.description import KEY, Description, channels
 from scaling_search.weights.files import write_arrays
@@ -102,10 +103,13 @@ def read_config(place: Path) -> Description | None:
         mean, std = (channels(pretrained[name]) for name in ("mean", "std"))
         side = int(pretrained["input_size"][-1])
         crop = float(pretrained.get("crop_pct", 1.0))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+    except (*MALFORMED, OSError):
         return None
-    family, options = _family(architecture, config.get("model_args", {}))
-    return Description(family, options, Scale(), tuple(map(str, names)), mean, std, side, min(crop, 1.0))
+    try:
+        family, options = _family(architecture, config.get("model_args") or {})
+        return Description(family, options, Scale(), tuple(map(str, names)), mean, std, side, min(crop, 1.0))
+    except MALFORMED as error:
+        raise UserError(f"{file} cannot be read: {first_line(error)}") from None
 
 
 def _config(description: Description, known: tuple[str, dict[str, Any]] | None) -> dict[str, Any]:

@@ -29,6 +29,10 @@ def folder(tmp_path_factory):
     for number, pixels in enumerate(pictures):
         Image.fromarray(pixels).save(place / "pictures" / f"{number}.png")
     (place / "pictures" / "notes.txt").write_text("not a picture")
+    (place / "bad").mkdir()
+    (place / "bad" / "text.jpg").write_text("not a picture")
+    (place / "bad" / "empty.png").touch()
+    Image.fromarray(pictures[0]).save(place / "bad" / "without_ending", "PNG")
     return place
 
 
@@ -43,6 +47,21 @@ def test_pictures_and_folders_of_them_are_predicted(folder, capsys):
     assert [row["picture"] for row in rows[::2]] == [str(pictures / f"{number}.png") for number in (0, 1, 2, 1)]
     assert rows[2:4] == rows[6:8] and rows[0]["probability"] >= rows[1]["probability"]
     assert {row["class"] for row in rows} <= {str(digit) for digit in range(10)}
+
+
+@pytest.mark.filterwarnings("always")
+def test_bad_files_are_named_one_by_one_and_left_out_where_asked(folder, capsys):
+    words = ["predict", folder / "described.safetensors", folder / "bad", "--top", 1]
+    with pytest.raises(SystemExit):
+        main([*map(str, words)])
+    said = capsys.readouterr()
+    *each, refused = said.err.splitlines()
+    assert ["empty.png" in each[0], "text.jpg" in each[1], len(each)] == [True, True, 2]
+    assert not said.out and "and 1 more" in refused and "--on-bad-data skip" in refused
+    main([*map(str, words), "--on-bad-data", "skip", "--format", "csv"])
+    said = capsys.readouterr()
+    assert said.err.splitlines() == each
+    assert said.out.splitlines()[1].startswith(str(folder / "bad" / "without_ending"))
 
 
 def test_weights_that_do_not_say_what_they_are_for_need_a_network(folder, capsys):

@@ -27,12 +27,24 @@ def test_data_of_different_sizes_with_parts_of_their_own_are_described(tmp_path)
             for number in range(count):
                 file = tmp_path / part / name / f"{number}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", ((5, 3), (4, 4), (4, 5))[number]).save(file)
+                Image.new("RGB" if number < 2 else "P", ((5, 3), (4, 4), (4, 5))[number]).save(file)
     found = describe(load(f"folder:{tmp_path}"), Split())
     assert (found["images"], found["size"], found["channels"]) == (12, "5x3 to 4x4", 3)
+    assert found["modes"] == "RGB 10, P 2"
     assert found["bytes"] == sum(file.stat().st_size for file in tmp_path.rglob("*.png"))
     assert found["split"] == "its own validation part, its own test part, the rest training"
     assert found["classes"][1] == {"class": "dog", "train": 3, "validation": 1, "test": 2}
+
+
+def test_files_that_are_not_there_take_no_bytes(tmp_path) -> None:
+    for number in range(6):
+        Image.new("RGB", (number + 2, 3)).save(tmp_path / f"{number}.png")
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\n" + "".join(f"{number}.png,{number % 2}\n" for number in range(7)))
+    with pytest.warns(UserWarning, match="No such file|1 file skipped"):
+        found = describe(load(f"csv:{table}", on_bad="skip"), Split())
+    assert found["skipped"] == 1
+    assert found["bytes"] == sum(file.stat().st_size for file in tmp_path.glob("*.png"))
 
 
 def test_a_sheet_shows_training_images_of_each_class_in_turn() -> None:

@@ -58,6 +58,7 @@ def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_o
     (cats_and_dogs / "README.md").write_text("about")
     (cats_and_dogs / "cat" / "notes.txt").write_text("about")
     (cats_and_dogs / "cat" / "IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    Image.new("RGB", (4, 4)).save(cats_and_dogs / "cat" / "IMG_2.NEF", "TIFF")
     (cats_and_dogs / "cat" / "._a.png").write_text("what a Mac leaves")
     (cats_and_dogs / "cat" / ".cache").mkdir()
     (cats_and_dogs / ".git").mkdir()
@@ -66,8 +67,10 @@ def test_files_that_are_no_images_and_hidden_files_are_passed_over_and_counted_o
     with pytest.warns(UserWarning) as warned:
         assert len(load(f"folder:{cats_and_dogs}").images) == 5
     assert [str(warning.message) for warning in warned] == [
-        f"{cats_and_dogs}: passed over 8 entries: 3 not images (such as README.md), "
-        "4 hidden or special (such as .git), 1 outside the classes (such as cover.png)"
+        f"{cats_and_dogs}: passed over 9 entries: "
+        "2 in HEIC or a camera's raw format, to be converted first (such as cat/IMG_1.heic), "
+        "2 not images (such as README.md), 4 hidden or special (such as .git), "
+        "1 outside the classes (such as cover.png)"
     ]
 
 

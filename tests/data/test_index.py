@@ -16,7 +16,7 @@ OLD = 1_600_000_000
 
 
 def same(one: Index, other: Index) -> bool:
-    arrays = ("digests", "sizes", "channels")
+    arrays = ("digests", "sizes", "channels", "modes")
     equal = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
     return equal and one.remarks == other.remarks and one.problems == other.problems
 
@@ -60,6 +60,7 @@ def test_files_that_have_not_changed_are_not_opened_again(files, opened, tmp_pat
     assert opened == []
     assert first.sizes.tolist() == [[1, 2], [2, 2], [3, 2], [0, 0]]
     assert first.channels.tolist() == [1, 1, 1, 0]
+    assert first.modes.tolist() == [b"L", b"L", b"L", b""]
     assert first.problems == {3: "not an image"}
 
 

@@ -221,7 +221,7 @@ def trainings(session: Session, wanted: float) -> None:
     if many > 4:
         ways[f"{many} trials share the device"] = ("together", many)
     if session.cpu:
-        ways = {"a trial per core": ("together", len(cores))}
+        ways = {"a trial per core": ("together", 1 if session.small else len(cores))}
     end, rows = session.left(wanted), []
     print(f"\nSTEP 1 of the default run, trainings a minute\n  {'':<28}{'with compiling':>15}{'training alone':>16}")
 

@@ -241,8 +241,8 @@ def test_a_note_says_how_well_costs_are_matched(plain_family, layout):
     coarse = dataclasses.replace(MATCHED, family="efficientnet", family_options=("resolution=48",))
     family = dataclasses.replace(load_family("efficientnet"), resolution=48, divisor=64)
     assert "try --family-options divisor=1 or --family efficientnet_small" in lay_out(family, coarse, 10).notes[-1]
-    quick = Grid("coefficients", step=0.2)
-    plain = lay_out(plain_family, dataclasses.replace(MATCHED, family="plain", family_options=(), grid=quick), 10)
+    quick = dataclasses.replace(MATCHED, grid=Grid("coefficients", step=0.2), rivals=False)
+    plain = lay_out(plain_family, dataclasses.replace(quick, family="plain", family_options=()), 10)
     assert plain.notes[-1].endswith("too coarse for less; try --family efficientnet_small")
     assert all(point.grown.growth.layers is None for point in plain.points)
 

@@ -65,14 +65,14 @@ def test_seeds_together_have_the_numbers_of_one_after_another(images, one_after_
 
 def test_learning_rates_together_have_the_numbers_of_one_after_another(images):
     recipe = replace(CONFIG.recipe, epochs=1, optimiser="muon", learning_rate=0.02)
-    specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe, seeds=2))
-    specs = [replace(one, recipe=replace(recipe, learning_rate=own)) for own in (0.02, 0.06) for one in specs]
+    specs, build = specs_and_build(images, replace(CONFIG, recipe=recipe))
+    specs = [replace(specs[0], recipe=replace(recipe, learning_rate=own)) for own in (0.02, 0.06)]
     all_at_once = train_together(specs, prepare(images, CONFIG.split, 12, "validation"), build)
     apart = list(train_group(specs, images))
     np.testing.assert_allclose(losses(all_at_once), losses(apart), rtol=2e-4)
     np.testing.assert_allclose(judged(all_at_once), judged(apart), rtol=2e-3)
     assert [one.curve[-1].learning_rate for one in all_at_once] == [one.curve[-1].learning_rate for one in apart]
-    assert len({one.curve for one in all_at_once}) == 4
+    assert len({one.curve for one in all_at_once}) == 2
 
 
 @pytest.mark.parametrize("kind", ["none", "shift", "shift_flip"])
@@ -144,7 +144,7 @@ from tests.training.conftest import barred_images
 from tests.training.test_epochs import losses, specs_and_build
 data = barred_images()
 specs, _ = specs_and_build(data)
-outcomes = list(train_group(specs[:2], data))
+outcomes = list(train_group(specs[:1], data))
 print(json.dumps([jax.device_count(), losses(outcomes).tolist()]))
 """
 
@@ -159,4 +159,4 @@ def test_eight_devices_have_the_curve_of_one(one_after_another):
     )
     count, curves = json.loads(ran.stdout)
     assert count == 8
-    np.testing.assert_allclose(curves, losses(one_after_another)[:2], rtol=1e-4)
+    np.testing.assert_allclose(curves, losses(one_after_another)[:1], rtol=1e-4)

@@ -16,8 +16,7 @@ from scaling_search.training.together import train_together
 from scaling_search.weights.bundle import read_bundle, read_description
 
 CONFIG = RunConfig(
-    family="efficientnet",
-    family_options=("resolution=12", "width=0.25", "depth=0.25", "stem_stride=1"),
+    family="examples.plain_cnn:PlainCNNFamily",
     recipe=Recipe(epochs=1, batch_size=16, learning_rate=4.0),
     split=Split(validation=0.3, test=0.2),
     seeds=2,

@@ -8,6 +8,7 @@ import tyro
 
 from scaling_search.cli.command import Command, Folder
 from scaling_search.config import Workers
+from scaling_search.errors import printable
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,6 @@ class Check(Command):
         checked = check(self.run, repeat=self.repeat, workers=self.workers)
         print("\n".join(checked.lines))
         for problem in checked.problems:
-            print(f"wrong: {problem}", file=sys.stderr)
+            print(f"wrong: {printable(problem)}", file=sys.stderr)
         if checked.problems:
             sys.exit(1)

@@ -10,6 +10,7 @@ import tyro
 
 from scaling_search.cli.command import Training, replayed, with_named_recipe
 from scaling_search.config import NasConfig
+from scaling_search.errors import printable
 
 
 @dataclass(frozen=True)
@@ -42,5 +43,5 @@ def print_next(path: Any) -> None:
 
     directory = open_run(path)
     best = (directory.document("nas") or {})["best"]
-    print(f"best architecture: {' '.join(best['options'])}", file=sys.stderr)
+    print(printable(f"best architecture: {' '.join(best['options'])}"), file=sys.stderr)
     print(f"scale it: {shlex.join(next_command(directory))}", file=sys.stderr)

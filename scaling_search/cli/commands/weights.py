@@ -66,7 +66,7 @@ def _transfer(options: Weights) -> None:
     if options.action == "export" and options.output is None:
         raise UserError("no file to export to given", hint="try --output weights.safetensors")
     family = load_family(options.network, options.family_options) if options.network else None
-    opened = open_weights(options.file, family, new_head=IMAGENET, averaged=options.averaged)
+    opened = open_weights(options.file, family, named=options.network, new_head=IMAGENET, averaged=options.averaged)
     imported, namings = opened.imported, namings_of(opened.family)
     target = OWN if options.action == "import" else options.naming or next(iter(namings))
     if target not in (*namings, HUGGING_FACE):

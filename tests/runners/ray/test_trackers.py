@@ -3,12 +3,14 @@
 import struct
 
 import pytest
+from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import trackers
 from scaling_search.runners.ray.trackers import LogTrainings, Training
 from scaling_search.runners.ray.worker import GROUP, NUMBER, OUTCOME
 from scaling_search.runners.tracking import PACKAGES, Tracking, check_trackers
+from scaling_search.training.checkpoints import write_curve
 from scaling_search.trial import Epoch, Outcome
 from tests.runners.fake_training import seeds_of
 
@@ -19,6 +21,7 @@ CURVE = (Epoch(1, 10, 0.5, 2.0), Epoch(2, 20, 0.25, 1.0, accuracy=0.75, loss=0.5
 class GroupOfTwo:
     """A trial of Tune, as far as it is looked at."""
 
+    status = Trial.RUNNING
     config = {GROUP: SPECS}  # noqa: RUF012
 
 
@@ -34,17 +37,21 @@ def logged(tracker, run):
     return notes
 
 
-def scalars_of(file):
-    """{(tag, step): value} of an events file: length, its checksum, an event, its checksum, and so on."""
+def steps_of(file):
+    """(tag, step, value) in order, of an events file: length, its checksum, an event, its checksum, and so on."""
     from tensorboardX.proto.event_pb2 import Event
 
-    content, found = file.read_bytes(), {}
+    content = file.read_bytes()
     while content:
         (length,) = struct.unpack("<Q", content[:8])
         event = Event.FromString(content[12 : 12 + length])
         content = content[16 + length :]
-        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value if value.tag[0] == "r"}
-    return found
+        yield from ((value.tag, event.step, value.simple_value) for value in event.summary.value if value.tag[0] == "r")
+
+
+def scalars_of(file):
+    """{(tag, step): value}."""
+    return {(tag, step): value for tag, step, value in steps_of(file)}
 
 
 def test_tensorboard_has_a_curve_for_each_training(tmp_path):
@@ -58,6 +65,38 @@ def test_tensorboard_has_a_curve_for_each_training(tmp_path):
     assert [whole["ray/tune/train_loss", epoch] for epoch in (1, 2)] == [2.0, 1.0]
     assert [whole["ray/tune/learning_rate", epoch] for epoch in (1, 2)] == [0.5, 0.25]
     assert failed["ray/tune/train_loss", 1] == 2.0 and ("ray/tune/train_loss", 2) not in failed
+
+
+def after_looks_at(curves, run, monkeypatch):
+    """The callback of a session that has looked at a training once for each curve it had by then."""
+    monkeypatch.setattr(trackers, "LOOK_SECONDS", 0)
+    callback = LogTrainings(Tracking(("tensorboard",), run), pytest.fail)
+    callback.setup()
+    for curve in curves:
+        write_curve(run / "curves", SPECS[0].key, curve, 30.0)
+        callback.on_step_end(0, [GroupOfTwo])
+    return callback
+
+
+def test_epochs_are_logged_once_as_they_end(tmp_path, monkeypatch):
+    # Its process died after the second epoch, and it began anew.
+    callback = after_looks_at([CURVE[:1], CURVE, CURVE[:1]], tmp_path, monkeypatch)
+    last = Epoch(3, 30, 0.125, 0.5, accuracy=1.0, loss=0.25)
+    callback.on_trial_result(0, [], GroupOfTwo, {OUTCOME: Outcome("ok", curve=(*CURVE, last)), NUMBER: 0})
+    callback.on_step_end(0, [GroupOfTwo])
+    callback.on_experiment_end([GroupOfTwo])
+    (file,) = (tmp_path / "tensorboard").glob("*/events.*")
+    told = [value for tag, _, value in steps_of(file) if tag == "ray/tune/train_loss"]
+    assert told == [2.0, 1.0, 0.5]
+    assert scalars_of(file)["ray/tune/images_per_second", 1] == 30
+    assert not (tmp_path / "curves").exists()
+
+
+def test_a_training_that_another_session_takes_up_is_written_anew(tmp_path, monkeypatch):
+    after_looks_at([CURVE[:1]], tmp_path, monkeypatch).on_experiment_end([GroupOfTwo])
+    after_looks_at([CURVE], tmp_path, monkeypatch).on_experiment_end([GroupOfTwo])
+    (file,) = (tmp_path / "tensorboard").glob("*/events.*")
+    assert [step for tag, step, _ in steps_of(file) if tag == "ray/tune/train_loss"] == [1, 2]
 
 
 def test_mlflow_has_a_run_for_each_training(tmp_path):
