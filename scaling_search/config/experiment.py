@@ -126,8 +126,8 @@ class Experiment:
     """Whose weights to keep in RUNS/NAME/weights: nobody's, each network's best seed by validation accuracy (of a run,
     the winner and the measured B0..B7; of a search, the finalists), or those of every training."""
     log: tuple[Tracker, ...] = ()
-    """Trackers to write each training to as it ends, in RUNS/NAME: tensorboard, mlflow, wandb (Weights & Biases,
-    offline)."""
+    """Trackers to write each training to, an epoch at a time, in RUNS/NAME: tensorboard, mlflow, wandb (Weights &
+    Biases, offline)."""
 
     def __post_init__(self) -> None:
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -13,7 +13,7 @@ from scaling_search.recipe import Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
 from scaling_search.training import one_by_one, so_far
-from scaling_search.training.checkpoints import Checkpoints, Series
+from scaling_search.training.checkpoints import Checkpoints, Series, curve_so_far
 from scaling_search.training.fit import train_group
 from scaling_search.training.kept import Keep
 from scaling_search.training.so_far import TrainingStopped
@@ -73,7 +73,8 @@ def numbers(outcomes):
 def checkpoints(tmp_path):
     """As often as can be, however short a training is."""
     (tmp_path / "checkpoints").mkdir()
-    checkpoints = Checkpoints(tmp_path / "checkpoints", every=0, least=0)
+    (tmp_path / "curves").mkdir()
+    checkpoints = Checkpoints(tmp_path / "checkpoints", every=0, least=0, curves=tmp_path / "curves")
     checkpoints.go_on()
     return checkpoints
 
@@ -99,8 +100,9 @@ def folders(tmp_path):
 @pytest.mark.parametrize("way", [one_at_a_time, together])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_training_that_was_stopped_ends_as_one_that_was_not_to_the_bit(
-    way, recipe, images, checkpoints, stop_after, tmp_path
+    way, recipe, images, checkpoints, stop_after, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(so_far, "TELL_SECONDS", 0)
     whole, parts = folders(tmp_path)
     specs = specs_with(images, RECIPES[recipe], seeds=2)
     expected = way(images, specs, whole)
@@ -111,9 +113,11 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not_to_the_bit(
     outcomes = way(images, specs, parts, checkpoints)
     assert numbers(outcomes) == numbers(expected)
     assert {outcome.status for outcome in outcomes} == {"ok"}
-    for spec in specs:
+    for spec, outcome in zip(specs, outcomes, strict=True):
         name = f"{spec.key}.safetensors"
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
+        told, images_per_second = curve_so_far(checkpoints.curves, spec.key)
+        assert told and told == list(outcome.curve[: len(told)]) and images_per_second > 0
 
 
 @pytest.fixture
