@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scaling_search.bounded import read_parquet
-from scaling_search.errors import UserError
+from scaling_search.errors import UserError, in_one_line
 from scaling_search.places import Place
 from scaling_search.plain import MALFORMED
 
@@ -22,6 +22,8 @@ NAME = "records.parquet"
 LEAST = 1000
 """Records that it must be without to be written anew."""
 _CHECKSUM = b"scaling-search-checksum"
+_MOST_VALUES = 40_000_000
+"""Of all columns."""
 _COLUMNS = ("name", "size", "written", "record")
 
 Stamp = tuple[int, int]
@@ -57,21 +59,21 @@ def content_of(stamped: Mapping[str, Stamp], records: Mapping[str, Mapping[str, 
 def read(file: Place) -> dict[str, tuple[Stamp, str]]:
     """The stamp and the content of each record's file by its name; none where there is no such file.
 
-    Raises ValueError where it is damaged, and OSError where it cannot be read.
+    Raises ValueError where it is damaged or cannot be read.
     """
     if not file.exists():
         return {}
     import pyarrow
 
     try:
-        table = read_parquet(file)
+        table = read_parquet(file, _MOST_VALUES)
         rows = [*zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)]
         whole = (table.schema.metadata or {}).get(_CHECKSUM, b"").decode() == _checksum(rows)
         found = {str(name): ((size, written), str(record)) for name, size, written, record in rows}
     except FileNotFoundError:
         return {}
-    except (pyarrow.ArrowException, *MALFORMED, OSError, UserError) as error:
-        raise ValueError(f"it cannot be read: {error}") from None
+    except (pyarrow.ArrowException, UserError, *MALFORMED, OSError) as error:
+        raise ValueError(f"it cannot be read: {in_one_line(error)}") from None
     if not whole:
         raise ValueError("its content does not match its checksum")
     return found
@@ -81,7 +83,7 @@ def unchanged(file: Place, files: Sequence[Place]) -> dict[str, str]:
     """What `file` has of records whose own `files` are as they were then, by the names of these."""
     try:
         gathered = read(file)
-    except (OSError, ValueError):
+    except ValueError:
         # `scaling-search check` says so.
         return {}
     now = stamps(files) if gathered else {}

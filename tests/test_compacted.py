@@ -94,3 +94,13 @@ def test_a_record_that_cannot_be_read_is_not_gathered(run):
     with pytest.warns(UserWarning, match="skipped"):
         run.write_file(compacted.NAME, run.gathered())
     assert compacted.read(run.path / compacted.NAME).keys() == {file_of(run, 0).name, file_of(run, 2).name}
+
+
+@pytest.mark.parametrize("content", [[], "x", {"key": 1}, {"key": "", "spec": 3, "outcome": {}}, {"spec": {}}])
+def test_content_that_is_no_record_is_none(run, content):
+    files = sorted((run.path / "trials").iterdir())
+    others = {f"{record['key']}.json": record for record in run.records()}
+    gathered = compacted.content_of(compacted.stamps(files), others | {files[0].name: content})
+    run.write_file(compacted.NAME, gathered)
+    with pytest.warns(UserWarning, match=f"skipped {files[0]}"):
+        assert len(list(run.records())) == 2

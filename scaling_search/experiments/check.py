@@ -84,12 +84,13 @@ def check(
     problems: list[str] = []
     records = list(_readable(directory, problems))
     problems += _not_of_the_run(directory, records)
-    problems += _not_as_gathered(directory)
+    unused = _gathered(directory, problems)
     counted = _recount(directory, records, family, problems)
     problems += _stale_tables(directory)
     lines = [
         f"{directory.path}: {len(records)} records read, {counted} networks counted again",
         _in_words(Counter(record.outcome.status for record in records)),
+        *unused,
     ]
     if repeat:
         lines.append(_repeated(directory, records, repeat, family, data, workers or Workers(), progress, problems))
@@ -150,22 +151,22 @@ def _not_of_the_run(directory: RunDirectory, records: Sequence[_Record]) -> Iter
             yield f"{record.file} has another recipe than the run"
 
 
-def _not_as_gathered(directory: RunDirectory) -> Iterator[str]:
-    """What the file that has the records together does not have as their own files do."""
+def _gathered(directory: RunDirectory, problems: list[str]) -> list[str]:
+    """Checks the file that has the records together, and says for how many it is not used, if for any."""
     file = directory.path / compacted.NAME
     try:
         gathered = compacted.read(file)
-    except (OSError, ValueError) as error:
-        yield f"{file} is damaged, and not used: {error}"
-        return
+    except ValueError as error:
+        problems.append(f"{file} is damaged, and not used: {error}")
+        return []
     files = {one.name: one for one in inside(directory.path / "trials", "*.json")}
     now = compacted.stamps(files.values())
-    if stale := sum(now.get(name) != stamp for name, (stamp, _) in gathered.items()):
-        yield f"{file} is stale for {stale} of its {len(gathered)} records, which are read from their own files"
     for name, (stamp, record) in gathered.items():
         with suppress(*_UNREADABLE):
             if now.get(name) == stamp and unsigned(from_json(files[name].read_bytes())) != from_json(record):
-                yield f"{file} has another record {name} than its own file"
+                problems.append(f"{file} has another record {name} than its own file")
+    stale = sum(now.get(name) != stamp for name, (stamp, _) in gathered.items())
+    return [f"{file} is older than {stale} of its {len(gathered)} records, and not used for these"] if stale else []
 
 
 def _recount(directory: RunDirectory, records: Sequence[_Record], family: "Family | None", problems: list[str]) -> int:

@@ -3,13 +3,16 @@
 import errno
 import os
 import shutil
+import time
 import warnings
 from functools import partial
+from itertools import count
 
 import pytest
 
 from scaling_search import store
 from scaling_search.errors import UserError
+from scaling_search.experiments.check import check
 from scaling_search.experiments.given_networks import sweep
 from scaling_search.recorded import RecordedTable, table_bytes
 from scaling_search.store import RunDirectory
@@ -137,3 +140,18 @@ def test_a_second_driver_is_told(run, tmp_path, pretended):
     pretended.accuracy = begin_again
     run()
     assert len(told) == 2 and len(keys_of(tmp_path)) == 4
+
+
+def test_a_clock_that_goes_back_moves_nothing(run, tmp_path, monkeypatch):
+    def written():
+        return {file.name: file.read_bytes() for file in (tmp_path / "small" / "trials").iterdir()}
+
+    run()
+    expected = written()
+    shutil.rmtree(tmp_path / "small")
+    hours = count()
+    monkeypatch.setattr(time, "time", lambda: 1e9 - 3600 * next(hours))
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 - 3600 * 10**9 * next(hours))
+    run()
+    assert written() == expected and next(hours) > 1
+    assert check(tmp_path / "small", family=SmallFamily(), progress=None).problems == ()
