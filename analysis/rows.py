@@ -105,7 +105,7 @@ def _growth_row(row: dict[str, Any], network: dict[str, Any], baseline: dict[str
 def model_rows(tree: dict[str, Any]) -> Iterable[dict[str, Any]]:
     """The rows of MODELS of the document `step2`."""
     none = dict.fromkeys(("alpha", "beta", "gamma"))
-    baseline = next(tree["networks"][model["network"]] for model in tree["models"] if model["model"] == "B0")
+    (baseline, *_) = (tree["networks"][model["network"]] for model in tree["models"] if model["model"] == "B0")
     for model in tree["models"]:
         rule = tree["rule"] if model["coefficients"] == "found" else none
         own = {

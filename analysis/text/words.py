@@ -61,7 +61,7 @@ def shares(row: Mapping[Any, Any]) -> str:
 
 def sentence(words: str) -> str:
     """A note as a sentence."""
-    return f"{words[0].upper()}{words[1:]}."
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def seeds_in_words(count: int, which: str = "") -> str:

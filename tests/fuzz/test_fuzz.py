@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -57,6 +58,13 @@ def test_what_was_found_is_mended(name, text) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made(name)[0](text.encode())
+
+
+@pytest.mark.parametrize("file", sorted(Path(__file__).with_name("found").glob("*.input")), ids=lambda file: file.stem)
+def test_an_input_that_was_kept_is_mended(file) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made(file.stem.partition("-")[0])[0](file.read_bytes())
 
 
 def test_a_table_of_other_rows_is_mended() -> None:
