@@ -120,8 +120,8 @@ class RunDirectory:
         gathered = compacted.unchanged(self.path / compacted.NAME, files)
         read = contents([file for file in files if file.name not in gathered])
         for file in files:
+            content = gathered[file.name] if file.name in gathered else next(read)
             try:
-                content = gathered[file.name] if file.name in gathered else next(read)
                 if isinstance(content, OSError):
                     raise content
                 record = from_json(content)

@@ -43,7 +43,7 @@ def test_what_needs_no_peer_is_measured(in_a_folder):
 
 
 def test_runs_of_many_trials_are_measured(in_a_folder):
-    found = in_a_folder("driver", "records", "--sides", "ours", "lean")
+    found = in_a_folder("driver", "records", "--sides", "ours")
     sides = found["driver: 3 trials of 0 s"]
     assert all(side["a_trial"] > 0 and side["processes"]["Ray's"]["mb"] > 0 for side in sides.values())
     assert found["records"]["records"] >= 30 and found["records"]["check"]["problems"] == 0

@@ -135,7 +135,7 @@ def test_a_bad_row_is_named_or_skipped(tmp_path) -> None:
         ("train.parquet", pa.table({"x": [1]}), "has the columns x"),
         ("train.parquet", pa.table({"image": [b""], "label": pa.array([None], pa.int64())}), "row 0 has no label"),
         ("test.parquet", rows([1, 2], [0, 1]), "holds no train part"),
-        ("train.parquet", rows([1, 2], [0, 0]), "have 1 classes"),
+        ("train.parquet", rows([1, 2], [0, 0]), "all of one class"),
         ("train.parquet", rows([1, 2], [0, 7], names=NAMES), "an image has label '7'; the classes are cat, dog"),
         (
             "train.parquet",

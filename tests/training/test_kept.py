@@ -36,7 +36,7 @@ def build(seed):
 
 
 def assert_answers_as_judged(file, outcome, images):
-    network, about = read_bundle(file)
+    network, about = read_bundle(file, load_family(CONFIG.family))
     prepared = prepare(images, CONFIG.split, about.input_resolution, "validation")
     found = evaluate(network, prepared.eval_images, prepared.eval_labels, mean=about.mean, std=about.std)
     assert found.top1 == pytest.approx(outcome.accuracy)
