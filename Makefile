@@ -20,8 +20,9 @@ endif
 run: .venv/installed
 	.venv/bin/scaling-search run --phi 1
 
+# One process more than there are cores, as tests wait for others much of their time.
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
