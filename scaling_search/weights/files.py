@@ -218,6 +218,8 @@ def _content(path: Place, file: str | Place) -> bytes:
         raise UserError(f"weights {str(file)!r} cannot be read: there is no such file") from None
     except OSError as error:
         raise UserError(f"weights {str(file)!r} cannot be read: {error.strerror or first_line(error)}") from None
+    except ValueError:
+        raise UserError(f"weights {str(file)!r} cannot be read: no file can have such a name") from None
     except MemoryError:
         raise UserError(f"weights {str(file)!r} cannot be read: memory does not hold them") from None
 
