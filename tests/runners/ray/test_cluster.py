@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -128,30 +129,35 @@ def test_a_machine_with_other_versions_is_refused_before_anything_is_trained(clu
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_machines_join_and_die(cluster, tmp_path):
-    first, second = meeting("first", 4), meeting("second", 5)
-    third = [spec for index in range(5) for spec in seeds_of(f"hang_on_spot:{index}", 0)]
+def test_a_run_goes_on_where_machines_join_and_one_of_them_dies(cluster, tmp_path):
+    first, second = meeting("first", 4), meeting("second", 6)
+    joining = ["one", "other"]
+    victim = random.choice(joining)
+    third = [spec for index in range(6) for spec in seeds_of(f"hang_on_spot:{index}", 0)]
 
     def kill_once_it_hangs():
         wait_until((tmp_path / "hangs").exists, seconds=60)
-        cluster.kill("spot")
+        cluster.kill(victim)
 
     killer = threading.Thread(target=kill_once_it_hangs)
 
     def plan():
         yield first
-        cluster.add("spot", num_cpus=1, env_vars={"SPOT": "1"})
+        for name in joining:
+            cluster.add(name, num_cpus=1, env_vars={"SPOT": "1"} if name == victim else {})
         yield second
         killer.start()
         yield third
 
     seen = run(cluster, plan(), tmp_path, gpus_per_trial=0)
     killer.join()
+    joining.remove(victim)
+    cluster.kill(*joining)
     assert seen.reasons == {None}
     machines = {name: outcome.machine for (name, _), outcome in seen.outcomes.items()}
     assert {machines[spec.network.fingerprint] for spec in first} == {"head", "gpus"}
-    assert {machines[spec.network.fingerprint] for spec in second} == {"head", "gpus", "spot"}
-    assert {machines[spec.network.fingerprint] for spec in third} <= {"head", "gpus"}
+    assert {machines[spec.network.fingerprint] for spec in second} == {"head", "gpus", victim, *joining}
+    assert {machines[spec.network.fingerprint] for spec in third} <= {"head", "gpus", *joining}
     recorded = {key: outcome.accuracy for key, outcome in seen.notes.recorded.items()}
     assert recorded == {spec.key: accuracy_of(spec) for spec in (*first, *second, *third)}
     assert {process["environment"]["CUDA_VISIBLE_DEVICES"] for process in seen.processes} <= {"", None}
