@@ -91,15 +91,19 @@ def _read_file(file: Path, part: str) -> _Part:
     import pyarrow as pa
 
     try:
-        table = _table(file)
-    except pa.ArrowException as error:
+        return _read_table(_table(file), file, part)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read ({error})", _NEEDS, "fetch it again") from None
+
+
+def _read_table(table: Any, file: Path, part: str) -> _Part:
+    columns = table.column_names
     features = _features(table)
-    labels = next((name for name in _LABELS if name in table.column_names), None)
-    image = next((name for name in table.column_names if _holds_images(table.schema.field(name).type)), None)
+    labels = next((name for name in _LABELS if name in columns), None)
+    image = next((at for at, kind in enumerate(table.schema.types) if _holds_images(kind)), None)
     if image is None or labels is None:
-        raise UserError(f"{file} has the columns {', '.join(table.column_names)}", _NEEDS)
-    values = table.column(labels).to_pylist()
+        raise UserError(f"{file} has the columns {', '.join(columns)}", _NEEDS)
+    values = table.column(columns.index(labels)).to_pylist()
     if None in values:
         raise UserError(f"{file}: row {values.index(None)} has no {labels}", "every image needs one label")
     names = features.get(labels, {}).get("names")
@@ -124,7 +128,16 @@ def _holds_images(kind: Any) -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return any(kind.field(index).name == "bytes" for index in range(kind.num_fields))
+        fields = (kind.field(index) for index in range(kind.num_fields))
+        return any(
+            field.name == "bytes" and (pa.types.is_null(field.type) or _is_bytes(field.type)) for field in fields
+        )
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
