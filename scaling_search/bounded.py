@@ -11,8 +11,6 @@ EXPANDS = 20
 """Times that what is in a file may be larger than the file: neither images nor floats compress as far."""
 SMALL = 2**30
 """Bytes up to which it may expand as far as it likes."""
-
-
 AT_ONCE = 64
 """Rows that are read before they are measured: a dictionary may have one large value that all of them are."""
 

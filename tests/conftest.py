@@ -59,6 +59,17 @@ def plain_family():
 
 
 @pytest.fixture
+def memory_store():
+    """What lies at memory://, in this process's memory: nothing, before a test and after it."""
+    import fsspec
+
+    store = fsspec.filesystem("memory").store
+    store.clear()
+    yield store
+    store.clear()
+
+
+@pytest.fixture
 def pretended(monkeypatch):
     """No Ray and no training: `Pretended` stands in for both."""
     from tests.pretended import Pretended

@@ -6,7 +6,6 @@ import re
 import time
 from dataclasses import replace
 
-import fsspec
 import pytest
 
 from scaling_search import lease
@@ -17,11 +16,8 @@ from tests.runners.observing import wait_until
 
 
 @pytest.fixture
-def run():
-    store = fsspec.filesystem("memory").store
-    store.clear()
-    yield Remote("memory://bucket/runs/one")
-    store.clear()
+def run(memory_store):
+    return Remote("memory://bucket/runs/one")
 
 
 def written(run, number, **changes):

@@ -13,12 +13,9 @@ from scaling_search.store import RunDirectory
 
 
 @pytest.fixture
-def memory():
+def memory(memory_store):
     """A folder in this process's memory, as fsspec has it."""
-    store = fsspec.filesystem("memory").store
-    store.clear()
-    yield place_of("memory://bucket/folder")
-    store.clear()
+    return place_of("memory://bucket/folder")
 
 
 @pytest.fixture(params=["here", "elsewhere"])

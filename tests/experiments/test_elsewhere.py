@@ -74,11 +74,8 @@ def bucket():
 
 
 @pytest.fixture
-def memory():
-    store = fsspec.filesystem("memory").store
-    store.clear()
-    yield "memory://runs"
-    store.clear()
+def memory(memory_store):
+    return "memory://runs"
 
 
 def printed_by(words, capsys):

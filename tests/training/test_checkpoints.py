@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import fsspec
 import numpy as np
 import pytest
 from flax import nnx
@@ -122,12 +121,12 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not_to_the_bit(
         assert told and told == list(outcome.curve[: len(told)]) and images_per_second > 0
 
 
-def test_checkpoints_elsewhere_are_one_object_each_and_give_the_same_numbers(images, stop_after, tmp_path):
+def test_checkpoints_elsewhere_are_one_object_each_and_give_the_same_numbers(
+    images, stop_after, tmp_path, memory_store
+):
     whole, parts = folders(tmp_path)
     specs = specs_with(images, MOVED, seeds=2)
     expected = one_at_a_time(images, specs, whole)
-    store = fsspec.filesystem("memory").store
-    store.clear()
     checkpoints = Checkpoints(place_of("memory://bucket/checkpoints"), every=0, least=0)
     stop_after(3 * STEPS + 3)
     assert {outcome.status for outcome in one_at_a_time(images, specs, parts, checkpoints)} == {"stopped"}
@@ -143,7 +142,7 @@ def test_checkpoints_elsewhere_are_one_object_each_and_give_the_same_numbers(ima
     assert numbers([dataclasses.replace(one, note=None) for one in outcomes]) == numbers(expected)
     for spec in specs:
         checkpoints.remove(spec.key)
-    assert checkpoints.held() == 0 and not store
+    assert checkpoints.held() == 0 and not memory_store
 
 
 @pytest.fixture
