@@ -13,6 +13,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from scaling_search.errors import first_line
+from scaling_search.native import choice
 
 VARIABLE = "SCALING_SEARCH_NATIVE"
 CALLS = (
@@ -25,6 +26,9 @@ CALLS = (
     "squeeze_excite_gradient",
     "split",
     "moving_average",
+    "dense",
+    "dense_dx",
+    "dense_dkernel",
 )
 
 
@@ -60,7 +64,7 @@ def _load() -> tuple[bool, str]:
         instructions = _register(path)
     except Exception as error:  # Whatever is wrong with a library, the other path remains.
         return False, f"native kernels: not in use: {first_line(error)}"
-    return True, f"native kernels: in use, {instructions}"
+    return True, f"native kernels: in use, {instructions}; for {choice.chosen()}"
 
 
 def _library() -> Path | None:

@@ -19,11 +19,7 @@ Shape = tuple[int, ...]
 
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) with kernel (K, K, 1, C): (N, H', W', C)."""
-    height, width = (
-        (side + sum(pad) - taps) // stride + 1
-        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
-    )
-    out = (x.shape[0], max(0, height), max(0, width), x.shape[3])
+    out = (x.shape[0], *_sides(x, kernel, stride, pads), x.shape[3])
     return _call("depthwise", [out], x, kernel, **_window(stride, pads))[0]
 
 
@@ -31,6 +27,22 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
     """The gradients of x and kernel."""
     dx, dkernel = _call("depthwise_gradient", [x.shape, kernel.shape], x, kernel, dy, **_window(stride, pads))
     return dx, dkernel
+
+
+def dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F)."""
+    out = (x.shape[0], *_sides(x, kernel, stride, pads), kernel.shape[3])
+    return _call("dense", [out], x, kernel, **_window(stride, pads))[0]
+
+
+def dense_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of x, which has this shape."""
+    return _call("dense_dx", [shape], kernel, dy, **_window(stride, pads))[0]
+
+
+def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of the kernel, which has this shape."""
+    return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
@@ -95,6 +107,13 @@ def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.g
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
     return found
+
+
+def _sides(x: Array, kernel: Array, stride: int, pads: Pads) -> tuple[int, ...]:
+    return tuple(
+        max(0, (side + sum(pad) - taps) // stride + 1)
+        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    )
 
 
 def _window(stride: int, pads: Pads) -> dict[str, np.generic]:

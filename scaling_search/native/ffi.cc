@@ -7,73 +7,41 @@
 #include <string>
 #include <vector>
 
+#include "dense.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "shapes.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace scaling_search {
 
-const Kernels& kernels() {
+// The choice among what was compiled for each instruction set: what the CPU has, and the widest.
 #if defined(__x86_64__)
-  static const Kernels& chosen = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")
-                                     ? kAvx512Kernels
-                                 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? kAvx2Kernels
-                                                                                                  : kDefaultKernels;
-  return chosen;
+#define SCALING_SEARCH_WIDEST(name)                                                                      \
+  (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                            \
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")                      \
+       ? kAvx512##name                                                                                   \
+   : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? kAvx2##name                       \
+                                                                     : kDefault##name)
 #else
-  return kDefaultKernels;
+#define SCALING_SEARCH_WIDEST(name) kDefault##name
 #endif
+
+const Kernels& kernels() {
+  static const Kernels& chosen = SCALING_SEARCH_WIDEST(Kernels);
+  return chosen;
+}
+
+const DenseKernels& dense_kernels() {
+  static const DenseKernels& chosen = SCALING_SEARCH_WIDEST(DenseKernels);
+  return chosen;
 }
 
 namespace {
 
-namespace ffi = xla::ffi;
-using Array = ffi::Buffer<ffi::F32>;
-using Result = ffi::ResultBuffer<ffi::F32>;
-using Shape = std::vector<int64_t>;
-
 constexpr int64_t kItemFloats = 1 << 14;  // 64 KiB: a share of work that stays in a core's own cache.
 
-int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-std::string to_string(const Shape& shape) {
-  std::string text = "(";
-  for (size_t n = 0; n < shape.size(); ++n) text += (n ? ", " : "") + std::to_string(shape[n]);
-  return text + ")";
-}
-
-Shape shape_of(const Array& array) {
-  const auto dimensions = array.dimensions();
-  return Shape(dimensions.begin(), dimensions.end());
-}
-
 bool is_known(Activation activation) { return activation >= Activation::kNone && activation <= Activation::kSilu; }
-
-// Collects the first wrong shape among a call's arrays.
-class ShapeCheck {
- public:
-  explicit ShapeCheck(const char* operation) : operation_(operation) {}
-
-  ShapeCheck& expect(const char* name, const Shape& given, const Shape& needed) {
-    return require(given == needed, std::string(name) + " has shape " + to_string(given) + ", needs " + to_string(needed));
-  }
-  ShapeCheck& expect(const char* name, const Array& array, const Shape& needed) {
-    return expect(name, shape_of(array), needed);
-  }
-  ShapeCheck& expect(const char* name, Result& array, const Shape& needed) { return expect(name, shape_of(*array), needed); }
-
-  ShapeCheck& require(bool holds, const std::string& message) {
-    if (!holds && message_.empty()) message_ = std::string(operation_) + ": " + message;
-    return *this;
-  }
-  bool failed() const { return !message_.empty(); }
-  ffi::Error error() const { return ffi::Error::InvalidArgument(message_); }
-
- private:
-  const char* operation_;
-  std::string message_;
-};
 
 // ------------------------------------------------------------------------------------------------ depthwise
 

@@ -2,9 +2,9 @@
 
 XLA lowers a depthwise convolution on a CPU to something many times slower than it need be, fuses a transpose of the
 large operand into the weight gradient of a 1x1 convolution, and takes tens of milliseconds to compile each of the many
-small loops of a batch norm. So on a CPU float32 goes through native kernels where they are there (`native`); else a
-depthwise convolution is computed as a sum of k * k shifted products; and a 1x1 convolution is a matrix product, which
-it is on a GPU as well. Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when
+small loops of a batch norm. So on a CPU float32 goes through native kernels where they are there (`native`), of dense
+convolutions where they were measured to be faster (`native.choice`); else a depthwise convolution is computed as a sum
+of k * k shifted products; and a 1x1 convolution is a matrix product, which it is on a GPU as well. Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when
 a program is compiled: whoever reads the traced program finds the plain form in it.
 
 Images are NHWC, kernels HWIO.
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from scaling_search import native
-from scaling_search.native import calls
+from scaling_search.native import calls, choice
 from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform
 from scaling_search.networks.shifts import Pads
@@ -399,13 +399,28 @@ def _matrix_product_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-un
     return dx, _kernel_gradient(rows, drows)[None, None]
 
 
+def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
+    if choice.kernel_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+        dkernel = calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
+    return dx, dkernel
+
+
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+    if choice.convolution(kernel.shape) and _takes_native(x, kernel):
+        return [calls.dense(x, kernel, stride, pads)]
     return [_plain(x, kernel, stride, pads, 1)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    # Each gradient is a call of its own, as a first layer's input needs none.
+    if choice.input_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+        dx = calls.dense_dx(kernel, dy, x.shape, stride, pads)
+    else:
+        (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
+    if choice.kernel_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+        return dx, calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
-    (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
     drows = dy.reshape(-1, dy.shape[3])
     if x.shape[3] < FEW_CHANNELS:
@@ -426,9 +441,10 @@ def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-
 
 
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
+MATRIX_PRODUCT_ON_CPU = Computed(_matrix_product, _matrix_product_gradient_on_cpu)
 
-POINTWISE = Kind(MATRIX_PRODUCT, MATRIX_PRODUCT)
-STRIDED_POINTWISE = Kind(MATRIX_PRODUCT)
+POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU, MATRIX_PRODUCT)
+STRIDED_POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU)
 """A convolution on a GPU: XLA 0.11's fusion of a strided slice into a matrix product ends the process."""
 DENSE = Kind(Computed(_dense_on_cpu, _dense_gradient_on_cpu))
 DEPTHWISE = Kind(Computed(_depthwise_on_cpu, _depthwise_gradient_on_cpu))

@@ -76,6 +76,15 @@ x = jnp.ones((2, 4, 4, 8))
     ("call", "message"),
     [
         (lambda: calls.depthwise(x, jnp.ones((3, 3, 1, 9)), 1, ((1, 1), (1, 1))), "kernel has shape (3, 3, 1, 9)"),
+        (lambda: calls.dense(x, jnp.ones((3, 3, 9, 5)), 1, ((1, 1), (1, 1))), "kernel has shape (3, 3, 9, 5)"),
+        (
+            lambda: calls.dense_dx(jnp.ones((3, 3, 8, 5)), jnp.ones((2, 4, 4, 6)), x.shape, 1, ((1, 1), (1, 1))),
+            "kernel has shape (3, 3, 8, 5), needs (3, 3, 8, 6)",
+        ),
+        (
+            lambda: calls.dense_dkernel(x, jnp.ones((3, 4, 4, 5)), (3, 3, 8, 5), 1, ((1, 1), (1, 1))),
+            "output has shape (3, 4, 4, 5), needs (2, 4, 4, 5)",
+        ),
         (lambda: calls.batch_norm(x, vector(7), vector(8), 1e-3, "silu"), "scale has shape (7), needs (8)"),
         (lambda: calls.batch_norm(jnp.ones((0, 8)), vector(8), vector(8), 1e-3, "silu"), "x has no elements"),
         (

@@ -115,6 +115,31 @@ def test_dense_convolutions_of_few_and_of_many_channels_have_the_plain_gradients
     )
 
 
+# From the choice's bounds on, in every size, stride and padding, of which some leave whole phases without a tap; images
+# that are small or large to the kernels, and products of more steps than a block has.
+WIDE_CASES = [
+    ((2, 7, 9, 33), (3, 3, 33, 35), 1, "SAME"),
+    ((2, 8, 7, 40), (3, 3, 40, 32), 2, ((1, 1), (1, 1))),
+    ((2, 9, 8, 32), (5, 4, 32, 130), 3, ((0, 3), (2, 1))),
+    ((1, 16, 13, 3), (7, 7, 3, 64), 2, "SYMMETRIC"),
+    ((3, 3, 3, 300), (3, 3, 300, 48), 1, "SAME"),
+    ((2, 5, 6, 32), (2, 2, 32, 32), 3, "VALID"),
+    ((3, 15, 14, 96), (1, 1, 96, 64), 1, "SAME"),
+    ((3, 9, 9, 70), (1, 1, 70, 65), 2, "SAME"),
+    ((0, 4, 4, 32), (3, 3, 32, 32), 1, "SAME"),
+]
+
+
+@pytest.mark.parametrize(("images", "kernel", "stride", "padding"), WIDE_CASES)
+def test_wide_convolutions_and_their_gradients_are_the_plain_ones(path, images, kernel, stride, padding):
+    inputs = arrays(images, kernel)
+    pads = ops.pads_of(images, kernel, stride, padding)
+    agree(
+        with_gradients(partial(ops.conv2d, stride=stride, padding=padding), *inputs),
+        with_gradients(partial(plain_convolution, stride=stride, padding=pads, groups=1), *inputs),
+    )
+
+
 def plain_batch_norm(x, scale, bias, activation):
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
@@ -222,9 +247,10 @@ import hashlib, jax, jax.numpy as jnp, numpy as np
 from scaling_search.networks import ops
 x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp.float32) for n in (0, 1))
 kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
-one = jnp.ones(40)
+taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
 
-def block(x, kernel, scale, bias, dense):
+def block(x, kernel, taps, scale, bias, dense):
+    x = ops.conv2d(x, taps)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
     return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
 
@@ -233,7 +259,7 @@ def both(*inputs):
     y, pull = jax.vjp(block, *inputs)
     return y, pull(dy)
 
-results = jax.tree.leaves(both(x, kernel, one, one, dense))
+results = jax.tree.leaves(both(x, kernel, taps, one, one, dense))
 print(hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in results)).hexdigest())
 """
 

@@ -1,0 +1,38 @@
+"""Which convolutions native kernels compute where they are there: by what was faster when measured, in one place.
+
+The choice follows from shapes alone, so that a network is computed alike in every run. It was measured on an AMD EPYC
+with AVX-512 against XLA's own convolutions and matrix products (docs/speed.md). What else has a native kernel always
+takes it: depthwise convolutions, squeeze-and-excitation and batch norm, whose two forms were equal for ResNet-50.
+"""
+
+WIDE = 32
+"""From so many features on a native convolution is at least as fast as XLA's. Narrow ones keep XLA's, and their bits."""
+WIDE_PRODUCT = 64
+"""The same of the kernel's gradient in a convolution with a 1x1 kernel."""
+
+
+def convolution(kernel: tuple[int, ...]) -> bool:
+    """Whether a convolution with a kernel (K, K, C, F), K > 1, is native."""
+    return kernel[3] >= WIDE
+
+
+def input_gradient(kernel: tuple[int, ...]) -> bool:
+    """Whether the gradient of its input is."""
+    return kernel[2] >= WIDE
+
+
+def kernel_gradient(kernel: tuple[int, ...]) -> bool:
+    """Whether the gradient of its kernel is; K may be 1."""
+    if kernel[:2] == (1, 1):
+        # XLA's own, which has the features as rows, is fast where these are more than the channels.
+        return kernel[2] >= kernel[3] >= WIDE_PRODUCT
+    return kernel[3] >= WIDE
+
+
+def chosen() -> str:
+    """A line on what is chosen."""
+    return (
+        "depthwise convolutions, batch norm, squeeze-and-excitation, "
+        f"convolutions to {WIDE} or more features, their gradients, "
+        f"and kernel gradients of 1x1 convolutions to {WIDE_PRODUCT} or more features from as many channels"
+    )

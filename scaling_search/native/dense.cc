@@ -1,0 +1,342 @@
+// A tile of a dense convolution, compiled once for each instruction set (see dense.h and setup.py).
+//
+// The product's two sides are packed block by block of the sum into scratch that stays in a core's cache; a micro-tile
+// of the result, kRows x kColumns, is summed in registers. Each result is summed in the order of the sum's index, so
+// how tiles are cut changes no bit.
+#include "dense.h"
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define SCALING_SEARCH_KERNELS kAvx512DenseKernels
+#define SCALING_SEARCH_LANES 16
+#define SCALING_SEARCH_ROWS 12
+#elif defined(__AVX2__)
+#define SCALING_SEARCH_KERNELS kAvx2DenseKernels
+#define SCALING_SEARCH_LANES 8
+#define SCALING_SEARCH_ROWS 6
+#else
+#define SCALING_SEARCH_KERNELS kDefaultDenseKernels
+#define SCALING_SEARCH_LANES 4
+#define SCALING_SEARCH_ROWS 6
+#endif
+
+#define INLINE inline __attribute__((always_inline))
+
+namespace scaling_search {
+namespace {
+
+constexpr int64_t kLanes = SCALING_SEARCH_LANES;
+constexpr int64_t kRows = SCALING_SEARCH_ROWS, kColumns = 2 * kLanes;
+// Not a power of two: rows that are a whole number of pages apart would share the same few places of the first cache.
+constexpr int64_t kPitch = kTileDepth + 16;
+constexpr int64_t kLeftFloats = (kPartRows + 16) * kPitch;
+
+typedef float Vector __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
+
+INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+INLINE Vector load(const float* p) {
+  Vector v;
+  memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+INLINE void store(float* p, Vector v) { memcpy(p, &v, sizeof(v)); }
+
+typedef float Quad __attribute__((vector_size(16)));
+
+template <class V>
+INLINE void copy_by(float* to, const float* from, int64_t count) {
+  constexpr int64_t kWidth = sizeof(V) / sizeof(float);
+  V v;
+  for (int64_t i = 0; i + kWidth < count; i += kWidth) {
+    memcpy(&v, from + i, sizeof(v));
+    memcpy(to + i, &v, sizeof(v));
+  }
+  // The last vector overlaps the one before.
+  memcpy(&v, from + count - kWidth, sizeof(v));
+  memcpy(to + count - kWidth, &v, sizeof(v));
+}
+
+// memcpy and memset cost a call, and runs are short.
+INLINE void copy(float* to, const float* from, int64_t count) {
+  if (count >= kLanes) return copy_by<Vector>(to, from, count);
+  if (count >= 4) return copy_by<Quad>(to, from, count);
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+INLINE void clear(float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, Vector{});
+  for (; i < count; ++i) to[i] = 0;
+}
+
+// An output pixel, and those after it.
+struct Pixel {
+  int64_t image, row, column;
+
+  static Pixel at(const Dense& d, int64_t index) {
+    const Window& w = d.window;
+    if (d.by_position) {
+      const int64_t position = index / d.images;
+      return {index % d.images, position / w.out_width, position % w.out_width};
+    }
+    const int64_t line = index / w.out_width;
+    return {line / w.out_height, line % w.out_height, index % w.out_width};
+  }
+  void advance(const Dense& d) {
+    if (d.by_position) {
+      if (++image < d.images) return;
+      image = 0;
+    }
+    if (++column < d.window.out_width) return;
+    column = 0;
+    if (++row < d.window.out_height || d.by_position) return;
+    row = 0;
+    ++image;
+  }
+};
+
+// Steps of a block of the sum outside of which one side is all zeros.
+struct Steps {
+  int64_t first, last;
+
+  void include(int64_t begin, int64_t end) {
+    first = smaller(first, begin);
+    last = larger(last, end);
+  }
+  static Steps none() { return {kTileDepth, 0}; }
+};
+
+// Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
+// Those inside it are included in `inside`, counted from `begin`.
+INLINE void gather(const Window& w, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
+                   Steps& inside) {
+  // A row of taps meets pixels that lie next to each other.
+  const int64_t run = w.columns * w.channels, line = w.width * w.channels;
+  const int64_t top = pixel.row * w.stride - w.top, left = (pixel.column * w.stride - w.left) * w.channels;
+  int64_t tap = begin / run, at = begin - tap * run;
+  for (int64_t k = begin; k < end; ++tap, at = 0) {
+    const int64_t count = smaller(run - at, end - k), row = top + tap, first = left + at;
+    int64_t from = smaller(larger(0, -first), count), to = larger(from, smaller(count, line - first));
+    if (row < 0 || row >= w.height) from = to = count;
+    if (from > 0) clear(out, from);
+    if (from < to) {
+      copy(out + from, x + (pixel.image * w.height + row) * line + first + from, to - from);
+      inside.include(k - begin + from, k - begin + to);
+    }
+    if (to < count) clear(out + to, count - to);
+    out += count;
+    k += count;
+  }
+}
+
+// The first `columns` of rows row(k), for `depth` steps k, in panels of kColumns; zeros fill the last.
+template <class Row>
+INLINE void pack_right(const Row& row, int64_t depth, int64_t columns, float* panels) {
+  for (int64_t k = 0; k < depth; ++k) {
+    const float* matrix = row(k);
+    int64_t c = 0;
+    float* to = panels + k * kColumns;
+    for (; c + kColumns <= columns; c += kColumns, to += depth * kColumns) {
+      store(to, load(matrix + c));
+      store(to + kLanes, load(matrix + c + kLanes));
+    }
+    if (c < columns) {
+      copy(to, matrix + c, columns - c);
+      clear(to + columns - c, kColumns - (columns - c));
+    }
+  }
+}
+
+// Adds products of `depth` steps: left[i * kRowPitch + k * kStep] * right[k, :].
+template <int64_t kRowPitch, int64_t kStep>
+INLINE void multiply(int64_t depth, const float* left, const float* right, Vector (&sums)[kRows][2]) {
+  for (int64_t k = 0; k < depth; ++k, left += kStep, right += kColumns) {
+    const Vector first = load(right), second = load(right + kLanes);
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kRows; ++i) {
+      sums[i][0] += left[i * kRowPitch] * first;
+      sums[i][1] += left[i * kRowPitch] * second;
+    }
+  }
+}
+
+// Writes the first `rows` and `columns` of a micro-tile to rows at `places`, or adds it to what is there.
+INLINE void put(const Vector (&sums)[kRows][2], int64_t rows, int64_t columns, bool add, float* out,
+                const int64_t* places) {
+  if (rows == kRows && columns == kColumns) {
+    // All indices constant, so that the sums stay in registers.
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kRows; ++i) {
+      float* row = out + places[i];
+      store(row, add ? load(row) + sums[i][0] : sums[i][0]);
+      store(row + kLanes, add ? load(row + kLanes) + sums[i][1] : sums[i][1]);
+    }
+    return;
+  }
+  float values[kRows][kColumns];
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kRows; ++i) {
+    store(values[i], sums[i][0]);
+    store(values[i] + kLanes, sums[i][1]);
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    float* row = out + places[i];
+    for (int64_t c = 0; c < columns; ++c) row[c] = add ? row[c] + values[i][c] : values[i][c];
+  }
+}
+
+// A block of the sum, added to a tile of the result; `steps` has those that count for each kRows of it.
+template <int64_t kRowPitch, int64_t kStep>
+INLINE void block(const Tile& tile, const Steps* steps, int64_t depth, int64_t panel, const float* left,
+                  const float* right, bool add, float* out, const int64_t* places) {
+  for (int64_t i = 0; i < tile.rows; i += kRows, left += panel, ++steps) {
+    const int64_t first = steps->first, count = steps->last - first;
+    if (count <= 0 && add) continue;
+    for (int64_t j = 0; j < tile.columns; j += kColumns) {
+      Vector sums[kRows][2] = {};
+      multiply<kRowPitch, kStep>(count, left + first * kStep, right + j * depth + first * kColumns, sums);
+      put(sums, smaller(kRows, tile.rows - i), smaller(kColumns, tile.columns - j), add, out + j, places + i);
+    }
+  }
+}
+
+// Calls body(begin, end) for each block of [begin, end): all about as long, or of so many whole units as fit.
+template <class Body>
+INLINE void for_blocks(int64_t begin, int64_t end, int64_t unit, const Body& body) {
+  if (unit <= kTileDepth) {
+    const int64_t most = kTileDepth / unit * unit;
+    for (; begin < end; begin += most) body(begin, smaller(begin + most, end));
+    return;
+  }
+  const int64_t length = end - begin, count = quotient_up(length, kTileDepth);
+  for (int64_t n = 0; n < count; ++n) body(begin + length * n / count, begin + length * (n + 1) / count);
+}
+
+// Calls pack(row, rows, steps) and multiplies, for each part of a tile's rows whose left side fits into the cache.
+template <int64_t kRowPitch, int64_t kStep, class Pack>
+INLINE void for_parts(const Tile& tile, int64_t depth, int64_t panel, const float* left, const float* right, bool add,
+                      float* out, const int64_t* places, const Pack& pack) {
+  const int64_t count = quotient_up(tile.rows, kPartRows);
+  const int64_t most = quotient_up(quotient_up(tile.rows, count), kRows) * kRows;
+  for (int64_t i = 0; i < tile.rows; i += most) {
+    const Tile part{tile.row + i, smaller(most, tile.rows - i), tile.column, tile.columns};
+    Steps steps[kPartRows / kRows + 1];
+    for (Steps& each : steps) each = Steps::none();
+    pack(part.row, part.rows, steps);
+    block<kRowPitch, kStep>(part, steps, depth, panel, left, right, add, out, places + i);
+  }
+}
+
+void forward(const Dense& d, const Tile& tile, const float* x, const float* kernel, float* y, float* scratch) {
+  const Window& w = d.window;
+  float *left = scratch, *right = scratch + kLeftFloats;
+  int64_t places[kTileRows];
+  Pixel pixel = Pixel::at(d, tile.row);
+  for (int64_t i = 0; i < tile.rows; ++i, pixel.advance(d)) {
+    const int64_t row = pixel.image * d.full_height + d.first_row + pixel.row * d.spread;
+    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.features;
+  }
+  if (d.depth() == 0) {
+    for (int64_t i = 0; i < tile.rows; ++i) clear(y + tile.column + places[i], tile.columns);
+  }
+  // A block of whole taps, or of one tap's part, has most steps to leave out.
+  const int64_t run = w.columns * w.channels;
+  const int64_t unit = run <= kTileDepth ? run : w.channels <= kTileDepth ? w.channels : w.channels / quotient_up(w.channels, kTileDepth);
+  for_blocks(0, d.depth(), larger(1, unit), [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    const auto taps = [&](int64_t k) __attribute__((always_inline)) {
+      return kernel + (begin + k) * d.features + tile.column;
+    };
+    pack_right(taps, end - begin, tile.columns, right);
+    const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
+      Pixel pixel = Pixel::at(d, row);
+      for (int64_t i = 0; i < rows; ++i, pixel.advance(d)) {
+        gather(w, pixel, begin, end, x, left + i * kPitch, steps[i / kRows]);
+      }
+    };
+    for_parts<kPitch, 1>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places, pack);
+  });
+}
+
+void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, const float* x, const float* dy,
+             float* dkernel, float* scratch) {
+  const Window& w = d.window;
+  float *left = scratch, *right = scratch + kLeftFloats;
+  int64_t places[kTileRows];
+  for (int64_t i = 0; i < tile.rows; ++i) places[i] = (tile.row + i) * d.features;
+  for_blocks(first, last, kTileDepth + 1, [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
+    const int64_t depth = end - begin, panel = kRows * depth + kLanes;
+    Pixel next = Pixel::at(d, begin);
+    const auto slopes = [&](int64_t) __attribute__((always_inline)) {
+      const int64_t at = (next.image * w.out_height + next.row) * w.out_width + next.column;
+      next.advance(d);
+      return dy + at * d.features + tile.column;
+    };
+    pack_right(slopes, depth, tile.columns, right);
+    const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
+      Pixel pixel = Pixel::at(d, begin);
+      float line[kPartRows + 3 * kLanes];
+      for (int64_t k = 0; k < depth; ++k, pixel.advance(d)) {
+        Steps inside = Steps::none();
+        gather(w, pixel, row, row + rows, x, line, inside);
+        if (inside.first < inside.last) steps[0].include(k, k + 1);
+        // Whole vectors: what is written beyond a step's kRows values, the next step writes over.
+        float* to = left + k * kRows;
+        for (int64_t i = 0; i < rows; i += kRows, to += panel) {
+#pragma GCC unroll 2
+          for (int64_t n = 0; n < kRows; n += kLanes) store(to + n, load(line + i + n));
+        }
+      }
+      for (int64_t i = 1; i < quotient_up(rows, kRows); ++i) steps[i] = steps[0];
+    };
+    for_parts<1, kRows>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack);
+  });
+}
+
+#if defined(__clang__)
+#define SCALING_SEARCH_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SCALING_SEARCH_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Order){__VA_ARGS__})
+#endif
+
+INLINE void transpose_four(const float* matrix, int64_t columns, float* out, int64_t pitch) {
+  typedef int32_t Order __attribute__((vector_size(16)));
+  Quad rows[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) memcpy(&rows[i], matrix + i * columns, sizeof(Quad));
+  const Quad low = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5), high = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
+  const Quad low_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
+  const Quad high_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
+  const Quad turned[4] = {
+      SCALING_SEARCH_SHUFFLE(low, low_next, 0, 1, 4, 5), SCALING_SEARCH_SHUFFLE(low, low_next, 2, 3, 6, 7),
+      SCALING_SEARCH_SHUFFLE(high, high_next, 0, 1, 4, 5), SCALING_SEARCH_SHUFFLE(high, high_next, 2, 3, 6, 7)};
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) memcpy(out + i * pitch, &turned[i], sizeof(Quad));
+}
+
+void transpose(int64_t rows, int64_t columns, const float* matrix, float* out, int64_t pitch) {
+  constexpr int64_t kBlock = 16;  // A cache line.
+  const int64_t whole_rows = rows - rows % 4, whole_columns = columns - columns % 4;
+  for (int64_t r = 0; r < whole_rows; r += kBlock) {
+    for (int64_t c = 0; c < whole_columns; c += kBlock) {
+      for (int64_t j = c; j < smaller(c + kBlock, whole_columns); j += 4) {
+        for (int64_t i = r; i < smaller(r + kBlock, whole_rows); i += 4) {
+          transpose_four(matrix + i * columns + j, columns, out + j * pitch + i, pitch);
+        }
+      }
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) out[j * pitch + i] = matrix[i * columns + j];
+  }
+}
+
+}  // namespace
+
+const DenseKernels SCALING_SEARCH_KERNELS = {forward, dkernel, transpose};
+
+}  // namespace scaling_search
