@@ -37,6 +37,11 @@ def available() -> bool:
     return _load()[0]
 
 
+def convolves() -> bool:
+    """Whether dense convolutions are native too, as `choice` says: measured with AVX2 and AVX-512, not without."""
+    return available() and "AVX" in _load()[1]
+
+
 def status() -> str:
     """One line: whether the native kernels are in use, and with which instructions or why not."""
     return _load()[1]
@@ -64,7 +69,7 @@ def _load() -> tuple[bool, str]:
         instructions = _register(path)
     except Exception as error:  # Whatever is wrong with a library, the other path remains.
         return False, f"native kernels: not in use: {first_line(error)}"
-    return True, f"native kernels: in use, {instructions}; for {choice.chosen()}"
+    return True, f"native kernels: in use, {instructions}; for {choice.chosen(dense='AVX' in instructions)}"
 
 
 def _library() -> Path | None:

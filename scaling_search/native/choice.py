@@ -6,7 +6,7 @@ takes it: depthwise convolutions, squeeze-and-excitation and batch norm, whose t
 """
 
 WIDE = 32
-"""From so many features on a native convolution is at least as fast as XLA's. Narrow ones keep XLA's, and their bits."""
+"""From so many features on a native convolution is at least as fast as XLA's. Narrower ones keep XLA's."""
 WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
 
@@ -29,10 +29,9 @@ def kernel_gradient(kernel: tuple[int, ...]) -> bool:
     return kernel[3] >= WIDE
 
 
-def chosen() -> str:
-    """A line on what is chosen."""
-    return (
-        "depthwise convolutions, batch norm, squeeze-and-excitation, "
-        f"convolutions to {WIDE} or more features, their gradients, "
-        f"and kernel gradients of 1x1 convolutions to {WIDE_PRODUCT} or more features from as many channels"
-    )
+def chosen(*, dense: bool) -> str:
+    """What is chosen, in words; `dense` says whether any of the above is."""
+    always = "depthwise convolutions, batch norm and squeeze-and-excitation"
+    if not dense:
+        return always
+    return f"{always}; and convolutions to {WIDE} or more features"

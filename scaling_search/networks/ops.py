@@ -4,8 +4,9 @@ XLA lowers a depthwise convolution on a CPU to something many times slower than 
 large operand into the weight gradient of a 1x1 convolution, and takes tens of milliseconds to compile each of the many
 small loops of a batch norm. So on a CPU float32 goes through native kernels where they are there (`native`), of dense
 convolutions where they were measured to be faster (`native.choice`); else a depthwise convolution is computed as a sum
-of k * k shifted products; and a 1x1 convolution is a matrix product, which it is on a GPU as well. Elsewhere the plain form stays. Gradients are written by hand. `lowering` makes the choice when
-a program is compiled: whoever reads the traced program finds the plain form in it.
+of k * k shifted products; and a 1x1 convolution is a matrix product, which it is on a GPU as well. Elsewhere the plain
+form stays. Gradients are written by hand. `lowering` makes the choice when a program is compiled: whoever reads the
+traced program finds the plain form in it.
 
 Images are NHWC, kernels HWIO.
 """
@@ -127,6 +128,10 @@ def _activation_gradient(z: Array, activation: Activation) -> Array | None:
 
 def _takes_native(*arrays: Array) -> bool:
     return all(array.dtype == jnp.float32 for array in arrays) and native.available()
+
+
+def _takes_native_dense(*arrays: Array) -> bool:
+    return _takes_native(*arrays) and native.convolves()
 
 
 # Batch norm
@@ -401,24 +406,24 @@ def _matrix_product_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-un
 
 def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
-    if choice.kernel_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+    if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
         dkernel = calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     return dx, dkernel
 
 
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    if choice.convolution(kernel.shape) and _takes_native(x, kernel):
+    if choice.convolution(kernel.shape) and _takes_native_dense(x, kernel):
         return [calls.dense(x, kernel, stride, pads)]
     return [_plain(x, kernel, stride, pads, 1)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     # Each gradient is a call of its own, as a first layer's input needs none.
-    if choice.input_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+    if choice.input_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
         dx = calls.dense_dx(kernel, dy, x.shape, stride, pads)
     else:
         (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
-    if choice.kernel_gradient(kernel.shape) and _takes_native(x, kernel, dy):
+    if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
         return dx, calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
