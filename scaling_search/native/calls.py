@@ -4,6 +4,7 @@ Each answers with the gradients of its operation in a call of its own; `networks
 when a call runs.
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -19,7 +20,7 @@ Shape = tuple[int, ...]
 
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) with kernel (K, K, 1, C): (N, H', W', C)."""
-    out = (x.shape[0], *_sides(x, kernel, stride, pads), x.shape[3])
+    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), x.shape[3])
     return _call("depthwise", [out], x, kernel, **_window(stride, pads))[0]
 
 
@@ -30,8 +31,12 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
 
 
 def dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
-    """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F)."""
-    out = (x.shape[0], *_sides(x, kernel, stride, pads), kernel.shape[3])
+    """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F).
+
+    A kernel (B, K, K, C / B, F / B) is of B blocks of channels, each of which makes a block of features.
+    """
+    features = kernel.shape[-1] * math.prod(kernel.shape[:-4])
+    out = (x.shape[0], *_sides(x, kernel.shape[-4:-2], stride, pads), features)
     return _call("dense", [out], x, kernel, **_window(stride, pads))[0]
 
 
@@ -109,10 +114,10 @@ def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.g
     return found
 
 
-def _sides(x: Array, kernel: Array, stride: int, pads: Pads) -> tuple[int, ...]:
+def _sides(x: Array, window: Shape, stride: int, pads: Pads) -> tuple[int, ...]:
     return tuple(
         max(0, (side + sum(pad) - taps) // stride + 1)
-        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+        for side, pad, taps in zip(x.shape[1:3], pads, window, strict=True)
     )
 
 

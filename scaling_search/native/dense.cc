@@ -111,10 +111,32 @@ struct Steps {
   static Steps none() { return {kTileDepth, 0}; }
 };
 
+// `gather` of a block of channels, whose pixels do not touch each other.
+void gather_apart(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
+                  Steps& inside) {
+  const Window& w = d.window;
+  int64_t tap = begin / w.channels, at = begin - tap * w.channels;
+  for (int64_t k = begin; k < end; ++tap, at = 0) {
+    const int64_t count = smaller(w.channels - at, end - k), down = tap / w.columns;
+    const int64_t row = pixel.row * w.stride - w.top + down;
+    const int64_t column = pixel.column * w.stride - w.left + tap - down * w.columns;
+    if (row < 0 || row >= w.height || column < 0 || column >= w.width) {
+      clear(out, count);
+    } else {
+      copy(out, x + ((pixel.image * w.height + row) * w.width + column) * d.pitch + at, count);
+      inside.include(k - begin, k - begin + count);
+    }
+    out += count;
+    k += count;
+  }
+}
+
 // Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
 // Those inside it are included in `inside`, counted from `begin`.
-INLINE void gather(const Window& w, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
+INLINE void gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
                    Steps& inside) {
+  const Window& w = d.window;
+  if (d.pitch != w.channels) return gather_apart(d, pixel, begin, end, x, out, inside);
   // A row of taps meets pixels that lie next to each other.
   const int64_t run = w.columns * w.channels, line = w.width * w.channels;
   const int64_t top = pixel.row * w.stride - w.top, left = (pixel.column * w.stride - w.left) * w.channels;
@@ -239,7 +261,7 @@ void forward(const Dense& d, const Tile& tile, const float* x, const float* kern
   Pixel pixel = Pixel::at(d, tile.row);
   for (int64_t i = 0; i < tile.rows; ++i, pixel.advance(d)) {
     const int64_t row = pixel.image * d.full_height + d.first_row + pixel.row * d.spread;
-    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.features;
+    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.out_pitch;
   }
   if (d.depth() == 0) {
     for (int64_t i = 0; i < tile.rows; ++i) clear(y + tile.column + places[i], tile.columns);
@@ -255,7 +277,7 @@ void forward(const Dense& d, const Tile& tile, const float* x, const float* kern
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
       Pixel pixel = Pixel::at(d, row);
       for (int64_t i = 0; i < rows; ++i, pixel.advance(d)) {
-        gather(w, pixel, begin, end, x, left + i * kPitch, steps[i / kRows]);
+        gather(d, pixel, begin, end, x, left + i * kPitch, steps[i / kRows]);
       }
     };
     for_parts<kPitch, 1>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places, pack);
@@ -274,7 +296,7 @@ void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, cons
     const auto slopes = [&](int64_t) __attribute__((always_inline)) {
       const int64_t at = (next.image * w.out_height + next.row) * w.out_width + next.column;
       next.advance(d);
-      return dy + at * d.features + tile.column;
+      return dy + at * d.out_pitch + tile.column;
     };
     pack_right(slopes, depth, tile.columns, right);
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
@@ -282,7 +304,7 @@ void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, cons
       float line[kPartRows + 3 * kLanes];
       for (int64_t k = 0; k < depth; ++k, pixel.advance(d)) {
         Steps inside = Steps::none();
-        gather(w, pixel, row, row + rows, x, line, inside);
+        gather(d, pixel, row, row + rows, x, line, inside);
         if (inside.first < inside.last) steps[0].include(k, k + 1);
         // Whole vectors: what is written beyond a step's kRows values, the next step writes over.
         float* to = left + k * kRows;

@@ -140,6 +140,19 @@ def test_wide_convolutions_and_their_gradients_are_the_plain_ones(path, images, 
     )
 
 
+@pytest.mark.parametrize(
+    ("channels", "features", "groups", "size", "stride"),
+    [(24, 24, 6, 3, 1), (64, 128, 16, 3, 2), (96, 64, 2, 3, 1), (6, 9, 3, 5, 2), (40, 40, 5, 1, 1), (8, 16, 8, 3, 2)],
+)
+def test_grouped_convolutions_and_their_gradients_are_the_plain_ones(path, channels, features, groups, size, stride):
+    inputs = arrays((2, 9, 8, channels), (size, size, channels // groups, features))
+    settings = {"stride": stride, "padding": "SAME", "groups": groups}
+    agree(
+        with_gradients(partial(ops.conv2d, **settings), *inputs),
+        with_gradients(partial(plain_convolution, **settings), *inputs),
+    )
+
+
 def plain_batch_norm(x, scale, bias, activation):
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
