@@ -6,6 +6,7 @@ Line by line it is told a number of steps on standard input, and answers with se
 compiles, is done. An empty line ends it; its last answer is its largest resident size in bytes. Answers are JSON.
 """
 
+import dataclasses
 import json
 import resource
 import sys
@@ -17,7 +18,14 @@ import numpy as np
 
 CLASSES = 1000
 LEARNING_RATE = 1e-3
-TIMM = {"efficientnet_b0": "tf_efficientnet_b0", "resnet50": "resnet50"}
+RESNEXT50 = "resnext50_32x4d"
+TIMM = {
+    "efficientnet_b0": "tf_efficientnet_b0",
+    "resnet50": "resnet50",
+    "mobilenet_v2": "mobilenetv2_100",
+    "densenet169": "densenet169",
+    RESNEXT50: RESNEXT50,
+}
 
 
 def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dict[str, float]]:
@@ -26,12 +34,16 @@ def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dic
     import jax.numpy as jnp
     from flax import nnx
 
+    from scaling_search.baselines.resnext import RESNEXT101_64X4D
     from scaling_search.family import load_family
     from scaling_search.recipe import Recipe
     from scaling_search.rule import Scale
     from scaling_search.training.step import compile_program
 
-    family = load_family(network)
+    if network == RESNEXT50:
+        family: Any = dataclasses.replace(RESNEXT101_64X4D, name=network, layers=(3, 4, 6, 3), groups=32)
+    else:
+        family = load_family(network)
     began = time.perf_counter()
     built = family.build(Scale(), CLASSES, rngs=nnx.Rngs(0))
     seconds = {"build": time.perf_counter() - began}

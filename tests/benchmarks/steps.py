@@ -37,6 +37,9 @@ SETTINGS = (
     Setting("efficientnet_b0", 96, 32),
     Setting("efficientnet_b0", 224, 16),
     Setting("resnet50", 96, 32),
+    Setting("mobilenet_v2", 96, 32),
+    Setting("densenet169", 96, 32),
+    Setting("resnext50_32x4d", 96, 32),
 )
 
 
