@@ -1,7 +1,7 @@
 // A tile of a dense convolution, compiled once for each instruction set (see dense.h and setup.py).
 //
 // The product's two sides are packed block by block of the sum into scratch that stays in a core's cache; a micro-tile
-// of the result, kRows x kColumns, is summed in registers. Each result is summed in the order of the sum's index, so
+// of the result, kRows x two vectors, is summed in registers. Each result is summed in the order of the sum's index, so
 // how tiles are cut changes no bit.
 #include "dense.h"
 
@@ -27,7 +27,7 @@ namespace scaling_search {
 namespace {
 
 constexpr int64_t kLanes = SCALING_SEARCH_LANES;
-constexpr int64_t kRows = SCALING_SEARCH_ROWS, kColumns = 2 * kLanes;
+constexpr int64_t kRows = SCALING_SEARCH_ROWS;
 // Not a power of two: rows that are a whole number of pages apart would share the same few places of the first cache.
 constexpr int64_t kPitch = kTileDepth + 16;
 constexpr int64_t kLeftFloats = (kPartRows + 16) * kPitch;
@@ -112,31 +112,44 @@ struct Steps {
 };
 
 // `gather` of a block of channels, whose pixels do not touch each other.
-void gather_apart(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
-                  Steps& inside) {
-  const Window& w = d.window;
-  int64_t tap = begin / w.channels, at = begin - tap * w.channels;
-  for (int64_t k = begin; k < end; ++tap, at = 0) {
-    const int64_t count = smaller(w.channels - at, end - k), down = tap / w.columns;
-    const int64_t row = pixel.row * w.stride - w.top + down;
-    const int64_t column = pixel.column * w.stride - w.left + tap - down * w.columns;
+INLINE Steps gather_apart(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
+  // A copy of its own, as whatever is written through memcpy might have changed the original.
+  const Window w = d.window;
+  const int64_t pitch = d.pitch;
+  Steps inside = Steps::none();
+  const int64_t tap = begin / w.channels;
+  int64_t at = begin - tap * w.channels, i = tap / w.columns, j = tap - i * w.columns;
+  const int64_t top = pixel.row * w.stride - w.top, left = pixel.column * w.stride - w.left;
+  const float* corner = x + ((pixel.image * w.height + top) * w.width + left) * pitch;
+  for (int64_t k = begin; k < end; at = 0) {
+    const int64_t count = smaller(w.channels - at, end - k), row = top + i, column = left + j;
     if (row < 0 || row >= w.height || column < 0 || column >= w.width) {
       clear(out, count);
     } else {
-      copy(out, x + ((pixel.image * w.height + row) * w.width + column) * d.pitch + at, count);
+      const float* from = corner + (i * w.width + j) * pitch + at;
+      if (count == kLanes) {
+        store(out, load(from));
+      } else {
+        copy(out, from, count);
+      }
       inside.include(k - begin, k - begin + count);
     }
     out += count;
     k += count;
+    if (++j == w.columns) {
+      j = 0;
+      ++i;
+    }
   }
+  return inside;
 }
 
 // Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
-// Those inside it are included in `inside`, counted from `begin`.
-INLINE void gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out,
-                   Steps& inside) {
-  const Window& w = d.window;
-  if (d.pitch != w.channels) return gather_apart(d, pixel, begin, end, x, out, inside);
+// Returns those inside it, counted from `begin`.
+INLINE Steps gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
+  const Window w = d.window;
+  if (d.pitch != w.channels) return gather_apart(d, pixel, begin, end, x, out);
+  Steps inside = Steps::none();
   // A row of taps meets pixels that lie next to each other.
   const int64_t run = w.columns * w.channels, line = w.width * w.channels;
   const int64_t top = pixel.row * w.stride - w.top, left = (pixel.column * w.stride - w.left) * w.channels;
@@ -154,57 +167,69 @@ INLINE void gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t en
     out += count;
     k += count;
   }
+  return inside;
 }
 
-// The first `columns` of rows row(k), for `depth` steps k, in panels of kColumns; zeros fill the last.
-template <class Row>
+// The first `columns` of rows row(k), for `depth` steps k, in panels of kVectors vectors; zeros fill the last.
+template <int kVectors, class Row>
 INLINE void pack_right(const Row& row, int64_t depth, int64_t columns, float* panels) {
+  constexpr int64_t kColumns = kVectors * kLanes;
   for (int64_t k = 0; k < depth; ++k) {
-    const float* matrix = row(k);
+    const float* from = row(k);
     int64_t c = 0;
     float* to = panels + k * kColumns;
     for (; c + kColumns <= columns; c += kColumns, to += depth * kColumns) {
-      store(to, load(matrix + c));
-      store(to + kLanes, load(matrix + c + kLanes));
+#pragma GCC unroll 2
+      for (int n = 0; n < kVectors; ++n) store(to + n * kLanes, load(from + c + n * kLanes));
     }
     if (c < columns) {
-      copy(to, matrix + c, columns - c);
+      copy(to, from + c, columns - c);
       clear(to + columns - c, kColumns - (columns - c));
     }
   }
 }
 
+// A micro-tile's sums.
+template <int kVectors>
+using Sums = Vector[kRows][kVectors];
+
 // Adds products of `depth` steps: left[i * kRowPitch + k * kStep] * right[k, :].
-template <int64_t kRowPitch, int64_t kStep>
-INLINE void multiply(int64_t depth, const float* left, const float* right, Vector (&sums)[kRows][2]) {
-  for (int64_t k = 0; k < depth; ++k, left += kStep, right += kColumns) {
-    const Vector first = load(right), second = load(right + kLanes);
+template <int64_t kRowPitch, int64_t kStep, int kVectors>
+INLINE void multiply(int64_t depth, const float* left, const float* right, Sums<kVectors>& sums) {
+  for (int64_t k = 0; k < depth; ++k, left += kStep, right += kVectors * kLanes) {
+    Vector values[kVectors];
+#pragma GCC unroll 2
+    for (int n = 0; n < kVectors; ++n) values[n] = load(right + n * kLanes);
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kRows; ++i) {
-      sums[i][0] += left[i * kRowPitch] * first;
-      sums[i][1] += left[i * kRowPitch] * second;
+#pragma GCC unroll 2
+      for (int n = 0; n < kVectors; ++n) sums[i][n] += left[i * kRowPitch] * values[n];
     }
   }
 }
 
 // Writes the first `rows` and `columns` of a micro-tile to rows at `places`, or adds it to what is there.
-INLINE void put(const Vector (&sums)[kRows][2], int64_t rows, int64_t columns, bool add, float* out,
+template <int kVectors>
+INLINE void put(const Sums<kVectors>& sums, int64_t rows, int64_t columns, bool add, float* out,
                 const int64_t* places) {
+  constexpr int64_t kColumns = kVectors * kLanes;
   if (rows == kRows && columns == kColumns) {
     // All indices constant, so that the sums stay in registers.
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kRows; ++i) {
       float* row = out + places[i];
-      store(row, add ? load(row) + sums[i][0] : sums[i][0]);
-      store(row + kLanes, add ? load(row + kLanes) + sums[i][1] : sums[i][1]);
+#pragma GCC unroll 2
+      for (int n = 0; n < kVectors; ++n) {
+        store(row + n * kLanes, add ? load(row + n * kLanes) + sums[i][n] : sums[i][n]);
+      }
     }
     return;
   }
   float values[kRows][kColumns];
 #pragma GCC unroll 16
   for (int64_t i = 0; i < kRows; ++i) {
-    store(values[i], sums[i][0]);
-    store(values[i] + kLanes, sums[i][1]);
+#pragma GCC unroll 2
+    for (int n = 0; n < kVectors; ++n) store(values[i] + n * kLanes, sums[i][n]);
   }
   for (int64_t i = 0; i < rows; ++i) {
     float* row = out + places[i];
@@ -213,16 +238,17 @@ INLINE void put(const Vector (&sums)[kRows][2], int64_t rows, int64_t columns, b
 }
 
 // A block of the sum, added to a tile of the result; `steps` has those that count for each kRows of it.
-template <int64_t kRowPitch, int64_t kStep>
+template <int64_t kRowPitch, int64_t kStep, int kVectors>
 INLINE void block(const Tile& tile, const Steps* steps, int64_t depth, int64_t panel, const float* left,
                   const float* right, bool add, float* out, const int64_t* places) {
+  constexpr int64_t kColumns = kVectors * kLanes;
   for (int64_t i = 0; i < tile.rows; i += kRows, left += panel, ++steps) {
     const int64_t first = steps->first, count = steps->last - first;
     if (count <= 0 && add) continue;
     for (int64_t j = 0; j < tile.columns; j += kColumns) {
-      Vector sums[kRows][2] = {};
-      multiply<kRowPitch, kStep>(count, left + first * kStep, right + j * depth + first * kColumns, sums);
-      put(sums, smaller(kRows, tile.rows - i), smaller(kColumns, tile.columns - j), add, out + j, places + i);
+      Sums<kVectors> sums = {};
+      multiply<kRowPitch, kStep, kVectors>(count, left + first * kStep, right + j * depth + first * kColumns, sums);
+      put<kVectors>(sums, smaller(kRows, tile.rows - i), smaller(kColumns, tile.columns - j), add, out + j, places + i);
     }
   }
 }
@@ -240,7 +266,7 @@ INLINE void for_blocks(int64_t begin, int64_t end, int64_t unit, const Body& bod
 }
 
 // Calls pack(row, rows, steps) and multiplies, for each part of a tile's rows whose left side fits into the cache.
-template <int64_t kRowPitch, int64_t kStep, class Pack>
+template <int64_t kRowPitch, int64_t kStep, int kVectors, class Pack>
 INLINE void for_parts(const Tile& tile, int64_t depth, int64_t panel, const float* left, const float* right, bool add,
                       float* out, const int64_t* places, const Pack& pack) {
   const int64_t count = quotient_up(tile.rows, kPartRows);
@@ -250,11 +276,12 @@ INLINE void for_parts(const Tile& tile, int64_t depth, int64_t panel, const floa
     Steps steps[kPartRows / kRows + 1];
     for (Steps& each : steps) each = Steps::none();
     pack(part.row, part.rows, steps);
-    block<kRowPitch, kStep>(part, steps, depth, panel, left, right, add, out, places + i);
+    block<kRowPitch, kStep, kVectors>(part, steps, depth, panel, left, right, add, out, places + i);
   }
 }
 
-void forward(const Dense& d, const Tile& tile, const float* x, const float* kernel, float* y, float* scratch) {
+template <int kVectors>
+void forward_by(const Dense& d, const Tile& tile, const float* x, const float* kernel, float* y, float* scratch) {
   const Window& w = d.window;
   float *left = scratch, *right = scratch + kLeftFloats;
   int64_t places[kTileRows];
@@ -273,18 +300,20 @@ void forward(const Dense& d, const Tile& tile, const float* x, const float* kern
     const auto taps = [&](int64_t k) __attribute__((always_inline)) {
       return kernel + (begin + k) * d.features + tile.column;
     };
-    pack_right(taps, end - begin, tile.columns, right);
+    pack_right<kVectors>(taps, end - begin, tile.columns, right);
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
       Pixel pixel = Pixel::at(d, row);
       for (int64_t i = 0; i < rows; ++i, pixel.advance(d)) {
-        gather(d, pixel, begin, end, x, left + i * kPitch, steps[i / kRows]);
+        const Steps inside = gather(d, pixel, begin, end, x, left + i * kPitch);
+        steps[i / kRows].include(inside.first, inside.last);
       }
     };
-    for_parts<kPitch, 1>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places, pack);
+    for_parts<kPitch, 1, kVectors>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places, pack);
   });
 }
 
-void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, const float* x, const float* dy,
+template <int kVectors>
+void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, const float* x, const float* dy,
              float* dkernel, float* scratch) {
   const Window& w = d.window;
   float *left = scratch, *right = scratch + kLeftFloats;
@@ -298,13 +327,12 @@ void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, cons
       next.advance(d);
       return dy + at * d.out_pitch + tile.column;
     };
-    pack_right(slopes, depth, tile.columns, right);
+    pack_right<kVectors>(slopes, depth, tile.columns, right);
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
       Pixel pixel = Pixel::at(d, begin);
       float line[kPartRows + 3 * kLanes];
       for (int64_t k = 0; k < depth; ++k, pixel.advance(d)) {
-        Steps inside = Steps::none();
-        gather(d, pixel, row, row + rows, x, line, inside);
+        const Steps inside = gather(d, pixel, row, row + rows, x, line);
         if (inside.first < inside.last) steps[0].include(k, k + 1);
         // Whole vectors: what is written beyond a step's kRows values, the next step writes over.
         float* to = left + k * kRows;
@@ -315,8 +343,18 @@ void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, cons
       }
       for (int64_t i = 1; i < quotient_up(rows, kRows); ++i) steps[i] = steps[0];
     };
-    for_parts<1, kRows>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack);
+    for_parts<1, kRows, kVectors>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack);
   });
+}
+
+// A tile that one vector covers takes no second one.
+void forward(const Dense& d, const Tile& tile, const float* x, const float* kernel, float* y, float* scratch) {
+  (tile.columns > kLanes ? forward_by<2> : forward_by<1>)(d, tile, x, kernel, y, scratch);
+}
+
+void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, const float* x, const float* dy,
+             float* dkernel, float* scratch) {
+  (tile.columns > kLanes ? dkernel_by<2> : dkernel_by<1>)(d, tile, first, last, x, dy, dkernel, scratch);
 }
 
 #if defined(__clang__)

@@ -460,7 +460,7 @@ def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-un
 
 def _groups_of_block(kernel: tuple[int, ...], groups: int) -> int:
     """How many groups make a block: as many as fit into a register's channels, so that none is computed alone."""
-    most = max(1, choice.WIDE // max(kernel[2], kernel[3] // groups))
+    most = max(1, choice.BLOCK // max(kernel[2], kernel[3] // groups))
     return max(count for count in range(1, most + 1) if groups % count == 0)
 
 
