@@ -23,6 +23,7 @@ from jax import Array, lax
 
 from scaling_search import native
 from scaling_search.native import calls, choice
+from scaling_search.networks import groups as groupings
 from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform
 from scaling_search.networks.shifts import Pads
@@ -438,16 +439,16 @@ def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-unty
 def _grouped_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel):
-        return [calls.dense(x, _blocks(kernel, groups), stride, pads)]
+        return [calls.dense(x, groupings.joined(kernel, groups), stride, pads)]
     return [_plain(x, kernel, stride, pads, groups)]
 
 
 def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel, dy):
-        blocks = _blocks(kernel, groups)
-        dx = calls.dense_dx(blocks, dy, x.shape, stride, pads)
-        return dx, _of_blocks(calls.dense_dkernel(x, dy, blocks.shape, stride, pads), kernel.shape, groups)
+        joined = groupings.joined(kernel, groups)
+        dx = calls.dense_dx(joined, dy, x.shape, stride, pads)
+        return dx, groupings.taken_apart(calls.dense_dkernel(x, dy, joined.shape, stride, pads), kernel.shape, groups)
     (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, groups), x)[1](dy)
     # XLA's own form of the kernel's gradient takes seconds where this takes milliseconds.
     drows = dy.reshape(-1, groups, kernel.shape[3] // groups)
@@ -456,31 +457,6 @@ def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-un
         for part in shifts.shifted(x, kernel.shape[:2], stride, pads)
     ]
     return dx, jnp.stack(taps).reshape(kernel.shape)
-
-
-def _groups_of_block(kernel: tuple[int, ...], groups: int) -> int:
-    """How many groups make a block: as many as fit into a register's channels, so that none is computed alone."""
-    most = max(1, choice.BLOCK // max(kernel[2], kernel[3] // groups))
-    return max(count for count in range(1, most + 1) if groups % count == 0)
-
-
-def _blocks(kernel: Array, groups: int) -> Array:
-    """A grouped kernel (K, K, C / groups, F) as dense ones of several groups each, (B, K, K, C / B, F / B)."""
-    rows, columns, channels, features = kernel.shape
-    each = _groups_of_block(kernel.shape, groups)
-    parts = kernel.reshape(rows, columns, channels, groups // each, each, features // groups)
-    # Zero where a channel and a feature are of different groups.
-    apart = jnp.eye(each, dtype=kernel.dtype)[:, None, :, None] * parts.transpose(3, 0, 1, 2, 4, 5)[:, :, :, None]
-    return apart.reshape(groups // each, rows, columns, each * channels, features // groups * each)
-
-
-def _of_blocks(blocks: Array, kernel: tuple[int, ...], groups: int) -> Array:
-    """The reverse of `_blocks`: the parts of blocks that belong to one group."""
-    rows, columns, channels, features = kernel
-    each = _groups_of_block(kernel, groups)
-    parts = blocks.reshape(groups // each, rows, columns, each, channels, each, features // groups)
-    own = jnp.stack([parts[:, :, :, n, :, n] for n in range(each)], 4)
-    return own.transpose(1, 2, 3, 0, 4, 5).reshape(kernel)
 
 
 def _depthwise_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
