@@ -62,6 +62,11 @@ def node_died(text: str) -> bool:
     return "its node has died" in text
 
 
+def has_process(trial: Any) -> bool:
+    """Whether a trial of Tune's has a process, be it that another's is being made ready for it."""
+    return trial.temporary_state.ray_actor is not None
+
+
 def version_mismatch(text: str) -> str | None:
     """How the versions of a cluster and of this machine differ, if that is why Ray did not connect. `text` is why."""
     found = re.findall(r"(Ray|Python): (\S+)", text) if text.startswith("Version mismatch") else []

@@ -6,6 +6,7 @@ import pytest
 import ray
 from ray._private import ray_constants, services
 from ray.exceptions import ActorDiedError, RayTaskError
+from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import private
@@ -47,3 +48,12 @@ def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
     error = RayTaskError("Worker.__init__", "Traceback\nModuleNotFoundError: No module named 'theirs'", ValueError())
     assert private.creation_error(str(ActorDiedError(error))) == "ModuleNotFoundError: No module named 'theirs'"
     assert private.creation_error(str(ActorDiedError())) is None
+
+
+def test_a_trial_has_a_process_from_when_it_is_given_one(tmp_path):
+    trial = Trial("a trainable", stub=True, storage=None)
+    assert not private.has_process(trial)
+    trial.temporary_state.ray_actor = object()
+    assert private.has_process(trial)
+    trial.set_ray_actor(None)
+    assert not private.has_process(trial)
