@@ -50,6 +50,16 @@ def pytest_runtest_teardown(item, nextitem):
         sys.modules["jax"].clear_caches()
 
 
+@pytest.fixture(scope="module")
+def drawn_at_once():
+    """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
+    from scaling_search.experiments import outputs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs, "_drawn", lambda figure, format: f"a {format}".encode())
+        yield
+
+
 @pytest.fixture
 def plain_family():
     """A user's own network: a plain CNN, from the examples."""

@@ -20,6 +20,8 @@ from scaling_search.search.nas import latency
 from scaling_search.store import start_run
 from tests.cli.commands import in_this_process, records_of
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 FAST = (
     "nas",
     "--data",
