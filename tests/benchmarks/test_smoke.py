@@ -12,7 +12,7 @@ from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import nas as comparison
 from tests.benchmarks import recipes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_at_once")]
 
 
 @pytest.fixture
