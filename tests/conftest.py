@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def pytest_runtest_teardown(item, nextitem):
     """What JAX has traced and compiled in a file goes with it: hardly any other needs it, and it is gigabytes."""
     if "jax" in sys.modules and (nextitem is None or nextitem.path != item.path):
         sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _glyphs_are_made_once():
+    """The images that commands take by default take seconds to make, and most tests look at none of them."""
+    from scaling_search.data import glyphs
+
+    @cache
+    def made(*given, **named):
+        arrays = make(*given, **named)
+        for array in arrays:
+            array.setflags(write=False)
+        return arrays
+
+    make = glyphs.make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "make", made)
+        yield
 
 
 @pytest.fixture(scope="module")
