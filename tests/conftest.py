@@ -30,6 +30,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.update(training_environment())
 os.environ["XLA_FLAGS"] += f" {' '.join(FLAGS)}"
 
+# Some hundred processes load the same modules: where no bytecode is kept, each of them compiles them for half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # What JAX has traced stays, some millions of objects by and by. As often as Python looks through them for garbage by
 # itself takes longer than the tests of many networks do.
 gc.set_threshold(100_000, 10, 10)
