@@ -76,10 +76,8 @@ def _glyphs_are_made_once():
 @pytest.fixture(scope="module")
 def drawn_at_once():
     """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
-    from scaling_search.experiments import outputs
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outputs, "_drawn", lambda figure, format: f"a {format}".encode())
+        patch.setattr("scaling_search.experiments.outputs._drawn", lambda figure, format: f"a {format}".encode())
         yield
 
 
