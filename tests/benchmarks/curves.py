@@ -3,8 +3,8 @@
     python -m tests.benchmarks.curves tables/fashion_mnist_search.parquet
 
 error = floor + scale * size^-a, fitted to the last epoch's training loss of each network, and the same with
-+ scale' * images^-b, fitted to every epoch but the first. The largest networks are held out, and their last training loss
-is predicted by both.
++ scale' * images^-b, fitted to every epoch but the first. The largest networks are held out; both predict their last
+training loss.
 """
 
 import argparse
