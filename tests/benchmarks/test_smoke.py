@@ -13,7 +13,7 @@ from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import curves, recipes
 from tests.benchmarks import nas as comparison
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_at_once")]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""A small run on Ray as a process of its own, to be harmed: `python -m tests.faults.small_run RUNS [EPOCHS]`.
+"""A small run on Ray as a process of its own, to be harmed: `... tests.faults.small_run RUNS [EPOCHS [CORES [HOURS]]]`.
 
-Four trainings of some seconds each, which write checkpoints every second however short they are.
+Four trainings of some seconds each, on so many cores, which write checkpoints four times a second however short they
+are.
 """
 
 import dataclasses
@@ -59,9 +60,9 @@ def config_of(runs, epochs=EPOCHS):
     )
 
 
-def main(runs, epochs=EPOCHS, max_hours=None):
+def main(runs, epochs=EPOCHS, cores=1, max_hours=None):
     study.Checkpoints = partial(Checkpoints, least=0)
-    workers = Workers(checkpoint_every=1 / 60, max_hours=max_hours)
+    workers = Workers(checkpoint_every=1 / 240, cpus_per_trial=int(cores), max_hours=max_hours)
     sweep(config_of(runs, int(epochs)), family=SmallFamily(), data=barred_images(), workers=workers)
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 import ray
 from ray._private import ray_constants, services
+from ray._private.node import Node
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.tune.experiment import Trial
 
@@ -42,6 +43,16 @@ def test_where_the_constant_has_no_effect_ray_is_ended(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"it listens on 192\.0\.2\.1"):
         private.init_on_loopback(tmp_path)
     assert ended
+
+
+def test_servers_without_work_are_not_started(monkeypatch, tmp_path):
+    names = ("start_log_monitor", "start_monitor", "start_api_server")
+    usual, calls = [getattr(Node, name) for name in names], []
+    # The servers are methods of a node, which these calls have none of.
+    monkeypatch.setattr(ray, "init", lambda *_, **__: calls.extend(getattr(Node, name)(None) for name in names))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "127.0.0.1"}])
+    private.init_on_loopback(tmp_path)
+    assert calls == [None] * 3 and [getattr(Node, name) for name in names] == usual
 
 
 def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
