@@ -51,7 +51,7 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [("ffi.cc", []), ("resize.cc", ["-ffp-contract=off"])]
+        jobs = [("ffi.cc", []), ("muon.cc", []), ("resize.cc", ["-ffp-contract=off"])]
         jobs += [("kernels.cc", flags) for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
             objects = [name for names in pool.map(compiled, jobs) for name in names]
