@@ -13,7 +13,7 @@ from flax import nnx
 
 from scaling_search.config import Split, SweepConfig, Workers
 from scaling_search.errors import Terminated, UserError
-from scaling_search.experiments import study
+from scaling_search.experiments import outputs, study
 from scaling_search.experiments.given_networks import sweep
 from scaling_search.recipe import Recipe
 from scaling_search.training.checkpoints import Checkpoints
@@ -62,6 +62,8 @@ def config_of(runs, epochs=EPOCHS):
 
 def main(runs, epochs=EPOCHS, cores=1, max_hours=None):
     study.Checkpoints = partial(Checkpoints, least=0)
+    # Nobody looks at pictures, which would take longer than a training.
+    outputs._drawn = lambda figure, format: b""
     workers = Workers(checkpoint_every=1 / 240, cpus_per_trial=int(cores), max_hours=max_hours)
     sweep(config_of(runs, int(epochs)), family=SmallFamily(), data=barred_images(), workers=workers)
 
