@@ -51,7 +51,8 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [("ffi.cc", []), ("dense_ffi.cc", []), ("resize.cc", ["-ffp-contract=off"])]
+        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "muon.cc")]
+        jobs.append(("resize.cc", ["-ffp-contract=off"]))
         jobs += [(source, flags) for source in ("kernels.cc", "dense.cc") for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
             objects = [name for names in pool.map(compiled, jobs) for name in names]

@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from scaling_search.bounded import read_parquet
+from scaling_search.checksums import DAMAGED, checksum_of
 from scaling_search.config import Experiment, NasConfig
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import shared_part, stored_config
 from scaling_search.places import Place, place_of
 from scaling_search.plain import MALFORMED, from_json
-from scaling_search.store import DAMAGED, RunDirectory, checksum_of, finished_records, open_run
+from scaling_search.store import RunDirectory, finished_records, open_run
 from scaling_search.trial import Network, Spec
 
 C = TypeVar("C", bound=Experiment)

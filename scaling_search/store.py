@@ -20,29 +20,26 @@ the lock.
 """
 
 import dataclasses
-import hashlib
 import json
-import os
 import platform
 import re
 import shlex
-import subprocess
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 from scaling_search import compacted, lease, unsent
 from scaling_search.atomic import write_atomically
+from scaling_search.checksums import DAMAGED, is_damaged, signed, unsigned
 from scaling_search.config import FRESH_SEEDS, PROBE_SEEDS, Experiment, Kind, Workers, to_dict
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.manifest import check_same, command_of, differences, kind_of, stored_config, with_steps_of
 from scaling_search.places import Place, Remote, UnreachableError, contents, inside, place_of
 from scaling_search.plain import MALFORMED, from_json
+from scaling_search.provenance import here_and_now
 
 _DOCUMENTS = ("step1", "step2", "sweep", "nas")
 _NO_FAILURE = re.compile(r"\w+(Error|Exception)\b|.* has no training of it from seed \d+$")
@@ -53,8 +50,6 @@ _DECISIVE = ("config", "data", "python", "machine", "packages", "git")
 """Parts of a manifest on which numbers may depend."""
 _PLACES = ("name", "runs", "reuse")
 """Settings that only say where records lie."""
-DAMAGED = "its content does not match its checksum"
-RECORDED_PACKAGES = ("scaling-search", "jax", "jaxlib", "flax", "optax", "ray", "numpy", "pandas")
 
 
 class Recorded(Protocol):
@@ -244,27 +239,6 @@ class RunDirectory:
             yield lambda: None
 
 
-def checksum_of(tree: Any) -> str:
-    """A hash of plain data, as it is after it was written as JSON and read back."""
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def is_damaged(record: Mapping[str, Any]) -> bool:
-    """Whether a record has another content than it was written with. Those of earlier versions do not say."""
-    return "checksum" in record and record["checksum"] != checksum_of(unsigned(record))
-
-
-def signed(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain data with its checksum."""
-    content = unsigned(tree)
-    return {**content, "checksum": checksum_of(content)}
-
-
-def unsigned(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain data without its checksum."""
-    return {name: value for name, value in tree.items() if name != "checksum"}
-
-
 def open_run(path: str | Place) -> RunDirectory:
     """An existing run. Raises UserError where there is none."""
     run = RunDirectory(place_of(path))
@@ -302,7 +276,7 @@ def start_run(
             "workers": to_dict(workers or Workers()),
             "data": images,
             "images": dict(counts or {}),
-            **_here_and_now(),
+            **here_and_now(),
         },
     )
     return run
@@ -323,7 +297,7 @@ def continue_run(run: RunDirectory, config: Experiment, images: str) -> None:
         )
     merged = with_steps_of(dataclasses.replace(config, name=stored.name, runs=stored.runs), stored)
     updated = {**manifest, "kind": merged.kind, "config": to_dict(merged)}
-    made_by, now = (manifest.get("resumed") or [manifest])[-1], _here_and_now()
+    made_by, now = (manifest.get("resumed") or [manifest])[-1], here_and_now()
     if any(made_by.get(name) != now[name] for name in now if name != "started"):
         updated["resumed"] = [*manifest.get("resumed", []), now]
     if updated != manifest:
@@ -342,17 +316,6 @@ def changes_between(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
 def digest_of(images: str) -> str:
     """The digest in a name of images, NAME:DIGEST, which stays when they move or are called something else."""
     return images.rpartition(":")[2]
-
-
-def _here_and_now() -> dict[str, Any]:
-    """What numbers may depend on beside the config."""
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-        "packages": _package_versions(),
-        "git": _git_state(),
-    }
 
 
 def finished_records(runs: Iterable[Recorded]) -> dict[str, dict[str, Any]]:
@@ -441,29 +404,3 @@ def _clear_os_errors(path: Place, hint: str) -> Iterator[None]:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "it must be writable, with space on its disk", hint
         ) from error
-
-
-def _package_versions() -> dict[str, str]:
-    return {package: installed_version(package) or "not installed" for package in RECORDED_PACKAGES}
-
-
-def installed_version(package: str) -> str | None:
-    """The version of a package that is installed here, or None where it is not."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit and cleanliness of the source tree this package runs from, or None outside a checkout."""
-
-    def git(*words: str) -> str:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", ":/"))}
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +30,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.update(training_environment())
 os.environ["XLA_FLAGS"] += f" {' '.join(FLAGS)}"
 
+# Some hundred processes load the same modules: where no bytecode is kept, each of them compiles them for half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # What JAX has traced stays, some millions of objects by and by. As often as Python looks through them for garbage by
 # itself takes longer than the tests of many networks do.
 gc.set_threshold(100_000, 10, 10)
@@ -48,6 +53,32 @@ def pytest_runtest_teardown(item, nextitem):
     """What JAX has traced and compiled in a file goes with it: hardly any other needs it, and it is gigabytes."""
     if "jax" in sys.modules and (nextitem is None or nextitem.path != item.path):
         sys.modules["jax"].clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _glyphs_are_made_once():
+    """The images that commands take by default take seconds to make, and most tests look at none of them."""
+    from scaling_search.data import glyphs
+
+    @cache
+    def made(*given, **named):
+        arrays = make(*given, **named)
+        for array in arrays:
+            array.setflags(write=False)
+        return arrays
+
+    make = glyphs.make
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "make", made)
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn_at_once():
+    """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaling_search.experiments.outputs._drawn", lambda figure, format: f"a {format}".encode())
+        yield
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from scaling_search import compacted
+from scaling_search.checksums import DAMAGED, is_damaged, unsigned
 from scaling_search.config import Workers
 from scaling_search.errors import UserError, in_one_line
 from scaling_search.places import Place, inside
 from scaling_search.plain import MALFORMED, from_json
 from scaling_search.recipe import Recipe
 from scaling_search.runners.display import ProgressSetting, display_for
-from scaling_search.store import DAMAGED, RunDirectory, digest_of, is_damaged, open_run, unsigned
+from scaling_search.store import RunDirectory, digest_of, open_run
 from scaling_search.trial import TRAINING_VERSION, Network, Outcome, Spec, outcome_from_dict, spec_from_dict
 
 if TYPE_CHECKING:

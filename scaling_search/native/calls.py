@@ -108,7 +108,34 @@ def moving_average(averages: Sequence[Array], values: Sequence[Array], momentum:
     return _call("moving_average", [array.shape for array in averages], *pairs, momentum=np.float32(momentum))
 
 
-def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic) -> Sequence[Array]:
+def muon(
+    ahead: Array,
+    kernels: Array,
+    updates: Array,
+    rate: Array,
+    matrices: Sequence[tuple[int, int, int]],
+    coefficients: Sequence[float],
+    iterations: int,
+    weight_decay: float,
+) -> Array:
+    """Updates of packed kernels: those given, but for `matrices` (offset, rows, columns), which take a step of Muon."""
+    # The largest first, as each is one thread's.
+    matrices = sorted(matrices, key=lambda matrix: -matrix[1] * matrix[2])
+    offsets, rows, columns = np.asarray(matrices, np.int64).reshape(-1, 3).T
+    return _call(
+        "muon",
+        [ahead.shape],
+        *(ahead, kernels, updates, rate),
+        offsets=offsets,
+        rows=rows,
+        columns=columns,
+        coefficients=np.asarray(coefficients, np.float32),
+        iterations=np.int64(iterations),
+        weight_decay=np.float32(weight_decay),
+    )[0]
+
+
+def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic | np.ndarray) -> Sequence[Array]:
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
     return found

@@ -681,11 +681,66 @@ void squeeze_excite_dx(const Gate& g, const float* x, const float* dy, const flo
   }
 }
 
+// ---------------------------------------------------------------------------------------------- matrices
+
+constexpr int kTileRows = kLanes == 16 ? 8 : kLanes == 8 ? 4 : 2;
+constexpr int kPanelVectors = (kLanes == 16 ? 2 : 1) * kMatrixBlock / kLanes;
+constexpr int64_t kPanel = kPanelVectors * kLanes;
+constexpr int64_t kDepth = 256;  // Rows at a time: a panel of the right matrix stays in the first cache.
+
+// Adds to a tile of out, or begins it, what `count` rows of the left matrix and of a panel of the right one give.
+INLINE void cross_tile(int64_t count, const float* left, int64_t left_pitch, const float* panel, bool begin, float* out,
+                       int64_t out_pitch, int64_t vectors) {
+  WideFloat sums[kTileRows][kPanelVectors] = {};
+  for (int64_t n = 0; n < count; ++n) {
+    WideFloat values[kPanelVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) values[v] = load<WideFloat>(panel + n * kPanel + v * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kTileRows; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kPanelVectors; ++v) sums[i][v] += left[n * left_pitch + i] * values[v];
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTileRows; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) {
+      if (v >= vectors) break;
+      float* const to = out + i * out_pitch + v * kLanes;
+      store<WideFloat>(to, begin ? sums[i][v] : load<WideFloat>(to) + sums[i][v]);
+    }
+  }
+}
+
+void cross(const Cross& c, const float* left, const float* right, float* out) {
+  float panel[kDepth * kPanel];
+  for (int64_t first = 0; first < c.count; first += kDepth) {
+    const int64_t count = smaller(kDepth, c.count - first);
+    for (int64_t j = 0; j < c.columns; j += kPanel) {
+      const int64_t width = smaller(kPanel, c.columns - j);
+      for (int64_t n = 0; n < count; ++n) {
+        memcpy(panel + n * kPanel, right + (first + n) * c.columns + j, static_cast<size_t>(width) * sizeof(float));
+      }
+      const int64_t rows = c.symmetric ? smaller(c.rows, j + width) : c.rows;
+      for (int64_t i = 0; i < rows; i += kTileRows) {
+        cross_tile(count, left + first * c.pitch + i, c.pitch, panel, first == 0, out + i * c.columns + j, c.columns,
+                   width / kLanes);
+      }
+    }
+  }
+  if (!c.symmetric) return;
+  for (int64_t i = 0; i < c.rows; ++i) {
+    for (int64_t j = 0; j < i; ++j) out[i * c.columns + j] = out[j * c.columns + i];
+  }
+}
+
 }  // namespace
 
 const Kernels SCALING_SEARCH_KERNELS = {
     SCALING_SEARCH_NAME, depthwise,         depthwise_dx,   depthwise_dkernel, moments,      normalise,
     gradient_moments,    normalise_dx,      squeeze_excite, squeeze_excite_dx, weighted_sum, weighted_bytes,
+    cross,
 };
 
 }  // namespace scaling_search

@@ -35,6 +35,13 @@ struct Gate {
   Activation activation;
 };
 
+// Products of the columns of two matrices: `rows` columns of the left one by all of the right one, pitch and columns
+// being multiples of kMatrixBlock, as is what rows are filled up to. Of a symmetric product half is computed.
+struct Cross {
+  int64_t count, rows, pitch, columns;
+  bool symmetric;
+};
+
 struct Kernels {
   const char* name;
 
@@ -73,10 +80,13 @@ struct Kernels {
   // of kByteBlock, and rows are `pitch` apart.
   void (*weighted_bytes)(int64_t count, int64_t columns, const int32_t* weights, const uint8_t* rows, int64_t pitch,
                          uint8_t* out);
+  // out[i, j] = sum over n < count of left[n, i] * right[n, j].
+  void (*cross)(const Cross&, const float* left, const float* right, float* out);
 };
 
 constexpr int kByteWeightBits = 22;
 constexpr int64_t kByteBlock = 32;
+constexpr int64_t kMatrixBlock = 16;
 
 // Those of the widest instructions that this CPU has.
 const Kernels& kernels();

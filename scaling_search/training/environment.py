@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def training_environment() -> dict[str, str]:
         ),
         "JAX_PLATFORMS": os.environ.get(DRIVERS_PLATFORMS, os.environ.get("JAX_PLATFORMS", "")),
     }
+
+
+def with_users_flags(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with this process's own XLA_FLAGS behind those in it: of two contrary flags, the last counts."""
+    return {**environment, "XLA_FLAGS": f"{environment['XLA_FLAGS']} {os.environ.get('XLA_FLAGS', '')}".strip()}
 
 
 def keep_off_accelerators() -> None:

@@ -7,13 +7,17 @@ scales and biases are left to the other optimiser.
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 
+from scaling_search import native
+from scaling_search.native import calls
 from scaling_search.networks import ops
+from scaling_search.networks.lowering import Form, by_platform
 
 ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -60,12 +64,10 @@ def muon(
     """Muon for the kernels of `shapes`, which are packed one after the other, and `other` for the other parameters.
 
     Weight decay is decoupled. A step of a matrix is `rate` times an orthogonal one, times the root of outputs / inputs
-    where there are more outputs.
+    where there are more outputs. On a CPU all matrices take theirs in one native call, where that is there.
     """
-    groups: dict[tuple[int, int], list[int]] = {}
-    for index, shape in enumerate(shapes):
-        if is_matrix(shape):
-            groups.setdefault((math.prod(shape[:-1]), shape[-1]), []).append(index)
+    static = (tuple(shapes), weight_decay)
+    forms = {"cpu": Form(_moved_on_cpu, static), "plain": Form(_moved, static)}
 
     def init(params: Packed) -> MuonState:
         return MuonState(jnp.zeros((), jnp.int32), jnp.zeros_like(params["kernels"]), other.init(params))
@@ -74,15 +76,38 @@ def muon(
         updates, of_other = other.update(gradients, state.other, params)
         average = momentum * state.momentum + (1 - momentum) * gradients["kernels"]
         ahead = momentum * average + (1 - momentum) * gradients["kernels"]
-        steps, kernels = ops.split(ahead, tuple(shapes)), ops.split(params["kernels"], tuple(shapes))
-        packed = list(ops.split(updates["kernels"], tuple(shapes)))
-        now = rate(state.step)
-        for (inputs, outputs), members in groups.items():
-            step = orthogonalised(jnp.stack([steps[index].reshape(inputs, outputs) for index in members]))
-            step *= max(1.0, outputs / inputs) ** 0.5
-            for index, one in zip(members, step, strict=True):
-                packed[index] = -now * (one.reshape(shapes[index]) + weight_decay * kernels[index])
-        moved = jnp.concatenate([jnp.ravel(one) for one in packed] or [updates["kernels"]])
+        arrays = ahead, params["kernels"], updates["kernels"], rate(state.step)
+        (moved,) = by_platform(*arrays, out=[ahead], **forms)
         return {**updates, "kernels": moved}, MuonState(state.step + 1, average, of_other)
 
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+
+
+def _moved(  # type: ignore[no-untyped-def]
+    ahead: Array, kernels: Array, updates: Array, rate: Array, shapes: tuple[Shape, ...], weight_decay: float
+):
+    """Updates of all kernels, packed: Muon's of matrices, for momentum `ahead`, and the given ones of the others."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, shape in enumerate(shapes):
+        if is_matrix(shape):
+            groups.setdefault((math.prod(shape[:-1]), shape[-1]), []).append(index)
+    steps, before, packed = (list(ops.split(vector, shapes)) for vector in (ahead, kernels, updates))
+    for (inputs, outputs), members in groups.items():
+        step = orthogonalised(jnp.stack([steps[index].reshape(inputs, outputs) for index in members]))
+        step *= max(1.0, outputs / inputs) ** 0.5
+        for index, one in zip(members, step, strict=True):
+            packed[index] = -rate * (one.reshape(shapes[index]) + weight_decay * before[index])
+    return [jnp.concatenate([jnp.ravel(one) for one in packed] or [updates])]
+
+
+def _moved_on_cpu(*arguments):  # type: ignore[no-untyped-def]
+    ahead, kernels, updates, rate, shapes, weight_decay = arguments
+    if not (native.available() and all(array.dtype == jnp.float32 for array in (ahead, kernels, updates, rate))):
+        return _moved(*arguments)
+    ends = accumulate(map(math.prod, shapes))
+    matrices = [
+        (end - math.prod(shape), math.prod(shape[:-1]), shape[-1])
+        for shape, end in zip(shapes, ends, strict=True)
+        if is_matrix(shape)
+    ]
+    return [calls.muon(ahead, kernels, updates, rate, matrices, _COEFFICIENTS, ITERATIONS, weight_decay)]

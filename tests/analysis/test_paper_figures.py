@@ -50,7 +50,7 @@ FIGURES = {
 }
 
 
-@pytest.fixture(params=FIGURES)
+@pytest.fixture(scope="module", params=FIGURES)
 def figure(request):
     return FIGURES[request.param]()
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from scaling_search.config import Split
 from scaling_search.recipe import FINETUNE, SHORT, Recipe
-from scaling_search.training.environment import training_environment
+from scaling_search.training.environment import training_environment, with_users_flags
 from tests.benchmarks.recipes import spread
 
 PICTURES = (
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=FINETUNE.epochs)
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
-    os.environ.update(training_environment())
+    os.environ.update(with_users_flags(training_environment()))
     print("| recipe | start | top-1, % | training loss | seconds of a core |\n|" + " --- |" * 5)
     for row in rows_of(options):
         with Path("fine_tuning.jsonl").open("a", encoding="utf-8") as file:

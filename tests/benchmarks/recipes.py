@@ -21,7 +21,7 @@ import numpy as np
 
 from scaling_search.config import Split
 from scaling_search.recipe import SHORT, Recipe
-from scaling_search.training.environment import training_environment
+from scaling_search.training.environment import training_environment, with_users_flags
 
 SQUEEZED = Recipe(learning_rate=1.0)
 """The paper's recipe in batches of 32 at four times its rate: what searches were trained by before `SHORT`."""
@@ -64,7 +64,7 @@ def main() -> None:
     if options.smoke:
         options.data, options.epochs, options.seeds, options.growth = "digits", 1, 1, ["baseline"]
         options.family = "examples.plain_cnn:PlainCNNFamily"
-    os.environ.update(training_environment())
+    os.environ.update(with_users_flags(training_environment()))
     print("| recipe | network | multiply-adds | top-1, % | training loss | seconds of a core |\n|" + " --- |" * 6)
     for row in rows_of(options):
         with Path("recipes.jsonl").open("a", encoding="utf-8") as file:

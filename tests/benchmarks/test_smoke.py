@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -9,10 +10,10 @@ from flax import nnx
 
 from scaling_search.search.nas import zero_cost
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks import curves, recipes
 from tests.benchmarks import nas as comparison
-from tests.benchmarks import recipes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_at_once")]
 
 
 @pytest.fixture
@@ -84,3 +85,10 @@ def test_recipes_are_compared(tmp_path, monkeypatch, capsys):
     assert [row["recipe"] for row in rows] == ["short", "paper"]
     assert capsys.readouterr().out.count("| baseline |") == 2
     assert all(row["loss"][0] > 0 and row["multiply_adds"] > 0 for row in rows)
+
+
+def test_laws_of_size_and_of_curves_are_compared(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["curves", str(Path(__file__).parents[2] / "tables/fashion_mnist_longer.parquet")])
+    monkeypatch.setattr(curves, "STARTS", 2)
+    curves.main()
+    assert capsys.readouterr().out.count("longer.parquet` |") == 3

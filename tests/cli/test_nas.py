@@ -15,10 +15,11 @@ from scaling_search.experiments.baseline import next_command, with_baseline
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import EFFICIENTNET_B0
 from scaling_search.recipe import SHORT
-from scaling_search.runners.local import run_here
 from scaling_search.search.nas import latency
 from scaling_search.store import start_run
 from tests.cli.commands import in_this_process, records_of
+
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
 
 FAST = (
     "nas",
@@ -161,18 +162,8 @@ def test_a_space_of_one_s_own_is_searched(tmp_path, pretended):
     assert all("channels=" in row["architecture"] for row in json.loads(done.stdout)["nas"])
 
 
-@pytest.fixture
-def trained_here(monkeypatch):
-    """Real trainings, in this process."""
-
-    def run(plan, train, data, *, finished, on_outcome, watchers, **where):
-        return run_here(plan, train, data, finished=finished, on_outcome=on_outcome, watchers=watchers)
-
-    monkeypatch.setattr("scaling_search.runners.ray.driver.run_on_ray", run)
-
-
 @pytest.mark.slow
-def test_latency_as_the_metric_is_measured_once_and_kept(tmp_path, trained_here):
+def test_latency_as_the_metric_is_measured_once_and_kept(tmp_path, pretended):
     pytest.importorskip("optuna")
     words = ("nas", "--trials", "2", "--batch", "2", "--finalists", "1", "--seeds", "2", "--recipe.epochs", "1")
     words += ("--metric", "latency", "--strategy", "tpe", "--name", "quick", "--data", "digits", "--format", "json")

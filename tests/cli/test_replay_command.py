@@ -8,6 +8,8 @@ import pytest
 from scaling_search.cli import main
 from scaling_search.recorded import RecordedTable
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 TABLE = Path(__file__).parents[2] / "tables" / "fashion_mnist.parquet"
 
 

@@ -21,12 +21,14 @@ from scaling_search.weights.files import write_arrays
 from scaling_search.weights.transfer import export_weights
 from tests.cli.commands import ROOT, in_this_process
 
+PICTURES = "scaling_search.experiments.outputs._drawn"
 SMALL = ("--data", "digits", "--family", "efficientnet_tiny", "--recipe.epochs", "1", "--name", "small")
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """The current directory, with `tables/` in it."""
+    """The current directory, with `tables/` in it. Runs in this process draw no pictures, which would take longest."""
+    monkeypatch.setattr(PICTURES, lambda figure, format: f"a {format}".encode())
     (tmp_path / "tables").symlink_to(ROOT / "tables")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -268,7 +270,7 @@ def test_a_failed_picture_costs_neither_the_tables_nor_the_run(here, pretended, 
     def fails(figure, format):
         raise RuntimeError("Failed to process string with tex because latex could not be found")
 
-    monkeypatch.setattr("scaling_search.analysis.figures.render", fails)
+    monkeypatch.setattr(PICTURES, fails)
     made = done("train", *SMALL)
     assert made.returncode == 0
     warned = [line for line in made.stderr.splitlines() if line.startswith("warning: ")]

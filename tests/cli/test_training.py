@@ -14,6 +14,8 @@ from scaling_search.weights.files import write_arrays
 from scaling_search.weights.transfer import export_weights
 from tests.cli.commands import ROOT, command, in_this_process
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 FAST = ("--seeds", "2", "--recipe.epochs", "1", "--family", "efficientnet_tiny", "--format", "json")
 
 

@@ -11,6 +11,7 @@ import pytest
 import scaling_search
 from scaling_search import RunConfig, SweepConfig, UserError, findings_of, load_run, replay_config, resume, run, sweep
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
 FUNCTIONS = [name for name in scaling_search.__all__ if inspect.isfunction(getattr(scaling_search, name))]
 EXPERIMENTS = ("run", "sweep", "train", "nas", "resume", "record", "costs", "fit")
 

@@ -12,6 +12,8 @@ from scaling_search.analysis.report.words import certainty as words
 from scaling_search.store import open_run
 from scaling_search.trial import Epoch, Outcome
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 CONFIG = RunConfig(name="sure", data="glyphs:320", seeds=2, steps=(1,), recipe=Recipe(epochs=1), certainty=0.9)
 
 

@@ -10,6 +10,8 @@ from scaling_search import Recipe, RunConfig, TrainConfig, UserError, check, com
 from scaling_search.cli import main
 from scaling_search.store import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 TABLE = "tables/fashion_mnist.parquet"
 
 

@@ -25,6 +25,8 @@ from scaling_search import (
 from scaling_search.recorded import RecordedTable
 from scaling_search.store import open_run, start_run
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 TABLE = "tables/fashion_mnist.parquet"
 COEFFICIENTS = (1.2, 1.1, 1.15)
 

@@ -25,7 +25,6 @@ from scaling_search.analysis.findings.overview import overview
 from scaling_search.analysis.findings.two_runs import compare_runs
 from scaling_search.cli import main
 from scaling_search.errors import UserError
-from scaling_search.experiments import outputs
 from scaling_search.experiments.check import check
 from scaling_search.places import Remote, UnreachableError, inside
 from scaling_search.recorded import open_trials
@@ -33,17 +32,10 @@ from scaling_search.store import open_run
 from scaling_search.weights.bundle import read_bundle
 from tests.pretended import Pretended
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
 RUNS = "s3://bucket/runs"
 SMALL = {"family": "efficientnet_tiny", "data": "digits", "recipe": Recipe(epochs=1)}
 WIDTHS = SweepConfig(**SMALL, dims=("w",), widths=(1.0, 2.0), seeds=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _drawn_at_once():
-    """Pictures of runs take longer than all the rest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outputs, "_drawn", lambda figure, format: f"a {format}".encode())
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from scaling_search.recipe import SHORT
 from scaling_search.store import open_run
 from tests.tiny import TINY
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 RECIPE = replace(TINY.recipe, epochs=4)
 CONFIG = replace(TINY, name="axis", seeds=2, grid=Grid("coefficients", step=0.2), recipe=RECIPE, training_budget="1.5G")
 

@@ -10,6 +10,8 @@ from scaling_search.config import RunConfig, Split
 from scaling_search.errors import UserError
 from scaling_search.experiments.images import open_images
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 
 @pytest.fixture
 def pets(tmp_path) -> RunConfig:

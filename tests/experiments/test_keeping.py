@@ -18,6 +18,8 @@ from scaling_search import (
     train,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 SMALL = {"family": "efficientnet_tiny", "data": "digits", "recipe": Recipe(epochs=1)}
 
 

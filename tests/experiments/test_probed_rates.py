@@ -14,6 +14,8 @@ from scaling_search.store import open_run
 from tests.pretended import Pretended
 from tests.tiny import TINY
 
+pytestmark = pytest.mark.usefixtures("drawn_at_once")
+
 COARSE = Grid("coefficients", step=0.2)
 CONFIG = replace(TINY, name="probed", rates="probe", seeds=2, training_budget="1.5G", grid=COARSE)
 

@@ -61,7 +61,8 @@ def processes_of(run):
             name = Path(command[0].decode()).name
             if name in SERVERS:
                 found.setdefault(name, []).append(pid)
-            elif command[0].startswith(b"ray::") and b"IDLE" not in command[0]:
+            # The raylet's own helpers are called so too; without them it ends.
+            elif command[0].startswith(b"ray::") and not any(word in command[0] for word in (b"IDLE", b"Agent")):
                 found.setdefault("worker", []).append(pid)
     return found
 

@@ -1,6 +1,7 @@
-"""A small run on Ray as a process of its own, to be harmed: `python -m tests.faults.small_run RUNS [EPOCHS]`.
+"""A small run on Ray as a process of its own, to be harmed: `... tests.faults.small_run RUNS [EPOCHS [CORES [HOURS]]]`.
 
-Four trainings of some seconds each, which write checkpoints every second however short they are.
+Four trainings of some seconds each, on so many cores, which write checkpoints four times a second however short they
+are.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from flax import nnx
 
 from scaling_search.config import Split, SweepConfig, Workers
 from scaling_search.errors import Terminated, UserError
-from scaling_search.experiments import study
+from scaling_search.experiments import outputs, study
 from scaling_search.experiments.given_networks import sweep
 from scaling_search.recipe import Recipe
 from scaling_search.training.checkpoints import Checkpoints
@@ -59,9 +60,11 @@ def config_of(runs, epochs=EPOCHS):
     )
 
 
-def main(runs, epochs=EPOCHS, max_hours=None):
+def main(runs, epochs=EPOCHS, cores=1, max_hours=None):
     study.Checkpoints = partial(Checkpoints, least=0)
-    workers = Workers(checkpoint_every=1 / 60, max_hours=max_hours)
+    # Nobody looks at pictures, which would take longer than a training.
+    outputs._drawn = lambda figure, format: b""
+    workers = Workers(checkpoint_every=1 / 240, cpus_per_trial=int(cores), max_hours=max_hours)
     sweep(config_of(runs, int(epochs)), family=SmallFamily(), data=barred_images(), workers=workers)
 
 

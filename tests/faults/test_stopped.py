@@ -1,20 +1,26 @@
-"""A run that is stopped again and again, by signals and by the clock, and the numbers of one that was not."""
+"""A run that is stopped again and again, by signals, kills and the clock, and the numbers of one that was not."""
 
 import os
+import random
 import signal
 import sys
 import time
+from collections import Counter
 
 import pytest
 
+from scaling_search.runners.ray.cores import cores_available
 from tests.faults.harm import end, numbers_of, start, to_the_end
+from tests.faults.kills import one_run
 from tests.runners.observing import alive, descendants, temporary_files, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")]
 
 
-EPOCHS = 1000
-"""So many that no training ends between two stops, on a quick machine either."""
+EPOCHS = 400
+"""So many that trainings outlast the stops, on a quick machine too."""
+ONE_AT_A_TIME = cores_available()
+"""Cores for each training. A second process would show no more, and take long to start."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def written(runs):
 def stopped(runs, number, times=1):
     """Signals a run once a training has written a checkpoint, and returns its status and the last line that it said."""
     before = written(runs)
-    run = start(runs, EPOCHS)
+    run = start(runs, EPOCHS, ONE_AT_A_TIME)
     try:
         wait_until(lambda: written(runs) - before or run.poll() is not None, seconds=240)
         processes = descendants(run.pid)
@@ -52,23 +58,29 @@ def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(
         (signal.SIGTERM, 1, 143, "terminated"),
         (signal.SIGINT, 1, 130, "interrupted"),
         (signal.SIGINT, 2, 130, ""),
-        (signal.SIGKILL, 1, -9, ""),
     ):
         returned, line = stopped(tmp_path, number, times)
         assert returned == status
         if word:
             # Whether trainings have checkpoints by then is a matter of moments.
             assert line.startswith(f"{word}: finished trials are kept") and line.endswith(f"; {how}")
-    to_the_end(tmp_path, EPOCHS)
+    to_the_end(tmp_path, EPOCHS, ONE_AT_A_TIME)
     assert numbers_of(tmp_path) == expected
     assert not (tmp_path / "small" / "checkpoints").exists()
 
 
+def test_a_run_whose_processes_are_killed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
+    kinds, killed = ("driver", "worker", "raylet"), Counter()
+    begun, _ = one_run(tmp_path, EPOCHS, 1, random.Random(0), kinds, killed)
+    assert begun > 1 and killed == Counter(kinds)
+    assert numbers_of(tmp_path) == expected
+
+
 def test_where_its_hours_are_over_a_run_says_what_is_left_and_how_to_go_on(tmp_path):
-    run = start(tmp_path, 10**6, 10 / 3600)
+    run = start(tmp_path, 10**6, ONE_AT_A_TIME, 9 / 3600)
     said, _ = run.communicate(timeout=300)
     assert run.returncode == 1
     *_, last = said.splitlines()
-    assert last.startswith("error: stopped after 0.00277778 hours, with 4 trainings and what follows from them to do")
+    assert last.startswith("error: stopped after 0.0025 hours, with 4 trainings and what follows from them to do")
     assert last.endswith("run the same command again to continue")
     assert "still to train: small at d 1.00, w 2.00, r 1.00, seeds 0, 1" in said

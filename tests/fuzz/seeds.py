@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from scaling_search.checksums import checksum_of
 from scaling_search.config import NasConfig, RunConfig, SweepConfig, TrainConfig, to_dict
 from scaling_search.data.examples import _masked_crc32c
 from scaling_search.rule import Scale
-from scaling_search.store import checksum_of
 from scaling_search.trial import Epoch, Network, Outcome, Spec, to_record
 
 NETWORK = Network("efficientnet_tiny", ("depth=1.0",), Scale(1.1, 1.0, 1.2), 24, 10, "6x64@24", 4321, 987_654, 55_555)

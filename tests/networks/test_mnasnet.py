@@ -89,7 +89,7 @@ scales = st.builds(Scale, st.floats(0.1, 0.4), st.floats(0.1, 2.0))
 
 
 # Tracing takes seconds where there are many layers.
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(architectures, scales, st.integers(9, 300), st.sampled_from([1, 2]))
 def test_the_plan_costs_what_the_traced_network_costs(architecture, scale, resolution, stem_stride):
     family = MnasNetFamily(architecture=str(architecture), stem_stride=stem_stride)

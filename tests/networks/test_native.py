@@ -93,6 +93,10 @@ x = jnp.ones((2, 4, 4, 8))
         ),
         (lambda: calls.split(vector(5), [(2,), (2,)]), "vector has shape (5), needs (4)"),
         (lambda: calls.moving_average([vector(3)], [vector(4)], 0.9), "value has shape (4), needs (3)"),
+        (
+            lambda: calls.muon(vector(6), vector(6), vector(6), jnp.float32(1), [(1, 2, 3)], (1, 1, 1), 5, 0.0),
+            "muon: vectors of different lengths, or matrices that do not fit them",
+        ),
     ],
 )
 def test_a_wrong_shape_is_a_clear_error(call, message):

@@ -80,6 +80,7 @@ def main(folder):
                     temp_dir=folder,
                     include_dashboard=False,
                     no_monitor=True,
+                    include_log_monitor=False,
                     object_store_memory=80 * 2**20,
                     **options,
                 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -70,14 +71,18 @@ def numbers(outcomes):
     return [dataclasses.replace(outcome, **measured) for outcome in outcomes]
 
 
-@pytest.fixture
-def checkpoints(tmp_path):
+def checkpoints_in(folder):
     """As often as can be, however short a training is."""
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "curves").mkdir()
-    checkpoints = Checkpoints(tmp_path / "checkpoints", every=0, least=0, curves=tmp_path / "curves")
+    (folder / "checkpoints").mkdir()
+    (folder / "curves").mkdir()
+    checkpoints = Checkpoints(folder / "checkpoints", every=0, least=0, curves=folder / "curves")
     checkpoints.go_on()
     return checkpoints
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return checkpoints_in(tmp_path)
 
 
 @pytest.fixture
@@ -145,11 +150,13 @@ def test_checkpoints_elsewhere_are_one_object_each_and_give_the_same_numbers(
     assert checkpoints.held() == 0 and not memory_store
 
 
-@pytest.fixture
-def killed(images, checkpoints, monkeypatch, tmp_path):
-    """A spec whose training was killed in its fourth epoch, and the outcome it would have had."""
+@pytest.fixture(scope="module")
+def killed_once(images, tmp_path_factory):
+    """A spec whose training was killed in its fourth epoch, the outcome it would have had, and where it left what."""
+    folder = tmp_path_factory.mktemp("killed")
+    checkpoints = checkpoints_in(folder)
     (spec,) = specs_with(images, MOVED)
-    expected = one_at_a_time(images, [spec], tmp_path)
+    expected = one_at_a_time(images, [spec], folder)
     batches, series = one_by_one.training_batches, Series(checkpoints.of(spec.key))
 
     def dying(*args, **options):
@@ -159,9 +166,17 @@ def killed(images, checkpoints, monkeypatch, tmp_path):
             raise KeyboardInterrupt
         return batches(*args, **options)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(one_by_one, "training_batches", dying)
         trained([spec], images, checkpoints)
+    return spec, expected, checkpoints.of(spec.key)
+
+
+@pytest.fixture
+def killed(killed_once, checkpoints):
+    """The spec, the outcome it would have had, and its checkpoints in a folder of this test's own."""
+    spec, expected, left = killed_once
+    shutil.copytree(left, checkpoints.of(spec.key))
     return spec, expected
 
 

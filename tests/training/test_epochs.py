@@ -25,8 +25,8 @@ from scaling_search.training.together import train_together
 from scaling_search.trial import Outcome
 
 CONFIG = RunConfig(
-    family="efficientnet",
-    family_options=("resolution=12", "width=0.25", "depth=0.25", "stem_stride=1"),
+    family="efficientnet_small",
+    family_options=("resolution=12", "depth=0.3", "dropout=0.2", "drop_connect=0.2"),
     recipe=Recipe(epochs=2, batch_size=16, evaluate_every=1, learning_rate=4.0, augment="shift_flip"),
     split=Split(validation=0.3, test=0.2),
     seeds=3,

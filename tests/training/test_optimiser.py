@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass, replace
 
 import jax
@@ -7,12 +8,13 @@ import optax
 import pytest
 from flax import nnx
 
+from scaling_search import native
 from scaling_search.baselines.resnet import RESNET50
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.rule import Scale
-from scaling_search.training.muon import orthogonalised
+from scaling_search.training.muon import _moved, _moved_on_cpu, orthogonalised
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
 from scaling_search.training.step import _biases
 
@@ -151,6 +153,35 @@ def test_muon_orthogonalises_its_steps():
     for shape in ((3, 27, 8), (2, 8, 27), (1, 5, 5)):
         values = np.linalg.svd(orthogonalised(jnp.asarray(rng.standard_normal(shape), jnp.float32)), compute_uv=False)
         assert (values > 0.3).all() and (values < 1.3).all()
+
+
+@pytest.mark.skipif(not native.available(), reason=native.status())
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e4])
+def test_muon_in_one_native_call_moves_as_the_plain_form_does(size):
+    """Tall and wide matrices, smaller and larger than the blocks in which they are computed, one of a single column."""
+    shapes = (
+        (3, 3, 3, 12),
+        (1, 1, 23, 69),
+        (3, 3, 1, 30),
+        (1, 1, 69, 23),
+        (3, 3, 70, 33),
+        (2, 1, 1, 1),
+        (1, 1, 2, 7),
+        (1, 1, 7, 1),
+        (5, 3),
+    )
+    rng = np.random.default_rng(0)
+    arrays = [jnp.asarray(rng.standard_normal(sum(map(math.prod, shapes))), jnp.float32) for _ in range(3)]
+    arguments = (size * arrays[0], *arrays[1:], jnp.float32(0.02), shapes, 0.01)
+    (plain,), (found,) = _moved(*arguments), _moved_on_cpu(*arguments)
+    np.testing.assert_allclose(found, plain, atol=2e-5 * np.abs(plain).max())
+
+
+def test_a_gradient_that_is_no_number_makes_no_number_of_its_kernel_alone():
+    shapes = ((1, 1, 20, 30), (1, 1, 30, 20))
+    ahead = jnp.ones(1200).at[3].set(jnp.nan)
+    (found,) = _moved_on_cpu(ahead, jnp.ones(1200), jnp.ones(1200), jnp.float32(0.02), shapes, 0.01)
+    assert np.isnan(found[:600]).all() and np.isfinite(found[600:]).all()
 
 
 def test_muon_moves_kernels_that_mix_channels_and_leaves_the_others_to_adamw():

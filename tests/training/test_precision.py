@@ -73,7 +73,7 @@ def test_every_family_computes_in_bfloat16(family):
 
 def curve(precision, steps=25):
     """Losses of a small EfficientNet on images that say their class, and the dtypes of its state."""
-    family = load_family("efficientnet", ("width=0.25", "depth=0.25", "stem_stride=1", "dropout=0", "drop_connect=0"))
+    family = load_family("efficientnet_small", ("depth=0.3", "dropout=0"))
     network = family.build(Scale(), 4, rngs=nnx.Rngs(0))
     rng = np.random.default_rng(0)
     labels = np.arange(32, dtype=np.int32) % 4

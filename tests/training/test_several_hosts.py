@@ -1,4 +1,4 @@
-"""One training on several hosts, which are processes with four made-up devices each."""
+"""One training on several hosts, which are processes with two made-up devices each."""
 
 import json
 import os
@@ -58,9 +58,9 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory):
-    """What two hosts with four devices each print, and the folder that they keep weights in."""
+    """What two hosts with two devices each print, and the folder that they keep weights in."""
     root, folder = Path(__file__).parents[2], tmp_path_factory.mktemp("kept")
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     with socket.create_server(("127.0.0.1", 0)) as server:
         coordinator = f"127.0.0.1:{server.getsockname()[1]}"
@@ -83,7 +83,7 @@ def hosts(tmp_path_factory):
 def test_two_hosts_have_the_curve_of_one_device(hosts, images, feed):
     alone = losses(list(train_group(specs_and_build(images)[0][:2], images)))
     for said in hosts.said:
-        assert said["devices"] == 8
+        assert said["devices"] == 4
         np.testing.assert_allclose(said[feed], alone[: len(said[feed])], rtol=1e-4)
 
 

@@ -31,10 +31,10 @@ class Latency(Command):
 
     def execute(self) -> None:
         """Prints a row for each network, and how well they were predicted."""
-        from scaling_search.training.environment import training_environment
+        from scaling_search.training.environment import training_environment, with_users_flags
 
         # Before JAX starts, which reads these: as in a process that trains.
-        os.environ.update(training_environment())
+        os.environ.update(with_users_flags(training_environment()))
         import numpy as np
         from scipy import stats
 

@@ -18,6 +18,7 @@ from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
 from scaling_search.search.plan import Plan, T
 from scaling_search.training.checkpoints import Checkpoints
+from scaling_search.training.environment import with_users_flags
 
 CONNECT_SECONDS = 30
 MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
@@ -84,8 +85,7 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
         **worker_env,
     }
     if "XLA_FLAGS" in worker_env:
-        # The last of two contrary flags counts: the user's.
-        environment["XLA_FLAGS"] = f"{worker_env['XLA_FLAGS']} {os.environ.get('XLA_FLAGS', '')}".strip()
+        environment = with_users_flags(environment)
     if workers.address is not None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Each machine has its own, by its kind of CPU and where its user may write.
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_search.errors import UserError, first_line, in_one_line
-from scaling_search.store import installed_version
+from scaling_search.provenance import installed_version
 
 COMPARED = ("ray", "jax", "jaxlib", "flax", "optax", "numpy")
 """Packages that numbers depend on, and that are not sent along."""

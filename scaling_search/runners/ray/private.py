@@ -5,7 +5,7 @@ setup.cfg asks for the versions that this was tried with; tests/runners/ray/test
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,11 +22,16 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
     """
     import ray
     from ray._private import ray_constants
+    from ray._private.node import Node
     from ray.job_config import JobConfig
 
     # Asked for 127.0.0.1, Ray looks up the address by which others reach this machine, and its servers listen to the
     # whole network, unless it believes that there are no others.
-    with replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
+    with replaced(ray_constants, "ENABLE_RAY_CLUSTER", False), ExitStack() as stack:
+        # Servers without work here, where no log is forwarded, no machine added and nothing shown in a browser. Each
+        # would take most of a second to start.
+        for name in ("start_log_monitor", "start_monitor", "start_api_server"):
+            stack.enter_context(replaced(Node, name, lambda *_, **__: None))
         # Only for a client does Ray not put the current folder, where a user may have a random.py, before Python's own.
         job = JobConfig(_client_job=True)
         ray.init("local", job_config=job, _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)
@@ -37,8 +42,8 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
 
 
 @contextmanager
-def replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
-    """Gives a module's variable another value in the body. Raises UserError where the module has no such variable."""
+def replaced(module: ModuleType | type, name: str, value: object) -> Iterator[None]:
+    """Gives a variable of a module or a class another value in the body. Raises UserError where there is none such."""
     if not hasattr(module, name):
         raise _unknown_version(f"it has no {module.__name__}.{name}")
     before = getattr(module, name)
@@ -60,6 +65,11 @@ def creation_error(text: str) -> str | None:
 def node_died(text: str) -> bool:
     """Whether an actor died because its machine did. `text` is what Ray says of an actor that died."""
     return "its node has died" in text
+
+
+def has_process(trial: Any) -> bool:
+    """Whether a trial of Tune's has a process, be it that another's is being made ready for it."""
+    return trial.temporary_state.ray_actor is not None
 
 
 def version_mismatch(text: str) -> str | None:

@@ -135,7 +135,11 @@ def _start(job: Job) -> None:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"Ray cannot be started: {_last_line(error)}") from error
+        raise UserError(
+            f"Ray cannot be started: {_last_line(error)}",
+            "finished trials are kept",
+            "run the same command again to go on",
+        ) from error
 
 
 def _connect(address: str, environment: dict[str, Any]) -> None:

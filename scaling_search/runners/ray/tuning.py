@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Group
 from scaling_search.runners.ray.hosts import HostLostError
-from scaling_search.runners.ray.private import creation_error, node_died
+from scaling_search.runners.ray.private import creation_error, has_process, node_died
 from scaling_search.runners.ray.worker import ACCELERATED, CORES, GROUP, LAST, OUTCOME
 from scaling_search.trial import Outcome
 
@@ -124,7 +124,6 @@ class KeepWarm(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._searcher = searcher
         self._idle: list[Trial] = []
-        self._served: set[str] = set()
         self._live: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -144,15 +143,14 @@ class KeepWarm(FIFOScheduler):
             self._searcher.died(trial.trial_id, Path(trial.error_file).read_text(encoding="utf-8"))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first trial that waits. Ends one that holds an idle process for it to take over."""
+        """The first trial that waits for a process. Ends one that holds an idle process, for it to take over."""
         self._live = [trial for trial in self._live if not trial.is_finished()]
-        waiting = [trial for trial in self._live if trial.status == Trial.PENDING]
-        # One at a time, as Tune keeps one process more than it has trials scheduled to take them over.
-        for trial in waiting if self._idle else ():
-            if trial.trial_id not in self._served:
-                self._served.add(trial.trial_id)
-                tune_controller.stop_trial(self._idle.pop(0))
-                break
+        # Not those that have taken over a process, and wait for it to be ready.
+        waiting = [trial for trial in self._live if trial.status == Trial.PENDING and not has_process(trial)]
+        # One at a time, as Tune keeps one process more than it has trials scheduled to take them over. Whichever trial
+        # Tune gives it to, another is ended for as long as any waits: it may have nowhere else to run.
+        if waiting and self._idle:
+            tune_controller.stop_trial(self._idle.pop(0))
         while self._idle and (self._searcher.done or self._too_many()):
             tune_controller.stop_trial(self._idle.pop())
         return waiting[0] if waiting else None

@@ -33,7 +33,7 @@ from scaling_search.networks.mnasnet import LayerPlan, MnasNet, MnasNetFamily, M
 from scaling_search.networks.ops import Activation
 from scaling_search.rule import Scale
 from scaling_search.search.nas.space import Space, random_genotypes
-from scaling_search.training.environment import training_environment
+from scaling_search.training.environment import training_environment, with_users_flags
 from scaling_search.trial import Network, network_from_dict
 
 WARM_UP = 3
@@ -113,7 +113,7 @@ class Stopwatch:
         if self._process is None:
             environment = {
                 **os.environ,
-                **training_environment(),
+                **with_users_flags(training_environment()),
                 "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
                 "PYTHONPATH": os.pathsep.join(place or str(Path.cwd()) for place in sys.path),
             }

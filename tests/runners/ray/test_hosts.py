@@ -21,7 +21,7 @@ from scaling_search.trial import Outcome
 from tests.runners.cluster import ENVIRONMENT, Nodes
 from tests.runners.fake_training import Notes, accuracy_of, seeds_of
 from tests.training.conftest import barred_images
-from tests.training.test_epochs import losses, specs_and_build
+from tests.training.test_epochs import CONFIG, losses, specs_and_build
 
 
 def train(group, data):
@@ -31,7 +31,7 @@ def train(group, data):
     from scaling_search.training.fit import train_group
     from scaling_search.training.hosts import any_of_them
 
-    if group[0].network.family == "efficientnet":
+    if group[0].network.family == CONFIG.family:
         yield from train_group(group, data)
         return
     for spec in group:

@@ -5,7 +5,9 @@ import os
 import pytest
 import ray
 from ray._private import ray_constants, services
+from ray._private.node import Node
 from ray.exceptions import ActorDiedError, RayTaskError
+from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import private
@@ -43,7 +45,26 @@ def test_where_the_constant_has_no_effect_ray_is_ended(monkeypatch, tmp_path):
     assert ended
 
 
+def test_servers_without_work_are_not_started(monkeypatch, tmp_path):
+    names = ("start_log_monitor", "start_monitor", "start_api_server")
+    usual, calls = [getattr(Node, name) for name in names], []
+    # The servers are methods of a node, which these calls have none of.
+    monkeypatch.setattr(ray, "init", lambda *_, **__: calls.extend(getattr(Node, name)(None) for name in names))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "127.0.0.1"}])
+    private.init_on_loopback(tmp_path)
+    assert calls == [None] * 3 and [getattr(Node, name) for name in names] == usual
+
+
 def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
     error = RayTaskError("Worker.__init__", "Traceback\nModuleNotFoundError: No module named 'theirs'", ValueError())
     assert private.creation_error(str(ActorDiedError(error))) == "ModuleNotFoundError: No module named 'theirs'"
     assert private.creation_error(str(ActorDiedError())) is None
+
+
+def test_a_trial_has_a_process_from_when_it_is_given_one(tmp_path):
+    trial = Trial("a trainable", stub=True, storage=None)
+    assert not private.has_process(trial)
+    trial.temporary_state.ray_actor = object()
+    assert private.has_process(trial)
+    trial.set_ray_actor(None)
+    assert not private.has_process(trial)

@@ -18,6 +18,7 @@ class TrialOfTune:
     def __init__(self, trial_id, status):
         self.trial_id = trial_id
         self.status = status
+        self.temporary_state = SimpleNamespace(ray_actor=None)
         self.looks = 0
 
     def is_finished(self):
@@ -73,9 +74,25 @@ def test_trials_that_wait_are_run_in_order_and_each_takes_over_one_process(four_
     waiting = [TrialOfTune(name, Trial.PENDING) for name in "xy"]
     for trial in waiting:
         scheduler.on_trial_add(controller, trial)
-    for stopped in (["a"], ["a", "b"], ["a", "b"]):
-        assert scheduler.choose_trial_to_run(controller) is waiting[0]
-        assert controller.stopped == stopped
+    for trial, stopped in zip(waiting, ("a", "ab"), strict=True):
+        assert scheduler.choose_trial_to_run(controller) is trial
+        assert controller.stopped == [*stopped]
+        trial.temporary_state.ray_actor = "taken over, and not ready yet"
+    assert scheduler.choose_trial_to_run(controller) is None
+    assert controller.stopped == ["a", "b"]
+
+
+def test_a_trial_whose_process_went_to_another_is_given_the_next(four_idle):
+    """It may have nowhere else to run: idle processes hold all there is, and none of them would ever end."""
+    scheduler, _, controller = four_idle
+    waiting = [TrialOfTune(name, Trial.PENDING) for name in "xy"]
+    for trial in waiting:
+        scheduler.on_trial_add(controller, trial)
+    scheduler.choose_trial_to_run(controller)
+    waiting[1].temporary_state.ray_actor = "that of a, of which x was told"
+    waiting[1].status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(controller) is waiting[0]
+    assert controller.stopped == ["a", "b"]
 
 
 def test_a_trial_that_has_ended_is_not_looked_at_again(four_idle):

@@ -43,6 +43,12 @@ def test_a_network_is_measured_here_and_in_a_process_of_its_own():
     assert 0 < here.median < 1000 and 0 < apart.median < 1000
 
 
+def test_the_process_that_measures_keeps_the_user_s_xla_flags(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_unheard_of=1")
+    with pytest.raises(UserError, match="xla_unheard_of"):
+        measure_apart([PLAIN])
+
+
 def test_what_cannot_be_measured_says_why():
     with pytest.raises(UserError, match="no_such_module"):
         measure_apart([Network("no_such_module:Family", (), Scale(), 12, 10, "none", 1, 1, 1)])
