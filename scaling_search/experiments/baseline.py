@@ -51,7 +51,8 @@ def nas(
     Examples:
         >>> from scaling_search import NasConfig, nas, replay_config
         >>> config = replay_config("tables/fashion_mnist_search.parquet", NasConfig)
-        >>> config = replace(config, trials=40, batch=4, finalists=1, seeds=3, family_options=("depth=0.33",))
+        >>> config = replace(config, trials=40, batch=4, finalists=1, seeds=3)
+        >>> config = replace(config, family_options=("depth=0.33", "resolution=28"))
         >>> findings = nas(replace(config, name="searched"), progress=None)
         >>> len(findings.nas)
         40

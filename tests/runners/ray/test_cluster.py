@@ -227,12 +227,12 @@ assert {"efficientnet_tiny", "resnet50"} <= names, names
 print(scaling_search.__file__, metadata.version("scaling-search"))
 """
     place = own_code.staged(tmp_path / "code")
+    assert not list(place.rglob("__pycache__"))
     command = [sys.executable, "-P", "-c", code, str(place)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr == ""
     assert done.stdout.startswith(f"{place}/scaling_search/__init__.py")
-    assert not list(place.rglob("__pycache__"))
     assert not [file for file in place.rglob("*") if file.is_symlink()]
 
 
