@@ -234,34 +234,8 @@ ffi::Error dense_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense, dense_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense_dx, dense_dx_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense_dkernel, dense_dkernel_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense, dense_call, window_call());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense_dx, dense_dx_call, window_call());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_dense_dkernel, dense_dkernel_call, window_call());
 
 }  // namespace scaling_search

@@ -430,27 +430,16 @@ XLA_FFI_REGISTER_ENUM_ATTR_DECODING(scaling_search::Activation);
 
 namespace scaling_search {
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_depthwise, depthwise_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_depthwise, depthwise_call, window_call());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_depthwise_gradient, depthwise_gradient_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("top")
-                                  .Attr<int64_t>("left"));
+                              with_window(ffi::Ffi::Bind()
+                                              .Ctx<ffi::ThreadPool>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_batch_norm, batch_norm_call,
                               ffi::Ffi::Bind()

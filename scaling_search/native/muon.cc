@@ -5,12 +5,12 @@
 
 #include "kernels.h"
 #include "parallel.h"
+#include "shapes.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace scaling_search {
 namespace {
 
-namespace ffi = xla::ffi;
 using Scalar = ffi::Buffer<ffi::F32, 0>;
 using Vector = ffi::Buffer<ffi::F32, 1>;
 using Numbers = ffi::Span<const int64_t>;
@@ -20,7 +20,7 @@ struct Padded {
   Padded(int64_t rows, int64_t columns)
       : columns(columns), pitch(blocks(columns)), height(blocks(rows)), values(static_cast<size_t>(height * pitch)) {}
 
-  static int64_t blocks(int64_t count) { return (count + kMatrixBlock - 1) / kMatrixBlock * kMatrixBlock; }
+  static int64_t blocks(int64_t count) { return quotient_up(count, kMatrixBlock) * kMatrixBlock; }
   float* row(int64_t i) { return values.data() + i * pitch; }
 
   int64_t columns, pitch, height;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "xla/ffi/api/ffi.h"
@@ -26,6 +27,17 @@ inline std::string to_string(const Shape& shape) {
 inline Shape shape_of(const Array& array) {
   const auto dimensions = array.dimensions();
   return Shape(dimensions.begin(), dimensions.end());
+}
+
+// How XLA calls what slides a window: `binding` says the arrays, and this what else there is to say of the window.
+template <class Binding>
+auto with_window(Binding binding) {
+  return std::move(binding).template Attr<int64_t>("stride").template Attr<int64_t>("top").template Attr<int64_t>("left");
+}
+
+// A window's call that makes one array of two.
+inline auto window_call() {
+  return with_window(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Array>().Ret<Array>());
 }
 
 // Collects the first wrong shape among a call's arrays.

@@ -127,12 +127,13 @@ def _activation_gradient(z: Array, activation: Activation) -> Array | None:
             return None
 
 
-def _takes_native(*arrays: Array) -> bool:
+def takes_native(*arrays: Array) -> bool:
+    """Whether native kernels compute these arrays on a CPU."""
     return all(array.dtype == jnp.float32 for array in arrays) and native.available()
 
 
 def _takes_native_dense(*arrays: Array) -> bool:
-    return _takes_native(*arrays) and native.convolves()
+    return takes_native(*arrays) and native.convolves()
 
 
 # Batch norm
@@ -165,7 +166,7 @@ def _normalise(x, scale, bias, mean, variance, epsilon, activation):  # type: ig
 
 
 def _normalise_on_cpu(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
-    if _takes_native(x, scale, bias, mean, variance):
+    if takes_native(x, scale, bias, mean, variance):
         return [calls.normalise(x, scale, bias, mean, variance, epsilon, activation)]
     return _normalise(x, scale, bias, mean, variance, epsilon, activation)
 
@@ -179,7 +180,7 @@ def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-u
 
 
 def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
-    if _takes_native(x, scale, bias):
+    if takes_native(x, scale, bias):
         return calls.batch_norm(x, scale, bias, epsilon, activation)
     return _normalise_by_own(x, scale, bias, epsilon, activation)
 
@@ -209,7 +210,7 @@ def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation
 
 
 def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
-    if _takes_native(x, scale, bias, dy):
+    if takes_native(x, scale, bias, dy):
         return calls.batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
     return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
 
@@ -248,7 +249,7 @@ def _gate(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: i
 
 
 def _gate_on_cpu(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
-    form = calls.squeeze_excite if _takes_native(x, squeeze, squeeze_bias, excite, excite_bias) else _gate
+    form = calls.squeeze_excite if takes_native(x, squeeze, squeeze_bias, excite, excite_bias) else _gate
     return form(x, squeeze, squeeze_bias, excite, excite_bias, activation)
 
 
@@ -272,7 +273,7 @@ def _gate_gradient(x, squeeze, excite, mean, hidden, gate, dy, activation):  # t
 
 
 def _gate_gradient_on_cpu(x, squeeze, excite, mean, hidden, gate, dy, activation):  # type: ignore[no-untyped-def]
-    form = calls.squeeze_excite_gradient if _takes_native(x, squeeze, excite, dy) else _gate_gradient
+    form = calls.squeeze_excite_gradient if takes_native(x, squeeze, excite, dy) else _gate_gradient
     return form(x, squeeze, excite, mean, hidden, gate, dy, activation)
 
 
@@ -290,7 +291,7 @@ def _moving_average(*arguments):  # type: ignore[no-untyped-def]
 
 def _moving_average_on_cpu(*arguments):  # type: ignore[no-untyped-def]
     *arrays, count, momentum = arguments
-    if _takes_native(*arrays):
+    if takes_native(*arrays):
         return calls.moving_average(arrays[:count], arrays[count:], momentum)
     return _moving_average(*arguments)
 
@@ -301,7 +302,7 @@ def _split(vector, *shapes):  # type: ignore[no-untyped-def]
 
 
 def _split_on_cpu(vector, *shapes):  # type: ignore[no-untyped-def]
-    return calls.split(vector, shapes) if _takes_native(vector) else _split(vector, *shapes)
+    return calls.split(vector, shapes) if takes_native(vector) else _split(vector, *shapes)
 
 
 split.defvjp(
@@ -460,12 +461,12 @@ def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-un
 
 
 def _depthwise_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    form = calls.depthwise if _takes_native(x, kernel) else shifts.depthwise
+    form = calls.depthwise if takes_native(x, kernel) else shifts.depthwise
     return [form(x, kernel, stride, pads)]
 
 
 def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    form = calls.depthwise_gradient if _takes_native(x, kernel, dy) else shifts.depthwise_gradient
+    form = calls.depthwise_gradient if takes_native(x, kernel, dy) else shifts.depthwise_gradient
     return form(x, kernel, dy, stride, pads)
 
 

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaling_search import native
 from scaling_search.native import calls
 from scaling_search.networks import ops
 from scaling_search.networks.lowering import Form, by_platform
@@ -102,7 +101,7 @@ def _moved(  # type: ignore[no-untyped-def]
 
 def _moved_on_cpu(*arguments):  # type: ignore[no-untyped-def]
     ahead, kernels, updates, rate, shapes, weight_decay = arguments
-    if not (native.available() and all(array.dtype == jnp.float32 for array in (ahead, kernels, updates, rate))):
+    if not ops.takes_native(ahead, kernels, updates, rate):
         return _moved(*arguments)
     ends = accumulate(map(math.prod, shapes))
     matrices = [

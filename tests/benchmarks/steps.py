@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_search import native
-from scaling_search.training.environment import training_environment
+from scaling_search.training.environment import training_environment, with_users_flags
 
 ROOT = Path(__file__).parents[2]
 OURS = ("ours", "ours pure")
@@ -49,9 +49,7 @@ class Side:
     def __init__(self, name: str, setting: Setting, cache: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         if name.startswith("ours"):
-            ours = training_environment()
-            environment |= ours | {"JAX_COMPILATION_CACHE_DIR": cache}
-            environment["XLA_FLAGS"] = f"{ours['XLA_FLAGS']} {os.environ.get('XLA_FLAGS', '')}".strip()
+            environment |= with_users_flags(training_environment()) | {"JAX_COMPILATION_CACHE_DIR": cache}
             environment[native.VARIABLE] = "0" if name == "ours pure" else "1"
         words = [name, setting.network, str(setting.pixels), str(setting.batch)]
         command = [sys.executable, "-m", "tests.benchmarks.step_worker", *words]
