@@ -35,8 +35,12 @@ def ffi_headers() -> Path | None:
     return next((folder for folder in folders if (folder / "xla/ffi/api/ffi.h").is_file()), None)
 
 
+# Compiled once for each.
+KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "dense.cc")
+
+
 class BuildKernels(build_ext):
-    """Compiles kernels.cc and dense.cc once for each instruction set, which an Extension's arguments cannot say."""
+    """Compiles kernels once for each instruction set, which an Extension's arguments cannot say."""
 
     def build_extension(self, extension: Extension) -> None:
         """Builds the one extension: a plain shared library with C symbols."""
@@ -53,7 +57,7 @@ class BuildKernels(build_ext):
 
         jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "muon.cc")]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
-        jobs += [(source, flags) for source in ("kernels.cc", "dense.cc") for flags in INSTRUCTION_SETS]
+        jobs += [(source, flags) for source in KERNELS for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
             objects = [name for names in pool.map(compiled, jobs) for name in names]
         target = Path(self.get_ext_fullpath(extension.name))

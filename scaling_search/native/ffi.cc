@@ -7,10 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "batch_norm.h"
 #include "dense.h"
+#include "depthwise.h"
 #include "kernels.h"
 #include "parallel.h"
 #include "shapes.h"
+#include "squeeze_excite.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace scaling_search {
@@ -27,15 +30,17 @@ namespace scaling_search {
 #define SCALING_SEARCH_WIDEST(name) kDefault##name
 #endif
 
-const Kernels& kernels() {
-  static const Kernels& chosen = SCALING_SEARCH_WIDEST(Kernels);
-  return chosen;
-}
+#define SCALING_SEARCH_CHOOSE(Table, function)                  \
+  const Table& function() {                                     \
+    static const Table& chosen = SCALING_SEARCH_WIDEST(Table);  \
+    return chosen;                                              \
+  }
 
-const DenseKernels& dense_kernels() {
-  static const DenseKernels& chosen = SCALING_SEARCH_WIDEST(DenseKernels);
-  return chosen;
-}
+SCALING_SEARCH_CHOOSE(Kernels, kernels)
+SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
+SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
+SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
+SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 
 namespace {
 
@@ -95,7 +100,7 @@ ffi::Error depthwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result
   if (check.failed()) return check.error();
   const std::vector<Band> all = bands(d.images, d.window.out_height, d.floats_per_output_row());
   parallel_for(threads, all.size(), [&](int64_t i) {
-    kernels().depthwise(d.window, all[i], x.typed_data(), kernel.typed_data(), y->typed_data());
+    depthwise_kernels().forward(d.window, all[i], x.typed_data(), kernel.typed_data(), y->typed_data());
   });
   return ffi::Error::Success();
 }
@@ -139,14 +144,14 @@ ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
     // A share's part of dx beside its part of dkernel, as both read about the same rows of dy.
     int64_t band = inputs * i / shares;
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
-      kernels().depthwise_dkernel(w, out[b], x.typed_data(), dy.typed_data(), partial.data() + i * floats);
+      depthwise_kernels().dkernel(w, out[b], x.typed_data(), dy.typed_data(), partial.data() + i * floats);
       const int64_t last = inputs * (b + 1) / most;
       for (; band < last; ++band) {
-        kernels().depthwise_dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
+        depthwise_kernels().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
       }
     }
     for (; band < inputs * (i + 1) / shares; ++band) {
-      kernels().depthwise_dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
+      depthwise_kernels().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
     }
   });
   const float one = 1;
@@ -205,7 +210,7 @@ Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, const f
 void normalise(ffi::ThreadPool& threads, const Matrix& m, const Affine& affine, Activation activation, const Array& x,
                Result& y) {
   parallel_for(threads, m.items, [&](int64_t i) {
-    kernels().normalise(m.item(i), activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
+    batch_norm_kernels().normalise(m.item(i), activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
                         y->typed_data());
   });
 }
@@ -220,7 +225,7 @@ ffi::Error batch_norm_call(ffi::ThreadPool threads, Array x, Array scale, Array 
   if (check.failed()) return check.error();
 
   const std::vector<double> sums =
-      sums_of(threads, m, [&](const Rows& rows, double* out) { kernels().moments(rows, x.typed_data(), out); });
+      sums_of(threads, m, [&](const Rows& rows, double* out) { batch_norm_kernels().moments(rows, x.typed_data(), out); });
   for (int64_t c = 0; c < m.channels; ++c) {
     const double average = sums[c] / m.rows, square = sums[m.channels + c] / m.rows - average * average;
     mean->typed_data()[c] = static_cast<float>(average);
@@ -261,7 +266,7 @@ ffi::Error batch_norm_gradient_call(ffi::ThreadPool threads, Array x, Array scal
   // dz takes dx's place until the sums are known.
   const float* dz = activation == Activation::kNone ? dy.typed_data() : dx->typed_data();
   const std::vector<double> sums = sums_of(threads, m, [&](const Rows& rows, double* out) {
-    kernels().gradient_moments(rows, activation, x.typed_data(), dy.typed_data(), affine.factor.data(),
+    batch_norm_kernels().gradient_moments(rows, activation, x.typed_data(), dy.typed_data(), affine.factor.data(),
                                affine.offset.data(), dx->typed_data(), out);
   });
   // dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
@@ -276,7 +281,7 @@ ffi::Error batch_norm_gradient_call(ffi::ThreadPool threads, Array x, Array scal
     constant[c] = static_cast<float>(-factor * sums[c] / m.rows - by_x * average);
   }
   parallel_for(threads, m.items, [&](int64_t i) {
-    kernels().normalise_dx(m.item(i), x.typed_data(), dz, affine.factor.data(), slope.data(), constant.data(),
+    batch_norm_kernels().normalise_dx(m.item(i), x.typed_data(), dz, affine.factor.data(), slope.data(), constant.data(),
                            dx->typed_data());
   });
   return ffi::Error::Success();
@@ -327,7 +332,7 @@ ffi::Error squeeze_excite_call(ffi::ThreadPool threads, Array x, Array squeeze, 
   const int64_t count = images;
   parallel_for(threads, quotient_up(count, at_once), [&](int64_t item) {
     for (int64_t i = item * at_once; i < std::min(count, (item + 1) * at_once); ++i) {
-      kernels().squeeze_excite(shape, x.typed_data() + i * size, first.data(), squeeze_bias.typed_data(),
+      squeeze_excite_kernels().forward(shape, x.typed_data() + i * size, first.data(), squeeze_bias.typed_data(),
                                excite.typed_data(), excite_bias.typed_data(), y->typed_data() + i * size,
                                mean->typed_data() + i * shape.channels, hidden->typed_data() + i * shape.squeezed,
                                gate->typed_data() + i * shape.channels, active.data() + i * shape.squeezed);
@@ -358,7 +363,7 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
   parallel_for(threads, quotient_up(count, at_once), [&](int64_t item) {
     for (int64_t i = item * at_once; i < std::min(count, (item + 1) * at_once); ++i) {
       const int64_t narrow_at = i * shape.squeezed, wide_at = i * shape.channels;
-      kernels().squeeze_excite_dx(shape, x.typed_data() + i * size, dy.typed_data() + i * size,
+      squeeze_excite_kernels().dx(shape, x.typed_data() + i * size, dy.typed_data() + i * size,
                                   hidden.typed_data() + narrow_at, gate.typed_data() + wide_at, first.data(),
                                   excite.typed_data(), dx->typed_data() + i * size, active.data() + narrow_at,
                                   dhidden.data() + narrow_at, dgate.data() + wide_at, dmean.data() + wide_at);
