@@ -36,7 +36,7 @@ def ffi_headers() -> Path | None:
 
 
 # Compiled once for each.
-KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "dense.cc")
+KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc")
 
 
 class BuildKernels(build_ext):
@@ -55,7 +55,7 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "muon.cc")]
+        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "pointwise_ffi.cc", "muon.cc")]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
         jobs += [(source, flags) for source in KERNELS for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:

@@ -29,6 +29,7 @@ CALLS = (
     "dense",
     "dense_dx",
     "dense_dkernel",
+    "pointwise_dkernel",
     "muon",
 )
 

@@ -50,6 +50,14 @@ def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
     return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
+def pointwise_dkernel(x: Array, dy: Array, shape: Shape) -> Array:
+    """The gradient of a kernel (1, 1, C, F) of this shape, from x (N, H, W, C) and dy (N, H, W, F).
+
+    One of C and F must be a multiple of 8, the other of 16.
+    """
+    return _call("pointwise_dkernel", [shape], x, dy)[0]
+
+
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
     shapes = [x.shape, scale.shape, scale.shape]

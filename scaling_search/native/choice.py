@@ -11,6 +11,10 @@ WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
 
 
+MANY = 2**23
+"""From so many multiply-adds on the kernel's gradient of a 1x1 convolution is native where one side's channels are a
+multiple of 8 and the other's of 16."""
+
 BLOCK = 16
 """Groups are joined up to so many channels, and then computed as one convolution: a vector register, or two."""
 
@@ -31,6 +35,13 @@ def kernel_gradient(kernel: tuple[int, ...]) -> bool:
         # XLA's own, which has the features as rows, is fast where these are more than the channels.
         return kernel[2] >= kernel[3] >= WIDE_PRODUCT
     return kernel[3] >= WIDE
+
+
+def pointwise_gradient(pixels: int, kernel: tuple[int, ...]) -> bool:
+    """Whether the gradient of a kernel (1, 1, C, F) is, of a convolution of so many pixels of a batch at stride 1."""
+    fewer, more = sorted(kernel[2:])
+    blocks = (fewer % 8 == 0 and more % 16 == 0) or (fewer % 16 == 0 and more % 8 == 0)
+    return blocks and pixels * fewer * more >= MANY
 
 
 def chosen(*, dense: bool) -> str:

@@ -12,6 +12,7 @@
 #include "depthwise.h"
 #include "kernels.h"
 #include "parallel.h"
+#include "pointwise.h"
 #include "shapes.h"
 #include "squeeze_excite.h"
 #include "xla/ffi/api/ffi.h"
@@ -41,6 +42,7 @@ SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
 SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
 SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
+SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 
 namespace {
 

@@ -408,7 +408,10 @@ def _matrix_product_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-un
 
 def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
-    if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
+    pixels = dy.size // dy.shape[3]
+    if stride == 1 and choice.pointwise_gradient(pixels, kernel.shape) and _takes_native_dense(x, kernel, dy):
+        dkernel = calls.pointwise_dkernel(x, dy, kernel.shape)
+    elif choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
         dkernel = calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     return dx, dkernel
 
