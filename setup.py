@@ -35,7 +35,16 @@ def ffi_headers() -> Path | None:
     return next((folder for folder in folders if (folder / "xla/ffi/api/ffi.h").is_file()), None)
 
 
-# Compiled once for each.
+# Compiled once, and once for each.
+ONCE = (
+    "ffi.cc",
+    "batch_norm_ffi.cc",
+    "depthwise_ffi.cc",
+    "norm_depthwise_ffi.cc",
+    "pointwise_ffi.cc",
+    "dense_ffi.cc",
+    "muon.cc",
+)
 KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc")
 
 
@@ -55,7 +64,7 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "pointwise_ffi.cc", "muon.cc")]
+        jobs = [(source, []) for source in ONCE]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
         jobs += [(source, flags) for source in KERNELS for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:

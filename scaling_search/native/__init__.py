@@ -19,6 +19,8 @@ VARIABLE = "SCALING_SEARCH_NATIVE"
 CALLS = (
     "depthwise",
     "depthwise_gradient",
+    "norm_depthwise",
+    "norm_depthwise_gradient",
     "batch_norm",
     "batch_norm_gradient",
     "normalise",

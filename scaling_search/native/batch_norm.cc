@@ -64,6 +64,38 @@ void normalise(const Rows& r, Activation activation, const float* x, const float
   with_activation(activation, Normalise{r, x, factor, offset, y});
 }
 
+struct NormaliseWithSlope {
+  const Rows& r;
+  const float *x, *factor, *offset;
+  float *y, *slope;
+
+  template <Activation kActivation>
+  void run() const {
+    for (int64_t row = r.begin; row < r.end; ++row) {
+      for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
+        using V = decltype(zero);
+        const int64_t at = row * r.channels + c;
+        const V z = load<V>(x + at) * load<V>(factor + c) + load<V>(offset + c);
+        store<V>(y + at, activate<V, kActivation>(z));
+        store<V>(slope + at, activation_gradient<V, kActivation>(z, broadcast<V>(1.0f)));
+      });
+    }
+  }
+};
+
+void normalise_with_slope(const Rows& r, Activation activation, const float* x, const float* factor,
+                          const float* offset, float* y, float* slope) {
+  with_activation(activation, NormaliseWithSlope{r, x, factor, offset, y, slope});
+}
+
+void apply_slope(int64_t count, const float* slope, float* d) {
+  for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
+    using V = decltype(zero);
+    const V by = load<V>(slope + n);
+    store<V>(d + n, by == V{} ? V{} : load<V>(d + n) * by);
+  });
+}
+
 struct GradientMoments {
   const Rows& r;
   const float *x, *dy, *factor, *offset;
@@ -101,6 +133,8 @@ void normalise_dx(const Rows& r, const float* x, const float* dz, const float* f
 
 }  // namespace
 
-const BatchNormKernels SCALING_SEARCH_TABLE(BatchNormKernels) = {moments, normalise, gradient_moments, normalise_dx};
+const BatchNormKernels SCALING_SEARCH_TABLE(BatchNormKernels) = {
+    moments, normalise, normalise_with_slope, apply_slope, gradient_moments, normalise_dx,
+};
 
 }  // namespace scaling_search

@@ -16,6 +16,11 @@ struct BatchNormKernels {
   void (*moments)(const Rows&, const float* x, double* sums);
   // y = activation(x * factor + offset).
   void (*normalise)(const Rows&, Activation, const float* x, const float* factor, const float* offset, float* y);
+  // The same, and the activation's slope there.
+  void (*normalise_with_slope)(const Rows&, Activation, const float* x, const float* factor, const float* offset,
+                               float* y, float* slope);
+  // d = d * slope; 0 where the slope is, whatever d.
+  void (*apply_slope)(int64_t count, const float* slope, float* d);
   // dz = dy * activation'(x * factor + offset); sums = (sum of dz, sum of dz * x).
   void (*gradient_moments)(const Rows&, Activation, const float* x, const float* dy, const float* factor,
                            const float* offset, float* dz, double* sums);

@@ -74,6 +74,36 @@ def batch_norm_gradient(
     return dx, dscale, dbias
 
 
+def norm_depthwise(
+    x: Array, scale: Array, bias: Array, kernel: Array, epsilon: float, activation: str, stride: int, pads: Pads
+) -> tuple[Array, Array, Array]:
+    """`depthwise` of `batch_norm`: y (N, H', W', C), and the batch's mean and variance (C,)."""
+    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), x.shape[3])
+    static = _norm(epsilon, activation) | _window(stride, pads)
+    y, mean, variance = _call("norm_depthwise", [out, scale.shape, scale.shape], x, scale, bias, kernel, **static)
+    return y, mean, variance
+
+
+def norm_depthwise_gradient(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    kernel: Array,
+    dy: Array,
+    epsilon: float,
+    activation: str,
+    stride: int,
+    pads: Pads,
+) -> tuple[Array, Array, Array, Array]:
+    """The gradients of x, scale, bias and kernel."""
+    shapes = [x.shape, scale.shape, scale.shape, kernel.shape]
+    arrays, static = (x, scale, bias, mean, variance, kernel, dy), _norm(epsilon, activation) | _window(stride, pads)
+    dx, dscale, dbias, dkernel = _call("norm_depthwise_gradient", shapes, *arrays, **static)
+    return dx, dscale, dbias, dkernel
+
+
 def normalise(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
 ) -> Array:

@@ -70,11 +70,29 @@ class BatchNorm(nnx.Module):
                 x, scale, bias, self.mean[...], self.var[...], epsilon=self.epsilon, activation=self.activation
             )
         y, mean, variance = ops.batch_norm_train(x, scale, bias, self.epsilon, self.activation)
+        self._move_averages(mean, variance)
+        return y
+
+    def then(self, conv: Conv, x: Array) -> Array:
+        """conv(self(x)), in training computed as one where the convolution is depthwise."""
+        kernel = conv.kernel[...]
+        if self.use_running_average or kernel.shape[2:] != (1, conv.groups) or conv.groups != x.shape[-1]:
+            return conv(self(x))
+        y, mean, variance = ops.batch_norm_conv2d_train(
+            *(x, self.scale[...], self.bias[...], kernel),
+            epsilon=self.epsilon,
+            activation=self.activation,
+            stride=conv.stride,
+            padding=conv.padding,
+        )
+        self._move_averages(mean, variance)
+        return y
+
+    def _move_averages(self, mean: Array, variance: Array) -> None:
         averages = ops.moving_average([self.mean[...], self.var[...]], [mean, variance], self.momentum)
         # mean[...] = would ask a traced value for its sharding, which takes JAX longer the larger the network is.
         for statistic, average in zip((self.mean, self.var), averages, strict=True):
             statistic.set_value(average)
-        return y
 
 
 class SqueezeExcite(nnx.Module):
