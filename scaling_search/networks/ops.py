@@ -352,8 +352,7 @@ def pads_of(x: tuple[int, ...], window: tuple[int, ...], stride: int, padding: P
 def _convolved(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, pads: Pads) -> tuple[int, ...]:
     """The shape of a convolution's result."""
     sides = (
-        max(0, (side + sum(pad) - taps) // stride + 1)
-        for side, pad, taps in zip(x[1:3], pads, kernel[:2], strict=True)
+        max(0, (side + sum(pad) - taps) // stride + 1) for side, pad, taps in zip(x[1:3], pads, kernel[:2], strict=True)
     )
     return (x[0], *sides, kernel[3])
 

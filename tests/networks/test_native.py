@@ -94,6 +94,12 @@ x = jnp.ones((2, 4, 4, 8))
             "the channels are no multiples of 8 and 16",
         ),
         (lambda: calls.batch_norm(x, vector(7), vector(8), 1e-3, "silu"), "scale has shape (7), needs (8)"),
+        (
+            lambda: calls.norm_depthwise(
+                x, vector(8), vector(8), jnp.ones((3, 3, 1, 9)), 1e-3, "silu", 1, ((1, 1), (1, 1))
+            ),
+            "kernel has shape (3, 3, 1, 9)",
+        ),
         (lambda: calls.batch_norm(jnp.ones((0, 8)), vector(8), vector(8), 1e-3, "silu"), "x has no elements"),
         (
             lambda: calls.squeeze_excite(x, jnp.ones((8, 2)), vector(3), jnp.ones((2, 8)), vector(8), "silu"),
