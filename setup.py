@@ -41,6 +41,7 @@ ONCE = (
     "batch_norm_ffi.cc",
     "depthwise_ffi.cc",
     "norm_depthwise_ffi.cc",
+    "squeeze_excite_ffi.cc",
     "pointwise_ffi.cc",
     "dense_ffi.cc",
     "muon.cc",

@@ -24,6 +24,8 @@ CALLS = (
     "batch_norm",
     "batch_norm_gradient",
     "normalise",
+    "norm_squeeze_excite",
+    "norm_squeeze_excite_gradient",
     "squeeze_excite",
     "squeeze_excite_gradient",
     "split",

@@ -8,15 +8,15 @@
 namespace scaling_search {
 namespace {
 
-// exp(x) to about 2e-7 relative: 2^n * 2^f with |f| <= 1/2, and a polynomial for the second factor.
+// exp(-x) to about 2e-7 relative: 2^n * 2^f with |f| <= 1/2, and a polynomial for the second factor.
 template <class V>
-INLINE V exponential(V x) {
+INLINE V exponential_of_negative(V x) {
   using Int = typename Traits<V>::Int;
-  x = clamp(x, -87.0f, 88.0f);
+  x = clamp(x, -88.0f, 87.0f);
   // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits.
-  const V shifted = x * 1.44269504f + 12582912.0f;
+  const V shifted = x * -1.44269504f + 12582912.0f;
   const V n = shifted - 12582912.0f;
-  const V f = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  const V f = (-x - n * 0.693359375f) - n * -2.12194440e-4f;
   V p = f * 1.38888889e-3f + 8.33333333e-3f;
   p = p * f + 4.16666667e-2f;
   p = p * f + 1.66666667e-1f;
@@ -33,7 +33,7 @@ INLINE V exponential(V x) {
 
 template <class V>
 INLINE V sigmoid(V x) {
-  return 1.0f / (1.0f + exponential<V>(-x));
+  return 1.0f / (1.0f + exponential_of_negative<V>(x));
 }
 
 template <class V, Activation kActivation>

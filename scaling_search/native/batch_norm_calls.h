@@ -53,6 +53,45 @@ std::vector<double> sums_of(ffi::ThreadPool& threads, const Matrix& m, const Bod
   return added(m, std::move(partial));
 }
 
+// Sums of dz and of dz * x, (channels,) each, for which shares of rows are done one after another: an item that a share
+// has whole is summed as soon as its rows are there, while a cache holds them.
+class GradientSums {
+ public:
+  GradientSums(const Matrix& m, const float* x, const float* dz)
+      : m_(m), x_(x), dz_(dz), partial_(m.items * 2 * m.channels), done_(m.items) {}
+
+  // The first item of a share that begins at a row.
+  int64_t first_item(int64_t row) const {
+    int64_t item = 0;
+    while (item < m_.items && m_.item(item).begin < row) ++item;
+    return item;
+  }
+  // Sums the items from `item` that end before a row.
+  void sum_to(int64_t row, int64_t& item) {
+    for (; item < m_.items && m_.item(item).end <= row; ++item) sum(item);
+  }
+  // The sums, with items that no share had whole.
+  std::vector<double> all(ffi::ThreadPool& threads) {
+    parallel_for(threads, m_.items, [&](int64_t item) {
+      if (!done_[item]) sum(item);
+    });
+    return added(m_, std::move(partial_));
+  }
+
+ private:
+  void sum(int64_t item) {
+    // Without an activation there is nothing to scale, and nothing to store.
+    batch_norm_kernels().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, x_, x_, nullptr,
+                                          partial_.data() + item * 2 * m_.channels);
+    done_[item] = true;
+  }
+
+  const Matrix& m_;
+  const float *x_, *dz_;
+  std::vector<double> partial_;
+  std::vector<char> done_;  // Not of bool, whose elements threads cannot set side by side.
+};
+
 // Mean and variance (channels,) of x.
 inline void find_statistics(ffi::ThreadPool& threads, const Matrix& m, const Array& x, float* mean, float* variance) {
   const std::vector<double> sums = sums_of(

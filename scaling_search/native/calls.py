@@ -135,6 +135,51 @@ def squeeze_excite_gradient(
     return dx, dsqueeze, dsqueeze_bias, dexcite, dexcite_bias
 
 
+def norm_squeeze_excite(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    squeeze: Array,
+    squeeze_bias: Array,
+    excite: Array,
+    excite_bias: Array,
+    epsilon: float,
+    activation: str,
+    inner: str,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """`squeeze_excite` of `batch_norm`: y, the batch's mean and variance (C,), and what the gates' gradient needs."""
+    (images, *_, channels), squeezed = x.shape, squeeze.shape[1]
+    kept = [(images, channels), (images, squeezed), (images, channels)]
+    static = _norm(epsilon, activation) | {"inner": _activation(inner)}
+    arrays = (x, scale, bias, squeeze, squeeze_bias, excite, excite_bias)
+    shapes = [x.shape, scale.shape, scale.shape, *kept]
+    y, mean, variance, pooled, hidden, gate = _call("norm_squeeze_excite", shapes, *arrays, **static)
+    return y, mean, variance, pooled, hidden, gate
+
+
+def norm_squeeze_excite_gradient(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    squeeze: Array,
+    excite: Array,
+    pooled: Array,
+    hidden: Array,
+    gate: Array,
+    dy: Array,
+    epsilon: float,
+    activation: str,
+    inner: str,
+) -> Sequence[Array]:
+    """The gradients of x, scale and bias, and of the two layers: kernel, bias, kernel, bias."""
+    layers = [squeeze.shape, squeeze.shape[1:], excite.shape, excite.shape[1:]]
+    static = _norm(epsilon, activation) | {"inner": _activation(inner)}
+    arrays = (x, scale, bias, mean, variance, squeeze, excite, pooled, hidden, gate, dy)
+    return _call("norm_squeeze_excite_gradient", [x.shape, scale.shape, scale.shape, *layers], *arrays, **static)
+
+
 def split(vector: Array, shapes: Sequence[Shape]) -> Sequence[Array]:
     """The vector's parts in order, as arrays of these shapes."""
     return _call("split", shapes, vector)

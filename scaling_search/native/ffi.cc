@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "batch_norm.h"
-#include "batch_norm_calls.h"
 #include "dense.h"
 #include "depthwise.h"
 #include "kernels.h"
@@ -45,109 +44,6 @@ SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 
 namespace {
-
-// ------------------------------------------------------------------------------------------------ squeeze-excite
-
-// x (N, H, W, C), the first layer's kernel (C, S) and the second's (S, C).
-struct SqueezeExcite {
-  int64_t images;
-  Gate gate;
-};
-
-SqueezeExcite squeeze_excite_of(ShapeCheck& check, const Array& x, const Array& squeeze, const Array& excite,
-                                Activation activation) {
-  const Shape in = shape_of(x), first = shape_of(squeeze);
-  check.require(is_known(activation), "the activation has no such number");
-  check.require(in.size() == 4 && first.size() == 2, "x must have four dimensions, squeeze two");
-  if (check.failed()) return {};
-  check.require(in[1] * in[2] > 0, "x has no pixels");
-  check.expect("squeeze", squeeze, {in[3], first[1]}).expect("excite", excite, {first[1], in[3]});
-  return {in[0], {in[1] * in[2], in[3], first[1], activation}};
-}
-
-std::vector<float> transposed(const float* matrix, int64_t rows, int64_t columns) {
-  std::vector<float> out(rows * columns);
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) out[c * rows + r] = matrix[r * columns + c];
-  }
-  return out;
-}
-
-ffi::Error squeeze_excite_call(ffi::ThreadPool threads, Array x, Array squeeze, Array squeeze_bias, Array excite,
-                               Array excite_bias, Result y, Result mean, Result hidden, Result gate,
-                               Activation activation) {
-  ShapeCheck check("squeeze-excite");
-  const auto [images, g] = squeeze_excite_of(check, x, squeeze, excite, activation);
-  const Shape wide{images, g.channels}, narrow{images, g.squeezed};
-  check.expect("squeeze_bias", squeeze_bias, {g.squeezed}).expect("excite_bias", excite_bias, {g.channels});
-  check.expect("y", y, shape_of(x)).expect("mean", mean, wide).expect("hidden", hidden, narrow);
-  check.expect("gate", gate, wide);
-  if (check.failed()) return check.error();
-
-  const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
-  std::vector<float> active(images * g.squeezed);
-  const int64_t size = g.pixels * g.channels, at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(size, 1));
-  const Gate& shape = g;
-  const int64_t count = images;
-  parallel_for(threads, quotient_up(count, at_once), [&](int64_t item) {
-    for (int64_t i = item * at_once; i < std::min(count, (item + 1) * at_once); ++i) {
-      squeeze_excite_kernels().forward(shape, x.typed_data() + i * size, first.data(), squeeze_bias.typed_data(),
-                               excite.typed_data(), excite_bias.typed_data(), y->typed_data() + i * size,
-                               mean->typed_data() + i * shape.channels, hidden->typed_data() + i * shape.squeezed,
-                               gate->typed_data() + i * shape.channels, active.data() + i * shape.squeezed);
-    }
-  });
-  return ffi::Error::Success();
-}
-
-ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array squeeze, Array excite, Array mean,
-                                        Array hidden, Array gate, Array dy, Result dx, Result dsqueeze,
-                                        Result dsqueeze_bias, Result dexcite, Result dexcite_bias,
-                                        Activation activation) {
-  ShapeCheck check("gradient of squeeze-excite");
-  const auto [images, g] = squeeze_excite_of(check, x, squeeze, excite, activation);
-  const Shape wide{images, g.channels}, narrow{images, g.squeezed};
-  check.expect("mean", mean, wide).expect("hidden", hidden, narrow).expect("gate", gate, wide);
-  check.expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x)).expect("dsqueeze", dsqueeze, shape_of(squeeze));
-  check.expect("dsqueeze_bias", dsqueeze_bias, {g.squeezed}).expect("dexcite", dexcite, shape_of(excite));
-  check.expect("dexcite_bias", dexcite_bias, {g.channels});
-  if (check.failed()) return check.error();
-
-  const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
-  std::vector<float> active(images * g.squeezed), dhidden(images * g.squeezed);
-  std::vector<float> dgate(images * g.channels), dmean(images * g.channels);
-  const int64_t size = g.pixels * g.channels, at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(size, 1));
-  const Gate& shape = g;
-  const int64_t count = images;
-  parallel_for(threads, quotient_up(count, at_once), [&](int64_t item) {
-    for (int64_t i = item * at_once; i < std::min(count, (item + 1) * at_once); ++i) {
-      const int64_t narrow_at = i * shape.squeezed, wide_at = i * shape.channels;
-      squeeze_excite_kernels().dx(shape, x.typed_data() + i * size, dy.typed_data() + i * size,
-                                  hidden.typed_data() + narrow_at, gate.typed_data() + wide_at, first.data(),
-                                  excite.typed_data(), dx->typed_data() + i * size, active.data() + narrow_at,
-                                  dhidden.data() + narrow_at, dgate.data() + wide_at, dmean.data() + wide_at);
-    }
-  });
-  // Of each squeezed channel: its row of both kernels' gradients, the first one's transposed.
-  std::vector<float> rows(g.squeezed * g.channels);
-  const auto row_of_both = [&](int64_t s) {
-    float* row = rows.data() + s * shape.channels;
-    kernels().weighted_sum(count, shape.channels, dhidden.data() + s, shape.squeezed, mean.typed_data(), row);
-    for (int64_t c = 0; c < shape.channels; ++c) dsqueeze->typed_data()[c * shape.squeezed + s] = row[c];
-    kernels().weighted_sum(count, shape.channels, active.data() + s, shape.squeezed, dgate.data(),
-                           dexcite->typed_data() + s * shape.channels);
-  };
-  const int64_t rows_at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(1, count * g.channels));
-  parallel_for(threads, quotient_up(g.squeezed, rows_at_once), [&](int64_t item) {
-    for (int64_t s = item * rows_at_once; s < std::min(shape.squeezed, (item + 1) * rows_at_once); ++s) row_of_both(s);
-  });
-  const float one = 1;
-  kernels().weighted_sum(count, g.squeezed, &one, 0, dhidden.data(), dsqueeze_bias->typed_data());
-  kernels().weighted_sum(count, g.channels, &one, 0, dgate.data(), dexcite_bias->typed_data());
-  return ffi::Error::Success();
-}
-
-// ------------------------------------------------------------------------------------------------ many small arrays
 
 // A vector's parts, one after another.
 ffi::Error split_call(ffi::ThreadPool threads, Array vector, ffi::RemainingRets parts) {
@@ -188,37 +84,6 @@ ffi::Error moving_average_call(ffi::RemainingArgs arrays, ffi::RemainingRets ave
 }
 
 }  // namespace
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite, squeeze_excite_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<Activation>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite_gradient, squeeze_excite_gradient_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<Activation>("activation"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_split, split_call,
                               ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().RemainingRets());

@@ -121,11 +121,25 @@ INLINE V broadcast(float value) {
   return V{} + value;
 }
 
+// A value that is no number stays one.
 template <class V>
 INLINE V clamp(V x, float low, float high) {
   x = x < broadcast<V>(low) ? broadcast<V>(low) : x;
   return x > broadcast<V>(high) ? broadcast<V>(high) : x;
 }
+
+// The same in two instructions: of two values where one is no number, these take the second.
+#if defined(__AVX512F__)
+INLINE WideFloat clamp(WideFloat x, float low, float high) {
+  // By a mask of all, as GCC 12 warns of its own header otherwise.
+  x = _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(low), x);
+  return _mm512_maskz_min_ps(0xffff, _mm512_set1_ps(high), x);
+}
+#elif defined(__AVX2__)
+INLINE WideFloat clamp(WideFloat x, float low, float high) {
+  return _mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), x));
+}
+#endif
 
 }  // namespace
 }  // namespace scaling_search

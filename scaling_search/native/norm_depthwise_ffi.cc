@@ -160,21 +160,11 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
   const int64_t most = static_cast<int64_t>(all.size()), shares = gradient_shares(d, most);
   const int64_t taps = w.rows * w.columns * w.channels;
   std::vector<float> partial(shares * taps);
-  std::vector<double> moments(m.items * 2 * m.channels);
-  std::vector<char> summed(m.items);
-  const auto sum = [&](int64_t item) {
-    batch_norm_kernels().gradient_moments(m.item(item), Activation::kNone, x.typed_data(), dx->typed_data(),
-                                          affine.factor.data(), affine.offset.data(), nullptr,
-                                          moments.data() + item * 2 * m.channels);
-    summed[item] = true;
-  };
+  GradientSums sums(m, x.typed_data(), dx->typed_data());
   if (most == 0) std::fill(dx->typed_data(), dx->typed_data() + dx->element_count(), 0.0f);
   parallel_for(threads, shares, [&](int64_t i) {
     Activated activated(w, activation, affine, all, activation != Activation::kNone);
-    // The first item of those that begin in this share.
-    int64_t item = 0;
-    const int64_t start = i == 0 || most == 0 ? 0 : pixel_of(w, all[most * i / shares]);
-    while (item < m.items && m.item(item).begin < start) ++item;
+    int64_t item = sums.first_item(most == 0 ? 0 : pixel_of(w, all[most * i / shares]));
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Band& band = all[b];
       const Reach reach = reach_of(w, band);
@@ -189,16 +179,12 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
         batch_norm_kernels().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
                                          dx->typed_data() + first * w.width * w.channels);
       }
-      // Items that are whole are summed while they are in a cache.
-      for (; item < m.items && m.item(item).end <= last * w.width; ++item) sum(item);
+      sums.sum_to(last * w.width, item);
     }
-  });
-  parallel_for(threads, m.items, [&](int64_t item) {
-    if (!summed[item]) sum(item);
   });
   const float one = 1;
   kernels().weighted_sum(shares, taps, &one, 0, partial.data(), dkernel->typed_data());
-  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), added(m, std::move(moments)), dx, dscale, dbias);
+  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
   return ffi::Error::Success();
 }
 

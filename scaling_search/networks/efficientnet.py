@@ -127,9 +127,7 @@ class MBConv(nnx.Module):
             y = self.expand_norm.then(self.filter, self.expand(x))
         else:
             y = self.filter(x)
-        y = self.filter_norm(y)
-        if self.gate is not None:
-            y = self.gate(y)
+        y = self.filter_norm(y) if self.gate is None else self.filter_norm.then(self.gate, y)
         y = self.project_norm(self.project(y))
         return y if self.drop is None else self.drop(y)
 

@@ -75,32 +75,23 @@ def batch_norm_train(
     return _batch_norm_forward(x, scale, bias, epsilon, activation)[0]
 
 
-def batch_norm_conv2d_train(
-    x: Array,
-    scale: Array,
-    bias: Array,
-    kernel: Array,
-    *,
-    epsilon: float,
-    activation: Activation,
-    stride: int = 1,
-    padding: Padding = "SAME",
-) -> tuple[Array, Array, Array]:
-    """`batch_norm_train` of x (N, H, W, C), then a depthwise convolution with kernel (K, K, 1, C), computed as one.
-
-    Returns (N, H', W', C), and the batch's mean and variance. What the convolution is applied to is not kept for the
-    gradient, which makes it again.
-    """
-    pads = pads_of(x.shape, kernel.shape, stride, padding)
-    return _norm_depthwise(x, scale, bias, kernel.astype(x.dtype), (epsilon, activation, stride, pads))
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(5,))
 def squeeze_excite(
     x: Array, squeeze: Array, squeeze_bias: Array, excite: Array, excite_bias: Array, activation: Activation
 ) -> Array:
     """Scales each channel of x (N, H, W, C) by a gate: two dense layers, (C, S) and (S, C), on the mean over pixels."""
     return _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activation)[0]
+
+
+def squeeze_excite_kept(
+    x: Array, squeeze: Array, squeeze_bias: Array, excite: Array, excite_bias: Array, activation: Activation
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    """`squeeze_excite`, with what its gradient keeps: means (N, C), hidden values (N, S) and gates (N, C).
+
+    To be differentiated from outside.
+    """
+    y, (*_, mean, hidden, gate) = _squeeze_excite_forward(x, squeeze, squeeze_bias, excite, excite_bias, activation)
+    return y, (mean, hidden, gate)
 
 
 def moving_average(averages: Sequence[Array], values: Sequence[Array], momentum: float) -> list[Array]:
@@ -349,8 +340,8 @@ def pads_of(x: tuple[int, ...], window: tuple[int, ...], stride: int, padding: P
     return (top, bottom), (left, right)
 
 
-def _convolved(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, pads: Pads) -> tuple[int, ...]:
-    """The shape of a convolution's result."""
+def convolved(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, pads: Pads) -> tuple[int, ...]:
+    """The shape of a convolution of such an array with such a kernel (K, K, C / groups, F)."""
     sides = (
         max(0, (side + sum(pad) - taps) // stride + 1) for side, pad, taps in zip(x[1:3], pads, kernel[:2], strict=True)
     )
@@ -390,7 +381,7 @@ def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, kin
     """A convolution with kernel (K, K, C / groups, F)."""
     return by_platform(
         *(x, kernel),
-        out=[jax.ShapeDtypeStruct(_convolved(x.shape, kernel.shape, stride, pads), x.dtype)],
+        out=[jax.ShapeDtypeStruct(convolved(x.shape, kernel.shape, stride, pads), x.dtype)],
         cpu=Form(kind.cpu.forward, (stride, pads)),
         plain=Form(_convolution, (stride, pads, groups)),
         gpu=Form(kind.gpu.forward, (stride, pads)) if kind.gpu else None,
@@ -506,65 +497,3 @@ STRIDED_POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU)
 DENSE = Kind(Computed(_dense_on_cpu, _dense_gradient_on_cpu))
 GROUPED = Kind(Computed(_grouped_on_cpu, _grouped_gradient_on_cpu))
 DEPTHWISE = Kind(Computed(_depthwise_on_cpu, _depthwise_gradient_on_cpu))
-
-
-# Batch norm and the depthwise convolution behind it
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _norm_depthwise(
-    x: Array, scale: Array, bias: Array, kernel: Array, static: tuple[float, Activation, int, Pads]
-) -> tuple[Array, Array, Array]:
-    return _norm_depthwise_forward(x, scale, bias, kernel, static)[0]
-
-
-def _norm_depthwise_forward(x, scale, bias, kernel, static):  # type: ignore[no-untyped-def]
-    vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
-    y, mean, variance = by_platform(
-        *(x, scale, bias, kernel),
-        out=[jax.ShapeDtypeStruct(_convolved(x.shape, kernel.shape, *static[2:]), x.dtype), vector, vector],
-        cpu=Form(_norm_and_depthwise_on_cpu, static),
-        plain=Form(_norm_and_depthwise, static),
-    )
-    return (y, mean, variance), (x, scale, bias, mean, variance, kernel)
-
-
-def _norm_depthwise_backward(static, kept, gradients):  # type: ignore[no-untyped-def]
-    x, scale, bias, _, _, kernel = kept
-    forms = {
-        "cpu": Form(_norm_and_depthwise_gradient_on_cpu, static),
-        "plain": Form(_norm_and_depthwise_gradient, static),
-    }
-    return tuple(by_platform(*kept, gradients[0], out=[x, scale, bias, kernel], **forms))
-
-
-_norm_depthwise.defvjp(_norm_depthwise_forward, _norm_depthwise_backward)
-
-
-def _norm_and_depthwise(x, scale, bias, kernel, epsilon, activation, stride, pads):  # type: ignore[no-untyped-def]
-    z, mean, variance = _normalise_by_own(x, scale, bias, epsilon, activation)
-    return [*_convolution(z, kernel, stride, pads, x.shape[3]), mean, variance]
-
-
-def _norm_and_depthwise_on_cpu(x, scale, bias, kernel, epsilon, activation, stride, pads):  # type: ignore[no-untyped-def]
-    if takes_native(x, scale, bias, kernel):
-        return calls.norm_depthwise(x, scale, bias, kernel, epsilon, activation, stride, pads)
-    z, mean, variance = _normalise_by_own(x, scale, bias, epsilon, activation)
-    return [shifts.depthwise(z, kernel, stride, pads), mean, variance]
-
-
-def _norm_and_depthwise_gradient(*arguments):  # type: ignore[no-untyped-def]
-    x, scale, bias, mean, variance, kernel, dy, epsilon, activation, stride, pads = arguments
-    # Equal to what the forward pass made, and in one program with it the same.
-    (z,) = _normalise(x, scale, bias, mean, variance, epsilon, activation)
-    dz, dkernel = _convolution_gradient(z, kernel, dy, stride, pads, x.shape[3])
-    return *_batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation), dkernel
-
-
-def _norm_and_depthwise_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    x, scale, bias, mean, variance, kernel, dy, epsilon, activation, stride, pads = arguments
-    if takes_native(x, scale, bias, kernel, dy):
-        return calls.norm_depthwise_gradient(*arguments)
-    (z,) = _normalise(x, scale, bias, mean, variance, epsilon, activation)
-    dz, dkernel = shifts.depthwise_gradient(z, kernel, dy, stride, pads)
-    return *_batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation), dkernel

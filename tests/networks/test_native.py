@@ -105,6 +105,13 @@ x = jnp.ones((2, 4, 4, 8))
             lambda: calls.squeeze_excite(x, jnp.ones((8, 2)), vector(3), jnp.ones((2, 8)), vector(8), "silu"),
             "squeeze_bias has shape (3), needs (2)",
         ),
+        (
+            lambda: calls.norm_squeeze_excite(
+                *(x, vector(8), vector(8), jnp.ones((8, 2)), vector(2), jnp.ones((3, 8)), vector(8)),
+                *(1e-3, "silu", "silu"),
+            ),
+            "excite has shape (3, 8), needs (2, 8)",
+        ),
         (lambda: calls.split(vector(5), [(2,), (2,)]), "vector has shape (5), needs (4)"),
         (lambda: calls.moving_average([vector(3)], [vector(4)], 0.9), "value has shape (4), needs (3)"),
         (

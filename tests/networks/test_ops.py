@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from scaling_search import native
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 
 ACTIVATIONS = ("silu", "relu", "relu6", "none")
 
@@ -194,7 +194,9 @@ def test_batch_norm_with_the_convolution_behind_it_is_the_two_one_after_the_othe
     settings = {"stride": stride, "padding": padding}
 
     def one(x, scale, bias, kernel):
-        return ops.batch_norm_conv2d_train(x, scale, bias, kernel, epsilon=1e-3, activation=activation, **settings)[0]
+        return joined.batch_norm_conv2d_train(x, scale, bias, kernel, epsilon=1e-3, activation=activation, **settings)[
+            0
+        ]
 
     def other(x, scale, bias, kernel):
         y, *_ = ops.batch_norm_train(x, scale, bias, 1e-3, activation)
@@ -209,7 +211,9 @@ def test_batch_norm_in_training_tells_the_statistics_of_the_batch(path):
     plain = plain_batch_norm(x + 3, scale, bias, "silu")[1:]
     agree(ops.batch_norm_train(x + 3, scale, bias, 1e-3, "silu")[1:], plain)
     kernel = jnp.ones((3, 3, 1, 37))
-    agree(ops.batch_norm_conv2d_train(x + 3, scale, bias, kernel, epsilon=1e-3, activation="silu")[1:], plain)
+    agree(joined.batch_norm_conv2d_train(x + 3, scale, bias, kernel, epsilon=1e-3, activation="silu")[1:], plain)
+    layers, settings = arrays((37, 3), (3,), (3, 37), (37,)), {"epsilon": 1e-3, "activation": "silu", "inner": "relu"}
+    agree(joined.batch_norm_squeeze_excite_train(x + 3, scale, bias, layers, **settings)[1:], plain)
 
 
 def test_batch_norm_in_evaluation_uses_the_statistics_given(path):
@@ -239,6 +243,32 @@ def test_squeeze_excite_and_its_gradients_are_the_plain_ones(path, activation, c
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "squeezed", "activation", "inner"),
+    [
+        ((3, 4, 5, 24), 5, "silu", "silu"),
+        ((2, 48, 33, 37), 1, "relu", "relu6"),
+        ((70, 3, 2, 4), 9, "none", "relu"),
+        ((5, 1, 1, 40), 3, "relu6", "silu"),
+    ],
+)
+def test_batch_norm_with_the_gate_behind_it_is_the_two_one_after_the_other(path, shape, squeezed, activation, inner):
+    channels = shape[3]
+    x, scale, bias, *layers = arrays(
+        shape, (channels,), (channels,), (channels, squeezed), (squeezed,), (squeezed, channels), (channels,)
+    )
+    settings = {"epsilon": 1e-3, "activation": activation, "inner": inner}
+
+    def one(x, scale, bias, *layers):
+        return joined.batch_norm_squeeze_excite_train(x, scale, bias, layers, **settings)[0]
+
+    def other(x, scale, bias, *layers):
+        return ops.squeeze_excite(ops.batch_norm_train(x, scale, bias, 1e-3, activation)[0], *layers, inner)
+
+    inputs = (3 * x + 2, 2 * scale, 3 * bias, *layers)
+    agree(with_gradients(one, *inputs), with_gradients(other, *inputs), tolerance=0 if path == "native" else 2e-5)
+
+
 def test_split_cuts_a_vector_and_its_gradient_joins_the_parts(path):
     shapes = ((2, 3), (), (4,), (1, 1, 5))
     (vector,) = arrays((16,))
@@ -262,7 +292,7 @@ def test_bfloat16_stays_bfloat16_with_statistics_in_float32(path):
     x, kernel = arrays((2, 6, 6, 8), (3, 3, 1, 8), dtype=jnp.bfloat16)
     y = ops.conv2d(x, kernel, groups=8)
     z, mean, variance = ops.batch_norm_train(y, jnp.ones(8), jnp.zeros(8), 1e-3, "silu")
-    both, *_ = ops.batch_norm_conv2d_train(y, jnp.ones(8), jnp.zeros(8), kernel, epsilon=1e-3, activation="silu")
+    both, *_ = joined.batch_norm_conv2d_train(y, jnp.ones(8), jnp.zeros(8), kernel, epsilon=1e-3, activation="silu")
     agree(both, ops.conv2d(z, kernel, groups=8), tolerance=1e-2)
     assert (y.dtype, z.dtype, mean.dtype, variance.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32, jnp.float32)
     wide = plain_convolution(*(a.astype(jnp.float32) for a in (x, kernel)), stride=1, padding="SAME", groups=8)
@@ -275,7 +305,7 @@ def test_a_whole_batch_of_inputs_is_mapped_one_by_one(path):
     agree(mapped, jnp.stack([ops.conv2d(one, kernel, groups=4) for one in x]))
 
     def loss(x, kernel):
-        both = ops.batch_norm_conv2d_train(x, jnp.ones(4), jnp.ones(4), kernel, epsilon=1e-3, activation="silu")
+        both = joined.batch_norm_conv2d_train(x, jnp.ones(4), jnp.ones(4), kernel, epsilon=1e-3, activation="silu")
         return jnp.sin(both[0]).sum()
 
     gradients = jax.vmap(jax.grad(loss, (0, 1)), (0, None))(x, kernel)
@@ -303,7 +333,7 @@ def test_equal_programs_print_alike():
 
 PROGRAM = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp.float32) for n in (0, 1))
 kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
 taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
@@ -312,9 +342,11 @@ wide = jnp.linspace(-1, 1, 3840).reshape(1, 1, 40, 96)
 def block(x, kernel, taps, wide, scale, bias, dense):
     x = ops.conv2d(x, taps)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
-    y = ops.batch_norm_conv2d_train(y, scale, bias, kernel, epsilon=1e-3, activation="silu")[0]
+    y = joined.batch_norm_conv2d_train(y, scale, bias, kernel, epsilon=1e-3, activation="silu")[0]
     y = ops.conv2d(ops.conv2d(y, wide), jnp.swapaxes(wide, 2, 3))
-    return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
+    y = ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
+    settings = {"epsilon": 1e-3, "activation": "silu", "inner": "silu"}
+    return joined.batch_norm_squeeze_excite_train(y, scale, bias, [dense, bias, dense, bias], **settings)[0]
 
 @jax.jit
 def both(*inputs):
