@@ -59,7 +59,7 @@ struct Gated {
   }
 };
 
-// The gate of every image, of which input(image) tells where it lies: perhaps in y itself.
+// The gate of every image, of which input(first, last) tells where those of a share lie: perhaps in y itself.
 template <class Input>
 void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& squeeze, const Array& squeeze_bias,
                 const Array& excite, const Array& excite_bias, Gated out, const Input& input) {
@@ -67,12 +67,12 @@ void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& s
   const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
   std::vector<float> active(s.images * g.squeezed);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      squeeze_excite_kernels().forward(g, input(i), first.data(), squeeze_bias.typed_data(), excite.typed_data(),
-                                       excite_bias.typed_data(), out.y->typed_data() + i * s.size(),
-                                       out.mean->typed_data() + i * g.channels, out.hidden->typed_data() + i * g.squeezed,
-                                       out.gate->typed_data() + i * g.channels, active.data() + i * g.squeezed);
-    }
+    const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
+    squeeze_excite_kernels().forward(g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(),
+                                     excite.typed_data(), excite_bias.typed_data(),
+                                     out.y->typed_data() + begin * s.size(), out.mean->typed_data() + wide,
+                                     out.hidden->typed_data() + narrow, out.gate->typed_data() + wide,
+                                     active.data() + narrow);
   });
 }
 
@@ -95,8 +95,8 @@ struct LayerGradients {
   }
 };
 
-// All gradients. body(first image, last image, run) calls run(image, x, dx) for each image of a share, in order: x is
-// what was gated, and dx where its gradient shall be.
+// All gradients. body(first image, last image, run) calls run(x, dx) for a share: x is what was gated, and dx where its
+// gradient shall be.
 template <class Body>
 void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, const Array& dy,
                    LayerGradients out, const Body& body) {
@@ -106,24 +106,27 @@ void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept&
   std::vector<float> active(count * g.squeezed), dhidden(count * g.squeezed);
   std::vector<float> dgate(count * g.channels), dmean(count * g.channels);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
-    body(begin, end, [&](int64_t i, const float* x, float* dx) {
-      const int64_t narrow = i * g.squeezed, wide = i * g.channels;
-      squeeze_excite_kernels().dx(g, x, dy.typed_data() + i * s.size(), kept.hidden.typed_data() + narrow,
-                                  kept.gate.typed_data() + wide, first.data(), kept.excite.typed_data(), dx,
-                                  active.data() + narrow, dhidden.data() + narrow, dgate.data() + wide,
-                                  dmean.data() + wide);
+    body(begin, end, [&](const float* x, float* dx) {
+      const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
+      squeeze_excite_kernels().dx(g, end - begin, x, dy.typed_data() + begin * s.size(),
+                                  kept.hidden.typed_data() + narrow, kept.gate.typed_data() + wide, first.data(),
+                                  kept.excite.typed_data(), dx, active.data() + narrow, dhidden.data() + narrow,
+                                  dgate.data() + wide, dmean.data() + wide);
     });
   });
-  // Of each squeezed channel: its row of both kernels' gradients, the first one's transposed.
+  // Of some squeezed channels: their rows of both kernels' gradients, the first one's transposed.
   std::vector<float> rows(g.squeezed * g.channels);
-  const int64_t rows_at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(1, count * g.channels));
-  parallel_for(threads, quotient_up(g.squeezed, rows_at_once), [&](int64_t item) {
-    for (int64_t n = item * rows_at_once; n < std::min(g.squeezed, (item + 1) * rows_at_once); ++n) {
-      float* row = rows.data() + n * g.channels;
-      kernels().weighted_sum(count, g.channels, dhidden.data() + n, g.squeezed, kept.mean.typed_data(), row);
+  const int64_t at_once = std::max<int64_t>(4, kItemFloats / std::max<int64_t>(1, count * g.channels));
+  parallel_for(threads, quotient_up(g.squeezed, at_once), [&](int64_t item) {
+    const int64_t begin = item * at_once, end = std::min(g.squeezed, begin + at_once);
+    const Combination sums{end - begin, count, g.channels, 1, g.squeezed};
+    float* const dfirst = rows.data() + begin * g.channels;
+    const auto& combine = squeeze_excite_kernels().combine;
+    combine(sums, dhidden.data() + begin, kept.mean.typed_data(), nullptr, dfirst);
+    combine(sums, active.data() + begin, dgate.data(), nullptr, out.dexcite->typed_data() + begin * g.channels);
+    for (int64_t n = begin; n < end; ++n) {
+      const float* row = rows.data() + n * g.channels;
       for (int64_t c = 0; c < g.channels; ++c) out.dsqueeze->typed_data()[c * g.squeezed + n] = row[c];
-      kernels().weighted_sum(count, g.channels, active.data() + n, g.squeezed, dgate.data(),
-                             out.dexcite->typed_data() + n * g.channels);
     }
   });
   const float one = 1;

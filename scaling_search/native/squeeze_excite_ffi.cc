@@ -22,7 +22,7 @@ ffi::Error squeeze_excite_call(ffi::ThreadPool threads, Array x, Array squeeze, 
   if (check.failed()) return check.error();
 
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out,
-             [&](int64_t image) { return x.typed_data() + image * s.size(); });
+             [&](int64_t begin, int64_t) { return x.typed_data() + begin * s.size(); });
   return ffi::Error::Success();
 }
 
@@ -39,8 +39,8 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
   check.expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x));
   if (check.failed()) return check.error();
 
-  gate_gradient(threads, s, kept, dy, layers, [&](int64_t begin, int64_t end, const auto& run) {
-    for (int64_t i = begin; i < end; ++i) run(i, x.typed_data() + i * s.size(), dx->typed_data() + i * s.size());
+  gate_gradient(threads, s, kept, dy, layers, [&](int64_t begin, int64_t, const auto& run) {
+    run(x.typed_data() + begin * s.size(), dx->typed_data() + begin * s.size());
   });
   return ffi::Error::Success();
 }
@@ -62,11 +62,11 @@ ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, Array x, Array scal
 
   find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
-  apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t image) {
-    const Rows rows{image * s.gate.pixels, (image + 1) * s.gate.pixels, m.channels};
+  apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end) {
+    const Rows rows{begin * s.gate.pixels, end * s.gate.pixels, m.channels};
     batch_norm_kernels().normalise(rows, activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
                                    y->typed_data());
-    return y->typed_data() + image * s.size();
+    return y->typed_data() + begin * s.size();
   });
   return ffi::Error::Success();
 }
@@ -91,21 +91,20 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, A
   if (check.failed()) return check.error();
 
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
-  const Rows image{0, s.gate.pixels, m.channels};
   GradientSums sums(m, x.typed_data(), dx->typed_data());
   gate_gradient(threads, s, kept, dy, layers, [&](int64_t begin, int64_t end, const auto& run) {
-    static thread_local std::vector<float> room;  // An image and the activation's slopes, kept for the next.
-    if (static_cast<int64_t>(room.size()) < 2 * s.size()) room.resize(2 * s.size());
-    float *const active = room.data(), *const slope = active + s.size();
+    const int64_t size = (end - begin) * s.size();
+    static thread_local std::vector<float> room;  // Images and the activation's slopes, kept for the next share.
+    if (static_cast<int64_t>(room.size()) < 2 * size) room.resize(2 * size);
+    float *const active = room.data(), *const slope = active + size;
+    const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
+    float* const out = dx->typed_data() + begin * s.size();
+    batch_norm_kernels().normalise_with_slope(rows, activation, x.typed_data() + begin * s.size(),
+                                              affine.factor.data(), affine.offset.data(), active, slope);
+    run(active, out);
+    batch_norm_kernels().apply_slope(size, slope, out);
     int64_t item = sums.first_item(begin * s.gate.pixels);
-    for (int64_t i = begin; i < end; ++i) {
-      float* const out = dx->typed_data() + i * s.size();
-      batch_norm_kernels().normalise_with_slope(image, activation, x.typed_data() + i * s.size(), affine.factor.data(),
-                                                affine.offset.data(), active, slope);
-      run(i, active, out);
-      batch_norm_kernels().apply_slope(s.size(), slope, out);
-      sums.sum_to((i + 1) * s.gate.pixels, item);
-    }
+    sums.sum_to(end * s.gate.pixels, item);
   });
   finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
   return ffi::Error::Success();
