@@ -108,3 +108,16 @@ def pretended(monkeypatch):
     pretended = Pretended()
     monkeypatch.setattr("scaling_search.runners.ray.driver.run_on_ray", pretended.run)
     return pretended
+
+
+@pytest.fixture(scope="module")
+def trained_here():
+    """No Ray: trainings are real, in this process, where how they are run is not the subject of a module's tests."""
+    from scaling_search.runners.local import run_here
+
+    def run(plan, train, data, *, finished, on_outcome, watchers=(), **where):
+        return run_here(plan, train, data, finished=finished, on_outcome=on_outcome, watchers=watchers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaling_search.runners.ray.driver.run_on_ray", run)
+        yield

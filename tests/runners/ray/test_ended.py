@@ -13,7 +13,6 @@ import pytest
 from scaling_search.config import Workers
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import session
-from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import run_on_ray
 from tests.runners.fake_training import DATA, seeds_of, train
 from tests.runners.observing import alive, descendants, screen, temporary_files, wait_until
@@ -49,7 +48,7 @@ def endless():
 def test_a_driver_that_is_stopped_leaves_nothing_behind(number, last_words, endless):
     assert endless.stdout.readline() == "plain ok\n"
     processes = descendants(endless.pid)
-    assert len(processes) > cores_available()
+    assert len(processes) > 5
     (os.killpg if number == signal.SIGINT else os.kill)(endless.pid, number)
     assert endless.communicate(timeout=20) == ("", last_words)
     if number == signal.SIGKILL:
