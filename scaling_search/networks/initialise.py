@@ -12,7 +12,6 @@ from jax import Array
 from scaling_search.family import Family
 from scaling_search.rule import Scale
 
-
 _SHAPES_ALONE: ContextVar[bool] = ContextVar("_SHAPES_ALONE", default=False)
 """Whether nobody looks at how initial values are made: tracing that takes most of the time of building a network."""
 
