@@ -17,7 +17,7 @@ from scaling_search.store import open_run
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = str(Path(sys.executable).with_name("scaling-search"))
-# The paper's baseline at half its width, grid and optimiser; the baseline and this grid's points round to eight networks.
+# The paper's baseline at half its width, its grid and its optimiser: all points and the baseline are eight networks.
 OPTIONS = [
     *("--data", "digits", "--family", "efficientnet", "--family-options", "width=0.5", "resolution=32"),
     *("--match", "paper", "--no-rivals", "--grid.kind", "coefficients", "--grid.step", "0.1", "--seeds", "2"),
