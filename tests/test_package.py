@@ -38,7 +38,7 @@ def ran(*words, **options):
 
 
 def reading(folder):
-    """The environment in which the compiler, if there is one, makes a library of nothing from sources that are whole."""
+    """The environment in which the compiler, if there is one, reads the sources and makes a library of nothing."""
     compiler = shutil.which("c++")
     if compiler is None:
         return dict(os.environ)
