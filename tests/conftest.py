@@ -73,6 +73,17 @@ def _glyphs_are_made_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_flushed_or_looked_up_again():
+    """Nobody cuts the power, and no package is installed, while tests run."""
+    from scaling_search import family
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        patch.setattr(family, "registered_families", cache(family.registered_families))
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawn_at_once():
     """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
