@@ -29,6 +29,9 @@ CALLS = (
     "dense",
     "dense_dx",
     "dense_dkernel",
+    "grouped",
+    "grouped_dx",
+    "grouped_dkernel",
     "muon",
 )
 

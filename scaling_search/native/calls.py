@@ -4,7 +4,6 @@ Each answers with the gradients of its operation in a call of its own; `networks
 when a call runs.
 """
 
-import math
 from collections.abc import Sequence
 
 import jax
@@ -31,12 +30,8 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
 
 
 def dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
-    """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F).
-
-    A kernel (B, K, K, C / B, F / B) is of B blocks of channels, each of which makes a block of features.
-    """
-    features = kernel.shape[-1] * math.prod(kernel.shape[:-4])
-    out = (x.shape[0], *_sides(x, kernel.shape[-4:-2], stride, pads), features)
+    """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F)."""
+    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), kernel.shape[3])
     return _call("dense", [out], x, kernel, **_window(stride, pads))[0]
 
 
@@ -48,6 +43,22 @@ def dense_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
 def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
     """The gradient of the kernel, which has this shape."""
     return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
+
+
+def grouped(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """x (N, H, W, C) in groups with kernel (K, K, C / groups, F): (N, H', W', F)."""
+    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), kernel.shape[3])
+    return _call("grouped", [out], x, kernel, **_window(stride, pads))[0]
+
+
+def grouped_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of x, which has this shape."""
+    return _call("grouped_dx", [shape], kernel, dy, **_window(stride, pads))[0]
+
+
+def grouped_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of the kernel, which has this shape."""
+    return _call("grouped_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:

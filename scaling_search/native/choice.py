@@ -11,10 +11,6 @@ WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
 
 
-BLOCK = 16
-"""Groups are joined up to so many channels, and then computed as one convolution: a vector register, or two."""
-
-
 def convolution(kernel: tuple[int, ...]) -> bool:
     """Whether a convolution with a kernel (K, K, C, F), K > 1, is native."""
     return kernel[3] >= WIDE

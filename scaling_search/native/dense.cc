@@ -111,44 +111,11 @@ struct Steps {
   static Steps none() { return {kTileDepth, 0}; }
 };
 
-// `gather` of a block of channels, whose pixels do not touch each other.
-INLINE Steps gather_apart(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
-  // A copy of its own, as whatever is written through memcpy might have changed the original.
-  const Window w = d.window;
-  const int64_t pitch = d.pitch;
-  Steps inside = Steps::none();
-  const int64_t tap = begin / w.channels;
-  int64_t at = begin - tap * w.channels, i = tap / w.columns, j = tap - i * w.columns;
-  const int64_t top = pixel.row * w.stride - w.top, left = pixel.column * w.stride - w.left;
-  const float* corner = x + ((pixel.image * w.height + top) * w.width + left) * pitch;
-  for (int64_t k = begin; k < end; at = 0) {
-    const int64_t count = smaller(w.channels - at, end - k), row = top + i, column = left + j;
-    if (row < 0 || row >= w.height || column < 0 || column >= w.width) {
-      clear(out, count);
-    } else {
-      const float* from = corner + (i * w.width + j) * pitch + at;
-      if (count == kLanes) {
-        store(out, load(from));
-      } else {
-        copy(out, from, count);
-      }
-      inside.include(k - begin, k - begin + count);
-    }
-    out += count;
-    k += count;
-    if (++j == w.columns) {
-      j = 0;
-      ++i;
-    }
-  }
-  return inside;
-}
-
 // Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
 // Returns those inside it, counted from `begin`.
 INLINE Steps gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
+  // A copy of its own, as whatever is written through memcpy might have changed the original.
   const Window w = d.window;
-  if (d.pitch != w.channels) return gather_apart(d, pixel, begin, end, x, out);
   Steps inside = Steps::none();
   // A row of taps meets pixels that lie next to each other.
   const int64_t run = w.columns * w.channels, line = w.width * w.channels;
@@ -288,7 +255,7 @@ void forward_by(const Dense& d, const Tile& tile, const float* x, const float* k
   Pixel pixel = Pixel::at(d, tile.row);
   for (int64_t i = 0; i < tile.rows; ++i, pixel.advance(d)) {
     const int64_t row = pixel.image * d.full_height + d.first_row + pixel.row * d.spread;
-    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.out_pitch;
+    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.features;
   }
   if (d.depth() == 0) {
     for (int64_t i = 0; i < tile.rows; ++i) clear(y + tile.column + places[i], tile.columns);
@@ -325,7 +292,7 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
     const auto slopes = [&](int64_t) __attribute__((always_inline)) {
       const int64_t at = (next.image * w.out_height + next.row) * w.out_width + next.column;
       next.advance(d);
-      return dy + at * d.out_pitch + tile.column;
+      return dy + at * d.features + tile.column;
     };
     pack_right<kVectors>(slopes, depth, tile.columns, right);
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {

@@ -23,7 +23,6 @@ from jax import Array, lax
 
 from scaling_search import native
 from scaling_search.native import calls, choice
-from scaling_search.networks import groups as groupings
 from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform
 from scaling_search.networks.shifts import Pads
@@ -438,18 +437,16 @@ def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-unty
 
 
 def _grouped_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel):
-        return [calls.dense(x, groupings.joined(kernel, groups), stride, pads)]
-    return [_plain(x, kernel, stride, pads, groups)]
+        return [calls.grouped(x, kernel, stride, pads)]
+    return [_plain(x, kernel, stride, pads, x.shape[3] // kernel.shape[2])]
 
 
 def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel, dy):
-        joined = groupings.joined(kernel, groups)
-        dx = calls.dense_dx(joined, dy, x.shape, stride, pads)
-        return dx, groupings.taken_apart(calls.dense_dkernel(x, dy, joined.shape, stride, pads), kernel.shape, groups)
+        dx = calls.grouped_dx(kernel, dy, x.shape, stride, pads)
+        return dx, calls.grouped_dkernel(x, dy, kernel.shape, stride, pads)
+    groups = x.shape[3] // kernel.shape[2]
     (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, groups), x)[1](dy)
     # XLA's own form of the kernel's gradient takes seconds where this takes milliseconds.
     drows = dy.reshape(-1, groups, kernel.shape[3] // groups)

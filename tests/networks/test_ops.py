@@ -263,7 +263,7 @@ kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1,
 taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
 
 def block(x, kernel, taps, scale, bias, dense):
-    x = ops.conv2d(x, taps)
+    x = ops.conv2d(ops.conv2d(x, taps), taps[:, :, :5], groups=8)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
     return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
 
