@@ -17,10 +17,18 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
 
 
+def shape_of(x: Array, kernel: Array, stride: int, pads: Pads) -> Shape:
+    """That of the result of a convolution, (N, H', W', F)."""
+    sides = (
+        max(0, (side + sum(pad) - taps) // stride + 1)
+        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
+    )
+    return (x.shape[0], *sides, kernel.shape[3])
+
+
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) with kernel (K, K, 1, C): (N, H', W', C)."""
-    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), x.shape[3])
-    return _call("depthwise", [out], x, kernel, **_window(stride, pads))[0]
+    return _call("depthwise", [shape_of(x, kernel, stride, pads)], x, kernel, **_window(stride, pads))[0]
 
 
 def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
@@ -31,8 +39,7 @@ def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pa
 
 def dense(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) with kernel (K, K, C, F): (N, H', W', F)."""
-    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), kernel.shape[3])
-    return _call("dense", [out], x, kernel, **_window(stride, pads))[0]
+    return _call("dense", [shape_of(x, kernel, stride, pads)], x, kernel, **_window(stride, pads))[0]
 
 
 def dense_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
@@ -47,8 +54,7 @@ def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
 
 def grouped(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) in groups with kernel (K, K, C / groups, F): (N, H', W', F)."""
-    out = (x.shape[0], *_sides(x, kernel.shape[:2], stride, pads), kernel.shape[3])
-    return _call("grouped", [out], x, kernel, **_window(stride, pads))[0]
+    return _call("grouped", [shape_of(x, kernel, stride, pads)], x, kernel, **_window(stride, pads))[0]
 
 
 def grouped_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
@@ -150,13 +156,6 @@ def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.g
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
     return found
-
-
-def _sides(x: Array, window: Shape, stride: int, pads: Pads) -> tuple[int, ...]:
-    return tuple(
-        max(0, (side + sum(pad) - taps) // stride + 1)
-        for side, pad, taps in zip(x.shape[1:3], pads, window, strict=True)
-    )
 
 
 def _window(stride: int, pads: Pads) -> dict[str, np.generic]:

@@ -10,6 +10,11 @@ WIDE = 32
 WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
 
+DIRECT = 144
+"""From so many pixels of an image on a convolution at stride one that gathers nothing is faster than a product."""
+NARROW = 64
+"""To so many features the same is so of the kernel's gradient."""
+
 
 def convolution(kernel: tuple[int, ...]) -> bool:
     """Whether a convolution with a kernel (K, K, C, F), K > 1, is native."""
@@ -27,6 +32,16 @@ def kernel_gradient(kernel: tuple[int, ...]) -> bool:
         # XLA's own, which has the features as rows, is fast where these are more than the channels.
         return kernel[2] >= kernel[3] >= WIDE_PRODUCT
     return kernel[3] >= WIDE
+
+
+def is_direct(image: tuple[int, ...], stride: int) -> bool:
+    """Whether a native convolution to an image (N, H, W, C) gathers nothing."""
+    return stride == 1 and image[1] * image[2] >= DIRECT
+
+
+def has_direct_gradient(image: tuple[int, ...], stride: int) -> bool:
+    """Whether the native gradient of its kernel gathers nothing."""
+    return is_direct(image, stride) and image[3] <= NARROW
 
 
 def chosen(*, dense: bool) -> str:

@@ -264,8 +264,8 @@ Cut<Spread> cut_of(int64_t columns) {
   Cut<Spread> best = {};
   int64_t least = INT64_MAX;
   for (const Cut<Spread>& cut : cuts) {
-    // A strip costs about as much as one more pixel.
-    const int64_t cost = quotient_up(columns, cut.length) * (cut.length + 1);
+    // A strip costs about as much as three more pixels: short ones wait for each sum in turn.
+    const int64_t cost = quotient_up(columns, cut.length) * (cut.length + 3);
     if (cut.length <= columns && cost < least) {
       least = cost;
       best = cut;
