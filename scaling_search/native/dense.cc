@@ -373,9 +373,10 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
       for (int64_t i = 1; i < quotient_up(rows, kRows); ++i) steps[i] = steps[0];
     };
     const int64_t turns = quotient_up(tile.rows, kRows) * quotient_up(tile.columns, kVectors * kLanes);
-    Ahead left_ahead = ahead_of(d, x, end, smaller(last, end + depth), tile.row, tile.rows, turns);
-    Ahead right_ahead = Ahead::of(dy, d.features, d.by_position ? last : end, smaller(last, end + depth), tile.column,
-                                  tile.columns, turns);
+    // Beyond the last block, too: most often the next pixels are this thread's next.
+    const int64_t beyond = smaller(pixels, end + depth);
+    Ahead left_ahead = ahead_of(d, x, end, beyond, tile.row, tile.rows, turns);
+    Ahead right_ahead = Ahead::of(dy, d.features, d.by_position ? beyond : end, beyond, tile.column, tile.columns, turns);
     for_parts<1, kRows, kVectors>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack,
                                   left_ahead, right_ahead);
   });

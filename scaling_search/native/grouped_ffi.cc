@@ -209,4 +209,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_grouped, grouped_call, window_call(
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_grouped_dx, grouped_dx_call, window_call());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_grouped_dkernel, grouped_dkernel_call, window_call());
 
+// Floats of a register.
+extern "C" int64_t scaling_search_lanes() { return grouped_kernels().lanes; }
+
 }  // namespace scaling_search

@@ -410,21 +410,21 @@ def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignor
 
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     if choice.convolution(kernel.shape) and _takes_native_dense(x, kernel):
-        y = calls.grouped if choice.is_direct(calls.shape_of(x, kernel, stride, pads), stride) else calls.dense
-        return [y(x, kernel, stride, pads)]
+        is_direct = choice.is_direct(calls.shape_of(x, kernel, stride, pads), stride, native.lanes())
+        return [(calls.grouped if is_direct else calls.dense)(x, kernel, stride, pads)]
     return [_plain(x, kernel, stride, pads, 1)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     # Each gradient is a call of its own, as a first layer's input needs none.
     if choice.input_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        gradient = calls.grouped_dx if choice.is_direct(x.shape, stride) else calls.dense_dx
-        dx = gradient(kernel, dy, x.shape, stride, pads)
+        is_direct = choice.is_direct(x.shape, stride, native.lanes())
+        dx = (calls.grouped_dx if is_direct else calls.dense_dx)(kernel, dy, x.shape, stride, pads)
     else:
         (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
     if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        gradient = calls.grouped_dkernel if choice.has_direct_gradient(dy.shape, stride) else calls.dense_dkernel
-        return dx, gradient(x, dy, kernel.shape, stride, pads)
+        is_direct = choice.has_direct_gradient(dy.shape, stride, native.lanes())
+        return dx, (calls.grouped_dkernel if is_direct else calls.dense_dkernel)(x, dy, kernel.shape, stride, pads)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
     drows = dy.reshape(-1, dy.shape[3])
