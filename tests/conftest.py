@@ -73,6 +73,17 @@ def _glyphs_are_made_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_flushed_or_looked_up_again():
+    """Nobody cuts the power, and no package is installed, while tests run."""
+    from scaling_search import family
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        patch.setattr(family, "registered_families", cache(family.registered_families))
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawn_at_once():
     """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
@@ -108,3 +119,16 @@ def pretended(monkeypatch):
     pretended = Pretended()
     monkeypatch.setattr("scaling_search.runners.ray.driver.run_on_ray", pretended.run)
     return pretended
+
+
+@pytest.fixture(scope="module")
+def trained_here():
+    """No Ray: trainings are real, in this process, where how they are run is not the subject of a module's tests."""
+    from scaling_search.runners.local import run_here
+
+    def run(plan, train, data, *, finished, on_outcome, watchers=(), **where):
+        return run_here(plan, train, data, finished=finished, on_outcome=on_outcome, watchers=watchers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaling_search.runners.ray.driver.run_on_ray", run)
+        yield

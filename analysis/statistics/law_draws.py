@@ -28,17 +28,19 @@ def draw_laws(
     others.
     """
     half, count, seen = max((draws + 1) // 2, 6), len(best), len(u) + 1
+    before = np.arange(half) - 1
     best, lowest, highest = (_sampled(form, np.array(ends)) for ends in (best, form.lowest, form.highest))
     typical = np.array((1.0, *form.typical[1:]) if form.floored else form.typical)
 
     def squares(points: Floats) -> Floats:
         misses = logit(form.error(_coefficients(form, points).T[:, :, None], u)) - target
-        return np.asarray(np.sum(misses**2, axis=1) + _SCATTER**2)
+        return np.asarray((misses**2).sum(1) + _SCATTER**2)
 
     def density(points: Floats) -> Floats:
-        inside = np.all((points >= lowest) & (points <= highest), axis=1)
-        within = np.clip(points, lowest, highest)
-        return np.where(inside, form.log_prior(within.T) - seen / 2 * np.log(squares(within)), -np.inf)
+        within = np.minimum(np.maximum(points, lowest), highest)
+        found = form.log_prior(within.T) - seen / 2 * np.log(squares(within))
+        found[(within != points).any(1)] = -np.inf
+        return found
 
     # Two populations, spread wide; each moves by differences within the other.
     chains = best + typical * random.standard_normal((2, half, count))
@@ -51,7 +53,7 @@ def draw_laws(
         length = 1.0 if step % 10 == 9 else 2.38 / np.sqrt(2 * count)
         for moving, other in ((0, 1), (1, 0)):
             order = random.permutation(half)
-            difference = chains[other][order] - chains[other][np.roll(order, 1)]
+            difference = chains[other][order] - chains[other][order[before]]
             shake = 1e-4 * typical * random.standard_normal((half, count))
             proposed = chains[moving] + length * difference + shake
             new = density(proposed)
@@ -71,5 +73,6 @@ def _sampled(form: Form, coefficients: Floats) -> Floats:
 def _coefficients(form: Form, points: Floats) -> Floats:
     """The inverse of `_sampled`, of (draws, coefficients)."""
     if form.floored:
-        points = np.column_stack([np.maximum(np.exp(points[:, 0]) - _NO_FLOOR, 0.0), points[:, 1:]])
+        points = points.copy()
+        points[:, 0] = np.maximum(np.exp(points[:, 0]) - _NO_FLOOR, 0.0)
     return points

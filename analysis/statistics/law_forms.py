@@ -54,7 +54,8 @@ def expit(logits: Floats) -> Floats:
 
 def within(error: Floats) -> Floats:
     """Errors, kept a little away from 0 and 1."""
-    return np.clip(error, _SMALLEST_ERROR, 1 - _SMALLEST_ERROR)
+    # By np.clip it takes twice as long, half of the time of drawing laws.
+    return np.minimum(np.maximum(error, _SMALLEST_ERROR), 1 - _SMALLEST_ERROR)
 
 
 def _line(u: Floats, values: Floats) -> Floats:

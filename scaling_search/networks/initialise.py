@@ -1,5 +1,6 @@
 """Initial values of parameters, and networks that have shapes but no values."""
 
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -11,6 +12,9 @@ from jax import Array
 from scaling_search.family import Family
 from scaling_search.rule import Scale
 
+_SHAPES_ALONE: ContextVar[bool] = ContextVar("_SHAPES_ALONE", default=False)
+"""Whether nobody looks at how initial values are made: tracing that takes most of the time of building a network."""
+
 
 def normal(deviation: float) -> nnx.Initializer:
     """An initializer of independent normal values with mean 0.
@@ -20,6 +24,8 @@ def normal(deviation: float) -> nnx.Initializer:
     """
 
     def initialise(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+        if _SHAPES_ALONE.get():
+            return jax.lax.full(shape, 0, dtype)
         if isinstance(key, jax.core.Tracer):
             return deviation * jax.random.normal(key, shape, dtype)
         return jnp.asarray(_generator(key).standard_normal(shape, np.float32) * np.float32(deviation), dtype)
@@ -31,6 +37,8 @@ def uniform(bound: float) -> nnx.Initializer:
     """An initializer of independent values between -bound and bound, drawn as in `normal`."""
 
     def initialise(key, shape, dtype=jnp.float32, out_sharding=None):  # type: ignore[no-untyped-def]
+        if _SHAPES_ALONE.get():
+            return jax.lax.full(shape, 0, dtype)
         if isinstance(key, jax.core.Tracer):
             return jax.random.uniform(key, shape, dtype, -bound, bound)
         return jnp.asarray((2 * _generator(key).random(shape, np.float32) - 1) * np.float32(bound), dtype)
@@ -62,7 +70,11 @@ class _OneKeyStream(nnx.RngStream):
 
 def abstract_network(family: Family, scale: Scale, num_classes: int) -> nnx.Module:
     """The network with ShapeDtypeStructs for values: nothing is allocated or compiled. For costs, not for running."""
-    return traced_network(family, scale, num_classes)[0]
+    token = _SHAPES_ALONE.set(True)
+    try:
+        return traced_network(family, scale, num_classes)[0]
+    finally:
+        _SHAPES_ALONE.reset(token)
 
 
 def traced_network(family: Family, scale: Scale, num_classes: int) -> tuple[nnx.Module, Any]:

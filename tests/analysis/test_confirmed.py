@@ -1,5 +1,7 @@
 """The winner is reported by seeds that did not select it, which get into no other statistic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,27 +13,23 @@ from scaling_search.analysis.findings.confirmed import confirm
 from scaling_search.analysis.report.words import answer
 from scaling_search.analysis.text.steps import findings_text
 from scaling_search.rule import CompoundRule, Scale
+from scaling_search.store import start_run
 from scaling_search.trial import to_record
 
 
-@pytest.fixture
-def before(new_run):
-    """A finished run whose winner is not confirmed yet."""
-    made = write_step1(new_run)
-    winner = judge(*_frames(new_run)).winner
-    write_step2(new_run, rule=CompoundRule(winner.alpha, winner.beta, winner.gamma))
-    return new_run, made.networks[winner.fingerprint]
-
-
-def _frames(directory):
+def finished(directory):
+    """Makes a run whose winner is not confirmed yet, and returns it and the winner's network."""
+    made = write_step1(directory)
     run = load_run(directory.path)
-    return run.points, run.trials
+    winner = judge(run.points, run.trials).winner
+    write_step2(directory, rule=CompoundRule(winner.alpha, winner.beta, winner.gamma))
+    return directory, made.networks[winner.fingerprint]
 
 
-@pytest.fixture
-def after(before):
+@pytest.fixture(scope="module")
+def after(tmp_path_factory):
     """What the run found before and after the winner's confirmation."""
-    directory, network = before
+    directory, network = finished(start_run(replace(CONFIG, runs=str(tmp_path_factory.mktemp("runs"))), "made-up:0"))
     found = findings_of(load_run(directory.path))
     for seed in CONFIG.fresh_seeds:
         directory.write_record(to_record(spec_of(network, seed), outcome_of(network, seed)))
@@ -76,8 +74,8 @@ def test_confirming_trainings_change_no_other_number(after):
     assert found.step2.loc[measured, same].equals(before.step2.loc[measured, same])
 
 
-def test_fresh_seeds_of_the_baseline_join_the_others_since_nothing_selected_it(before):
-    directory, network = before
+def test_fresh_seeds_of_the_baseline_join_the_others_since_nothing_selected_it(new_run):
+    directory, network = finished(new_run)
     baseline = network_at(Scale())
     for seed in CONFIG.fresh_seeds:
         for one in (network, baseline):

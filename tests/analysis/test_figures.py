@@ -137,8 +137,9 @@ def test_settings_of_the_users_own_do_not_enter(usual):
         assert mpl.rcParams["text.usetex"] and mpl.rcParams["figure.facecolor"] == "black"
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "no such backend"])
-def test_neither_a_settings_file_nor_a_backend_of_the_environment_enters(usual, tmp_path, backend):
+def test_neither_a_settings_file_nor_a_backend_of_the_environment_enters(usual, tmp_path):
+    """Of a notebook's backend, tests/cli/test_runs.py asks the same."""
+    backend = "no such backend"
     file = tmp_path / "matplotlibrc"
     file.write_text("".join(f"{name}: {value}\n" for name, value in SETTINGS.items() if value != "black"))
     code = "from test_figures import digest_of_figure as digest; import os; print(digest(), os.environ['MPLBACKEND'])"

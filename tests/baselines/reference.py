@@ -40,7 +40,8 @@ def drawn(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
     elif leaf == "weight":
         # The same values again and again, from a place of each kernel's own: to draw 80 million takes seconds.
         start = int(generator.integers(len(normals())))
-        values = np.resize(np.roll(normals(), -start), shape) * np.float32(gain / np.prod(shape[1:]) ** 0.5)
+        repeated = np.roll(normals(), -start) * np.float32(gain / np.prod(shape[1:]) ** 0.5)
+        values = np.resize(repeated, shape)
     else:
         values = 0.1 * generator.standard_normal(shape)
     return values.astype(np.float32, copy=False)

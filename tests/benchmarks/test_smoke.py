@@ -10,8 +10,9 @@ from flax import nnx
 
 from scaling_search.search.nas import zero_cost
 from tests.benchmarks import __main__ as benchmarks
-from tests.benchmarks import curves, recipes
+from tests.benchmarks import curves, recipes, search
 from tests.benchmarks import nas as comparison
+from tests.cli.commands import in_this_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_at_once")]
 
@@ -55,6 +56,15 @@ def test_our_side_of_a_step_is_measured(in_a_folder):
     found = in_a_folder("step", "--without-peer")
     (figures,) = (value for key, value in found.items() if key.startswith("step"))
     assert figures["images_per_second"]["ours"] > 0 and figures["ratio"] == {}
+
+
+def test_the_search_that_is_compared_is_of_eight_networks(tmp_path, pretended):
+    done = in_this_process(tmp_path, "step1", *search.OPTIONS, "--keep", "none")
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    trainings = search.trainings(tmp_path, run.name)
+    assert len({(one["depth"], one["width"], one["resolution"]) for one in trainings}) == 8
+    assert {(one["epochs"], one["batch_size"]) for one in trainings} == {(3, 32)}
 
 
 def parameters_of(network):

@@ -13,8 +13,9 @@ from scaling_search.store import open_run
 from tests.cli.commands import command, in_this_process, killed_after, records_of
 
 pytestmark = pytest.mark.slow
-QUICK_FLAGS = ("--quick", "--data", "glyphs:320", "--training-budget", "4e8")
-"""The same networks as on all of the images, and as many trials."""
+FAMILY = "tests.tiny:TWO_STAGES"
+QUICK_FLAGS = ("--quick", "--data", "glyphs:320", "--training-budget", "1e8", "--family", FAMILY)
+"""Small networks and few images, and a budget for some of STEP 2 alone."""
 SMALL = (*QUICK_FLAGS, "--recipe.epochs", "1")
 
 
@@ -132,7 +133,8 @@ def test_another_config_in_the_same_run_is_refused(quick, folder):
 def test_every_configuration_field_reaches_the_manifest(quick, folder):
     stored = open_run(folder / "runs/quick").config()
     recipe = dataclasses.replace(QUICK.recipe, epochs=1)
-    asked = dataclasses.replace(QUICK, data="glyphs:320", training_budget=4e8, recipe=recipe, split=stored.split)
+    asked = dataclasses.replace(QUICK, data="glyphs:320", training_budget=1e8, family=FAMILY)
+    asked = dataclasses.replace(asked, recipe=recipe, split=stored.split)
     assert dataclasses.replace(stored, runs="runs") == asked
     assert {name for name, share in dataclasses.asdict(stored.split).items() if share is None} == {"train"}
 

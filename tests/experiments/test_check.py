@@ -10,7 +10,7 @@ from scaling_search import Recipe, RunConfig, TrainConfig, UserError, check, com
 from scaling_search.cli import main
 from scaling_search.store import RunDirectory
 
-pytestmark = pytest.mark.usefixtures("drawn_at_once")
+pytestmark = pytest.mark.usefixtures("drawn_at_once", "trained_here")
 
 TABLE = "tables/fashion_mnist.parquet"
 
@@ -136,7 +136,6 @@ def test_less_than_no_repetition_is_refused(sound):
         check(sound, repeat=-1)
 
 
-@pytest.mark.slow
 def test_trainings_repeat_to_the_bit_and_one_that_does_not_is_named(tmp_path, plain_family):
     config = TrainConfig(name="short", runs=str(tmp_path), data="digits", seeds=2, recipe=Recipe(epochs=1))
     path = train(config, family=plain_family, progress=None).run.path

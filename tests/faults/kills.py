@@ -59,12 +59,15 @@ def harm(run, pause, chance, kinds, killed):
     return run.returncode == 0
 
 
-def one_run(runs, epochs, pause, chance, kinds, killed):
-    """Has one run end in spite of all kills. Returns how often it was begun and how often Ray's death ended it."""
+def one_run(runs, epochs, pause, chance, kinds, killed, cores=1):
+    """Has one run end in spite of all kills. Returns how often it was begun and how often Ray's death ended it.
+
+    Each training has so many cores.
+    """
     begun, ended, before = 0, 0, {}
     while True:
         begun += 1
-        run = start(runs, epochs)
+        run = start(runs, epochs, cores)
         try:
             well = harm(run, pause, chance, kinds, killed)
             said = run.stdout.read()

@@ -9,24 +9,32 @@ from collections import Counter
 
 import pytest
 
+from scaling_search.experiments.given_networks import sweep
 from scaling_search.runners.ray.cores import cores_available
 from tests.faults.harm import end, numbers_of, start, to_the_end
 from tests.faults.kills import one_run
+from tests.faults.small_run import SmallFamily, config_of
 from tests.runners.observing import alive, descendants, temporary_files, wait_until
+from tests.training.conftest import barred_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("drawn_at_once"),
+    pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"),
+]
 
 
-EPOCHS = 400
+EPOCHS = 200
 """So many that trainings outlast the stops, on a quick machine too."""
 ONE_AT_A_TIME = cores_available()
 """Cores for each training. A second process would show no more, and take long to start."""
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
+def expected(tmp_path_factory, trained_here):
+    """The numbers of a run in this process, where nothing befalls it."""
     runs = tmp_path_factory.mktemp("whole")
-    to_the_end(runs, EPOCHS)
+    sweep(config_of(runs, EPOCHS), family=SmallFamily(), data=barred_images(), progress=None)
     return numbers_of(runs)
 
 
@@ -71,7 +79,7 @@ def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(
 
 def test_a_run_whose_processes_are_killed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
     kinds, killed = ("driver", "worker", "raylet"), Counter()
-    begun, _ = one_run(tmp_path, EPOCHS, 1, random.Random(0), kinds, killed)
+    begun, _ = one_run(tmp_path, EPOCHS, 1, random.Random(0), kinds, killed, ONE_AT_A_TIME)
     assert begun > 1 and killed == Counter(kinds)
     assert numbers_of(tmp_path) == expected
 

@@ -134,9 +134,9 @@ def _named(name: str) -> Callable[[Path], Any]:
 # Builders
 
 
-def _file(name: str, content: bytes) -> Callable[[Path], Path]:
+def _file(name: str, content: bytes | Callable[[], bytes]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        (folder / name).write_bytes(content)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content())
         return folder / name
 
     return make
@@ -782,23 +782,25 @@ ATTACKS = (
         _picture,
         "bomb",
     ),
-    Attack("an animation of a million frames", "has all of them decoded", _file("a.gif", _gif(10**6, 4)), _picture),
+    Attack(
+        "an animation of a million frames", "has all of them decoded", _file("a.gif", lambda: _gif(10**6, 4)), _picture
+    ),
     Attack(
         "text that expands to 128 MiB",
         "fills memory beside the pixels",
-        _file("a.png", _png(1, 1, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27), 1)), rows=b"\0\0")),
+        _file("a.png", lambda: _png(1, 1, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27), 1)), rows=b"\0\0")),
         _picture,
     ),
     Attack(
         "a profile that expands to 128 MiB",
         "fills memory beside the pixels",
-        _file("a.png", _png(1, 1, (b"iCCP", b"a\0\0" + zlib.compress(bytes(2**27), 1)), rows=b"\0\0")),
+        _file("a.png", lambda: _png(1, 1, (b"iCCP", b"a\0\0" + zlib.compress(bytes(2**27), 1)), rows=b"\0\0")),
         _picture,
     ),
     Attack(
         "pixels that expand to 128 MiB",
         "fills memory with rows that the header does not promise",
-        _file("a.png", _png(1, 1, rows=bytes(2**27))),
+        _file("a.png", lambda: _png(1, 1, rows=bytes(2**27))),
         _picture,
     ),
     Attack(

@@ -25,8 +25,7 @@ from scaling_search.training.together import train_together
 from scaling_search.trial import Outcome
 
 CONFIG = RunConfig(
-    family="efficientnet_small",
-    family_options=("resolution=12", "depth=0.3", "dropout=0.2", "drop_connect=0.2"),
+    family="tests.tiny:TWO_STAGES",
     recipe=Recipe(epochs=2, batch_size=16, evaluate_every=1, learning_rate=4.0, augment="shift_flip"),
     split=Split(validation=0.3, test=0.2),
     seeds=3,
@@ -34,9 +33,8 @@ CONFIG = RunConfig(
 
 
 def specs_and_build(images, config=CONFIG):
-    named = {"name": config.family, "options": config.family_options}
-    family = load_family(config.family, config.family_options)
-    specs = specs_of(network_at(family, Scale(), 3, **named), config, images.identity)
+    family = load_family(config.family)
+    specs = specs_of(network_at(family, Scale(), 3, name=config.family), config, images.identity)
     return specs, lambda seed: family.build(Scale(), 3, rngs=nnx.Rngs(seed))
 
 

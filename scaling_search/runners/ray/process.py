@@ -7,6 +7,7 @@ JAX. Started by `driver`, which it asks over a pipe what to train, as `tuning.Tr
 
 import os
 import pickle
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,7 +28,7 @@ from scaling_search.runners.ray.capacity import (
 from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.nodes import origin, refuse_unfit
 from scaling_search.runners.ray.own_code import runtime_environment
-from scaling_search.runners.ray.private import init_on_loopback, version_mismatch
+from scaling_search.runners.ray.private import inherited_environment, init_on_loopback, version_mismatch
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome
@@ -108,14 +109,15 @@ def main(channel: Connection) -> None:
     # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
     data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]
     try:
-        if job.workers.address is None:
+        if (address := job.workers.address) is None:
             _start(job)
         else:
             environment = runtime_environment(job.worker_env, job.folder / "code")
             channel.send((CONNECTING,))
-            _connect(job.workers.address, environment)
+            _connect(address, environment)
             channel.send((CONNECTED,))
-        run_tune(RemoteTrials(channel), job, data.pop())
+        with inherited_environment() if address is None else nullcontext():
+            run_tune(RemoteTrials(channel), job, data.pop())
         ray.shutdown()
     except UserError as error:
         channel.send((REFUSED, str(error)))

@@ -25,7 +25,9 @@ def train(group, data):
 # Where tests run in the background, Ctrl-C is ignored, and so would it be here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    workers = Workers(address=(sys.argv[2:] or [None])[0])
+    address = (sys.argv[2:] or [None])[0]
+    # One training at a time: a second process would show no more, and take long to start.
+    workers = Workers(address=address, cpus_per_trial=1 if address else cores_available())
     run_on_ray(plan(), train, DATA, workers=workers, finished={}, on_outcome=record)
 except KeyboardInterrupt:
     sys.exit("interrupted")

@@ -48,10 +48,13 @@ def test_a_cluster_trains_and_is_left_running(tmp_path):
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "a-token-for-this-test-alone-0123456789",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Processes that nobody waits for take most of the time.
+        "RAY_enable_worker_prestart": "0",
+        "RAY_prestart_worker_first_driver": "0",
     }
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ss-cluster"))
-        command = ["--head", "--block", "--port=0", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
+        command = ["--head", "--block", "--port=0", "--num-cpus=1", "--include-dashboard=false", f"--temp-dir={folder}"]
         head = subprocess.Popen(
             [sys.executable, "-m", "ray.scripts.scripts", "start", *command],
             env=environment,

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from scaling_search.config import Workers
-from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Agenda
 from scaling_search.runners.local import run_here
 from scaling_search.runners.ray.cores import cores_available
@@ -192,27 +191,6 @@ def process(outcome):
 
 
 # What ends a run
-
-
-def test_what_is_raised_in_recording_surfaces_as_it_is_and_ends_the_run():
-    error = UserError("the disk is full")
-    error.__cause__ = OSError(28)
-    processes = set()
-
-    def plan():
-        yield [*seeds_of("plain", 0), *seeds_of("sleep", 0)]
-
-    def record(spec, outcome):
-        processes.update(descendants(os.getpid()) if LINUX else ())
-        raise error
-
-    with screen() as shown, pytest.raises(UserError) as raised:
-        run_on_ray(plan(), train, DATA, workers=Workers(), finished={}, on_outcome=record)
-    assert raised.value is error
-    assert isinstance(error.__cause__, OSError)
-    assert not alive(processes)
-    assert not temporary_files(os.getpid())
-    assert shown == {"stdout": "", "stderr": ""}
 
 
 def test_what_was_being_trained_is_tried_once_more_where_tune_itself_fails(monkeypatch, tmp_path):

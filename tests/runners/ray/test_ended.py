@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from scaling_search.config import Workers
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import session
-from scaling_search.runners.ray.cores import cores_available
 from scaling_search.runners.ray.driver import run_on_ray
 from tests.runners.fake_training import DATA, seeds_of, train
 from tests.runners.observing import alive, descendants, screen, temporary_files, wait_until
@@ -49,7 +49,7 @@ def endless():
 def test_a_driver_that_is_stopped_leaves_nothing_behind(number, last_words, endless):
     assert endless.stdout.readline() == "plain ok\n"
     processes = descendants(endless.pid)
-    assert len(processes) > cores_available()
+    assert len(processes) > 5
     (os.killpg if number == signal.SIGINT else os.kill)(endless.pid, number)
     assert endless.communicate(timeout=20) == ("", last_words)
     if number == signal.SIGKILL:
@@ -68,40 +68,74 @@ def kill_server(name):
     raise AssertionError(f"no {name} runs")
 
 
-@pytest.mark.skipif(not LINUX, reason="it reads /proc")
-def test_ray_is_started_again_where_its_server_dies(tmp_path):
-    (first,), (second,) = seeds_of("plain", 0), seeds_of("hang_once", 0)
-    recorded, notes, processes = {}, [], set()
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A run whose server dies in its second batch, and in whose third what records an outcome raises an error."""
+    if not LINUX:
+        pytest.skip("it reads /proc")
+    marks = tmp_path_factory.mktemp("marks")
+    (first,), (second,), (third,) = seeds_of("plain", 0), seeds_of("hang_once", 0), seeds_of("plain", 1)
+    error = UserError("the disk is full")
+    error.__cause__ = OSError(28)
+    recorded, notes, before, after = {}, [], set(), set()
 
     def plan():
         yield [first]
-        return (yield [second])
+        yield [second]
+        yield [third, *seeds_of("sleep", 0)]
+
+    def record(spec, outcome):
+        recorded[spec.key] = outcome.status
+        if spec == third:
+            after.update(descendants(os.getpid()))
+            raise error
 
     def kill_once_it_hangs():
-        wait_until((tmp_path / second.key).exists, seconds=60)
-        processes.update(descendants(os.getpid()))
+        wait_until((marks / second.key).exists, seconds=60)
+        before.update(descendants(os.getpid()))
         kill_server("raylet")
 
     killer = threading.Thread(target=kill_once_it_hangs)
     killer.start()
-    with screen() as shown:
-        outcomes = run_on_ray(
+    with screen() as shown, pytest.raises(UserError) as raised:
+        run_on_ray(
             plan(),
             train,
             DATA,
             workers=Workers(),
             finished={},
-            on_outcome=lambda spec, outcome: recorded.update({spec.key: outcome.status}),
-            worker_env={"MARK": str(tmp_path)},
+            on_outcome=record,
+            worker_env={"MARK": str(marks)},
             note=notes.append,
         )
     killer.join()
-    assert {outcome.status for outcome in outcomes.values()} == {"ok"}
-    assert recorded == {spec.key: "ok" for spec in (first, second)}
-    assert len(notes) == 1 and "Ray died and is started again" in notes[0]
-    assert not alive(processes)
-    assert not temporary_files(os.getpid())
-    assert shown == {"stdout": "", "stderr": ""}
+    left = alive(before | after), temporary_files(os.getpid())
+    return SimpleNamespace(
+        specs=(first, second, third),
+        recorded=recorded,
+        notes=notes,
+        error=error,
+        raised=raised.value,
+        processes=(before, after),
+        left=left,
+        shown=shown,
+    )
+
+
+def test_ray_is_started_again_where_its_server_dies(ended):
+    assert ended.recorded == {spec.key: "ok" for spec in ended.specs}
+    assert len(ended.notes) == 1 and "Ray died and is started again" in ended.notes[0]
+
+
+def test_what_is_raised_in_recording_surfaces_as_it_is_and_ends_the_run(ended):
+    assert ended.raised is ended.error
+    assert isinstance(ended.error.__cause__, OSError)
+
+
+def test_neither_leaves_or_shows_anything(ended):
+    assert all(len(processes) > 5 for processes in ended.processes)
+    assert ended.left == (set(), [])
+    assert ended.shown == {"stdout": "", "stderr": ""}
 
 
 def test_where_ray_dies_twice_without_an_outcome_one_line_says_what_happened_and_what_to_do(monkeypatch):

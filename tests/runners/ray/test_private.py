@@ -7,6 +7,7 @@ import ray
 from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray.exceptions import ActorDiedError, RayTaskError
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
@@ -68,3 +69,16 @@ def test_a_trial_has_a_process_from_when_it_is_given_one(tmp_path):
     assert private.has_process(trial)
     trial.set_ray_actor(None)
     assert not private.has_process(trial)
+
+
+def test_a_trial_s_process_is_given_no_environment_of_its_own():
+    class Trainable:
+        pass
+
+    def environment():
+        return _ActorClassCache().get(Trainable)._default_options.get("runtime_env") or {}
+
+    assert "env_vars" in environment()
+    with private.inherited_environment():
+        assert not environment()
+    assert "env_vars" in environment()
