@@ -36,8 +36,8 @@ Grouped bundled(Grouped g) {
 
 // Rows of the result that a share has at most.
 int64_t rows_of(const Grouped& g) {
-  const int64_t fit = quotient_up(g.window.out_height, quotient_up(grouped_kernels().room(g, g.window.out_height), kRoom));
-  return std::max<int64_t>(1, fit);
+  const int64_t height = g.window.out_height, room = std::max<int64_t>(1, grouped_kernels().room(g, height));
+  return std::max<int64_t>(1, quotient_up(height, quotient_up(room, kRoom)));
 }
 
 Grouped grouped_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,

@@ -68,13 +68,13 @@ def test_a_grouped_convolution_and_its_gradients_are_as_defined(convolution):
         np.testing.assert_allclose(one, exact, rtol=0, atol=1e-5 * max(1, np.abs(exact).max()))
 
 
-@pytest.mark.parametrize("images", [(0, 4, 4, 8), (2, 2, 2, 8)])
-def test_without_a_pixel_the_kernels_gradient_is_zero(images):
+@pytest.mark.parametrize(("images", "stride"), [((0, 4, 4, 8), 1), ((2, 2, 2, 8), 1), ((1, 1, 10, 8), 5)])
+def test_without_a_pixel_the_kernels_gradient_is_zero(images, stride):
     kernel, pads = (3, 3, 4, 8), ((0, 0), (0, 0))
-    y = calls.grouped(np.ones(images, np.float32), np.ones(kernel, np.float32), 1, pads)
+    y = calls.grouped(np.ones(images, np.float32), np.ones(kernel, np.float32), stride, pads)
     assert y.size == 0
-    assert not np.asarray(calls.grouped_dkernel(np.ones(images, np.float32), y, kernel, 1, pads)).any()
-    assert not np.asarray(calls.grouped_dx(np.ones(kernel, np.float32), y, images, 1, pads)).any()
+    assert not np.asarray(calls.grouped_dkernel(np.ones(images, np.float32), y, kernel, stride, pads)).any()
+    assert not np.asarray(calls.grouped_dx(np.ones(kernel, np.float32), y, images, stride, pads)).any()
 
 
 @pytest.mark.parametrize(
