@@ -44,9 +44,10 @@ ONCE = (
     "squeeze_excite_ffi.cc",
     "pointwise_ffi.cc",
     "dense_ffi.cc",
+    "grouped_ffi.cc",
     "muon.cc",
 )
-KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc")
+KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc", "grouped.cc")
 
 
 class BuildKernels(build_ext):

@@ -9,6 +9,7 @@
 #include "batch_norm.h"
 #include "dense.h"
 #include "depthwise.h"
+#include "grouped.h"
 #include "kernels.h"
 #include "parallel.h"
 #include "pointwise.h"
@@ -38,6 +39,7 @@ namespace scaling_search {
 
 SCALING_SEARCH_CHOOSE(Kernels, kernels)
 SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
+SCALING_SEARCH_CHOOSE(GroupedKernels, grouped_kernels)
 SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
 SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)

@@ -73,7 +73,7 @@ def _norm_conv2d_forward(x, scale, bias, kernel, static):  # type: ignore[no-unt
     vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
     y, mean, variance = by_platform(
         *(x, scale, bias, kernel),
-        out=[jax.ShapeDtypeStruct(ops.convolved(x.shape, kernel.shape, *static[2:]), x.dtype), vector, vector],
+        out=[jax.ShapeDtypeStruct(calls.shape_of(x, kernel, *static[2:]), x.dtype), vector, vector],
         cpu=Form(_norm_then_conv2d_on_cpu, static),
         plain=Form(_norm_then_conv2d, static),
     )
