@@ -1,7 +1,7 @@
 """The native kernels as functions of JAX arrays, for programs compiled for a CPU. All arrays are float32.
 
-Each answers with the gradients of its operation in a call of its own; `networks.ops` joins the two. Shapes are checked
-when a call runs.
+Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
+two. Shapes are checked when a call runs.
 """
 
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ from jax import Array
 
 from scaling_search.native import calls
 from scaling_search.networks import ops
-from scaling_search.networks.lowering import Form, by_platform
+from scaling_search.networks.lowering import Form, by_platform, takes_native
 from scaling_search.networks.ops import Activation, Padding
 from scaling_search.networks.shifts import Pads, wide
 
@@ -95,7 +95,7 @@ def _norm_then_conv2d(x, scale, bias, kernel, epsilon, activation, stride, pads)
 
 
 def _norm_then_conv2d_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_depthwise if ops.takes_native(*arguments[:4]) else _norm_then_conv2d
+    form: Callable[..., Any] = calls.norm_depthwise if takes_native(*arguments[:4]) else _norm_then_conv2d
     return form(*arguments)
 
 
@@ -104,7 +104,7 @@ def _norm_conv2d_gradient(x, scale, bias, mean, variance, kernel, dy, *static): 
 
 
 def _norm_conv2d_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    native = ops.takes_native(*arguments[:7])
+    native = takes_native(*arguments[:7])
     form: Callable[..., Any] = calls.norm_depthwise_gradient if native else _norm_conv2d_gradient
     return form(*arguments)
 
@@ -158,7 +158,7 @@ def _norm_then_gate(*arguments):  # type: ignore[no-untyped-def]
 
 
 def _norm_then_gate_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_squeeze_excite if ops.takes_native(*arguments[:7]) else _norm_then_gate
+    form: Callable[..., Any] = calls.norm_squeeze_excite if takes_native(*arguments[:7]) else _norm_then_gate
     return form(*arguments)
 
 
@@ -173,7 +173,7 @@ def _norm_gate_gradient(*arguments):  # type: ignore[no-untyped-def]
 
 
 def _norm_gate_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    if not ops.takes_native(*arguments[:13]):
+    if not takes_native(*arguments[:13]):
         return _norm_gate_gradient(*arguments)
     x, scale, bias, squeeze, _, excite, _, mean, variance, *rest = arguments
     dx, dscale, dbias, *layers = calls.norm_squeeze_excite_gradient(
