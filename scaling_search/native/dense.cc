@@ -7,46 +7,21 @@
 
 #include <string.h>
 
+#include "lanes.h"
+
 #if defined(__AVX512F__)
-#define SCALING_SEARCH_KERNELS kAvx512DenseKernels
-#define SCALING_SEARCH_LANES 16
 #define SCALING_SEARCH_ROWS 12
-#elif defined(__AVX2__)
-#define SCALING_SEARCH_KERNELS kAvx2DenseKernels
-#define SCALING_SEARCH_LANES 8
-#define SCALING_SEARCH_ROWS 6
 #else
-#define SCALING_SEARCH_KERNELS kDefaultDenseKernels
-#define SCALING_SEARCH_LANES 4
 #define SCALING_SEARCH_ROWS 6
 #endif
-
-#define INLINE inline __attribute__((always_inline))
 
 namespace scaling_search {
 namespace {
 
-constexpr int64_t kLanes = SCALING_SEARCH_LANES;
 constexpr int64_t kRows = SCALING_SEARCH_ROWS;
 // Not a power of two: rows that are a whole number of pages apart would share the same few places of the first cache.
 constexpr int64_t kPitch = kTileDepth + 16;
 constexpr int64_t kLeftFloats = (kPartRows + 16) * kPitch;
-
-typedef float Vector __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
-
-INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-INLINE Vector load(const float* p) {
-  Vector v;
-  memcpy(&v, p, sizeof(v));
-  return v;
-}
-
-INLINE void store(float* p, Vector v) { memcpy(p, &v, sizeof(v)); }
-
-typedef float Quad __attribute__((vector_size(16)));
 
 template <class V>
 INLINE void copy_by(float* to, const float* from, int64_t count) {
@@ -63,15 +38,9 @@ INLINE void copy_by(float* to, const float* from, int64_t count) {
 
 // memcpy and memset cost a call, and runs are short.
 INLINE void copy(float* to, const float* from, int64_t count) {
-  if (count >= kLanes) return copy_by<Vector>(to, from, count);
-  if (count >= 4) return copy_by<Quad>(to, from, count);
+  if (count >= kLanes) return copy_by<WideFloat>(to, from, count);
+  if (count >= 4) return copy_by<QuadFloat>(to, from, count);
   for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-}
-
-INLINE void clear(float* to, int64_t count) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(to + i, Vector{});
-  for (; i < count; ++i) to[i] = 0;
 }
 
 // An output pixel, and those after it.
@@ -147,7 +116,7 @@ INLINE void pack_right(const Row& row, int64_t depth, int64_t columns, float* pa
     float* to = panels + k * kColumns;
     for (; c + kColumns <= columns; c += kColumns, to += depth * kColumns) {
 #pragma GCC unroll 2
-      for (int n = 0; n < kVectors; ++n) store(to + n * kLanes, load(from + c + n * kLanes));
+      for (int n = 0; n < kVectors; ++n) store<WideFloat>(to + n * kLanes, load<WideFloat>(from + c + n * kLanes));
     }
     if (c < columns) {
       copy(to, from + c, columns - c);
@@ -200,15 +169,15 @@ INLINE Ahead ahead_of(const Dense& d, const float* x, int64_t begin, int64_t end
 
 // A micro-tile's sums.
 template <int kVectors>
-using Sums = Vector[kRows][kVectors];
+using Sums = WideFloat[kRows][kVectors];
 
 // Adds products of `depth` steps: left[i * kRowPitch + k * kStep] * right[k, :].
 template <int64_t kRowPitch, int64_t kStep, int kVectors>
 INLINE void multiply(int64_t depth, const float* left, const float* right, Sums<kVectors>& sums) {
   for (int64_t k = 0; k < depth; ++k, left += kStep, right += kVectors * kLanes) {
-    Vector values[kVectors];
+    WideFloat values[kVectors];
 #pragma GCC unroll 2
-    for (int n = 0; n < kVectors; ++n) values[n] = load(right + n * kLanes);
+    for (int n = 0; n < kVectors; ++n) values[n] = load<WideFloat>(right + n * kLanes);
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
@@ -229,7 +198,7 @@ INLINE void put(const Sums<kVectors>& sums, int64_t rows, int64_t columns, bool 
       float* row = out + places[i];
 #pragma GCC unroll 2
       for (int n = 0; n < kVectors; ++n) {
-        store(row + n * kLanes, add ? load(row + n * kLanes) + sums[i][n] : sums[i][n]);
+        store<WideFloat>(row + n * kLanes, add ? load<WideFloat>(row + n * kLanes) + sums[i][n] : sums[i][n]);
       }
     }
     return;
@@ -238,7 +207,7 @@ INLINE void put(const Sums<kVectors>& sums, int64_t rows, int64_t columns, bool 
 #pragma GCC unroll 16
   for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-    for (int n = 0; n < kVectors; ++n) store(values[i] + n * kLanes, sums[i][n]);
+    for (int n = 0; n < kVectors; ++n) store<WideFloat>(values[i] + n * kLanes, sums[i][n]);
   }
   for (int64_t i = 0; i < rows; ++i) {
     float* row = out + places[i];
@@ -367,7 +336,7 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
         float* to = left + k * kRows;
         for (int64_t i = 0; i < rows; i += kRows, to += panel) {
 #pragma GCC unroll 2
-          for (int64_t n = 0; n < kRows; n += kLanes) store(to + n, load(line + i + n));
+          for (int64_t n = 0; n < kRows; n += kLanes) store<WideFloat>(to + n, load<WideFloat>(line + i + n));
         }
       }
       for (int64_t i = 1; i < quotient_up(rows, kRows); ++i) steps[i] = steps[0];
@@ -400,17 +369,17 @@ void dkernel(const Dense& d, const Tile& tile, int64_t first, int64_t last, cons
 
 INLINE void transpose_four(const float* matrix, int64_t columns, float* out, int64_t pitch) {
   typedef int32_t Order __attribute__((vector_size(16)));
-  Quad rows[4];
+  QuadFloat rows[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) memcpy(&rows[i], matrix + i * columns, sizeof(Quad));
-  const Quad low = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5), high = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
-  const Quad low_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
-  const Quad high_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
-  const Quad turned[4] = {
+  for (int i = 0; i < 4; ++i) memcpy(&rows[i], matrix + i * columns, sizeof(QuadFloat));
+  const QuadFloat low = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5), high = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
+  const QuadFloat low_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
+  const QuadFloat high_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
+  const QuadFloat turned[4] = {
       SCALING_SEARCH_SHUFFLE(low, low_next, 0, 1, 4, 5), SCALING_SEARCH_SHUFFLE(low, low_next, 2, 3, 6, 7),
       SCALING_SEARCH_SHUFFLE(high, high_next, 0, 1, 4, 5), SCALING_SEARCH_SHUFFLE(high, high_next, 2, 3, 6, 7)};
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) memcpy(out + i * pitch, &turned[i], sizeof(Quad));
+  for (int i = 0; i < 4; ++i) memcpy(out + i * pitch, &turned[i], sizeof(QuadFloat));
 }
 
 void transpose(int64_t rows, int64_t columns, const float* matrix, float* out, int64_t pitch) {
@@ -432,6 +401,6 @@ void transpose(int64_t rows, int64_t columns, const float* matrix, float* out, i
 
 }  // namespace
 
-const DenseKernels SCALING_SEARCH_KERNELS = {forward, dkernel, transpose};
+const DenseKernels SCALING_SEARCH_TABLE(DenseKernels) = {forward, dkernel, transpose};
 
 }  // namespace scaling_search

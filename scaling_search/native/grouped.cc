@@ -8,68 +8,30 @@
 
 #include <string.h>
 
-#if defined(__clang__) && defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
-#if defined(__AVX512F__)
-#define SCALING_SEARCH_KERNELS kAvx512GroupedKernels
-#define SCALING_SEARCH_LANES 16
-#elif defined(__AVX2__)
-#define SCALING_SEARCH_KERNELS kAvx2GroupedKernels
-#define SCALING_SEARCH_LANES 8
-#else
-#define SCALING_SEARCH_KERNELS kDefaultGroupedKernels
-#define SCALING_SEARCH_LANES 4
-#endif
-
-#define INLINE inline __attribute__((always_inline))
+#include "lanes.h"
 
 namespace scaling_search {
 namespace {
 
-constexpr int64_t kLanes = SCALING_SEARCH_LANES;
 constexpr int64_t kTaps = 3;  // Of a row, that share what is spread at stride one.
-
-typedef float Vector __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
-typedef int32_t Order __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
-typedef float Quad __attribute__((vector_size(16)));
-
-INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-INLINE Vector load(const float* p) {
-  Vector v;
-  memcpy(&v, p, sizeof(v));
-  return v;
-}
-
-INLINE void store(float* p, Vector v) { memcpy(p, &v, sizeof(v)); }
 
 INLINE void copy(float* to, const float* from, int64_t count) {
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
-  for (; i + 4 <= count; i += 4) memcpy(to + i, from + i, sizeof(Quad));
+  for (; i + kLanes <= count; i += kLanes) store<WideFloat>(to + i, load<WideFloat>(from + i));
+  for (; i + 4 <= count; i += 4) memcpy(to + i, from + i, sizeof(QuadFloat));
   for (; i < count; ++i) to[i] = from[i];
 }
 
-INLINE void clear(float* to, int64_t count) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(to + i, Vector{});
-  for (; i < count; ++i) to[i] = 0;
-}
-
 // Lane n of the result is lane order[n] of v.
-INLINE Vector permuted(Vector v, Order order) {
+INLINE WideFloat permuted(WideFloat v, WideInt order) {
 #if !defined(__clang__)
   return __builtin_shuffle(v, order);
 #elif defined(__AVX512F__)
-  return (Vector)_mm512_permutexvar_ps((__m512i)order, (__m512)v);
+  return (WideFloat)_mm512_permutexvar_ps((__m512i)order, (__m512)v);
 #elif defined(__AVX2__)
-  return (Vector)_mm256_permutevar8x32_ps((__m256)v, (__m256i)order);
+  return (WideFloat)_mm256_permutevar8x32_ps((__m256)v, (__m256i)order);
 #else
-  Vector result;
+  WideFloat result;
   for (int64_t n = 0; n < kLanes; ++n) result[n] = v[order[n]];
   return result;
 #endif
@@ -77,7 +39,7 @@ INLINE Vector permuted(Vector v, Order order) {
 
 // How a channel of a pixel meets the features of a bundle. Of several groups, each lane takes its own group's.
 struct OfSeveral {
-  Order order;
+  WideInt order;
 
   OfSeveral() = default;
   explicit OfSeveral(const Grouped& g) {
@@ -92,7 +54,7 @@ struct OfSeveral {
     other.order += static_cast<int32_t>(channel);
     return other;
   }
-  INLINE Vector operator()(const float* pixel) const { return permuted(load(pixel), order); }
+  INLINE WideFloat operator()(const float* pixel) const { return permuted(load<WideFloat>(pixel), order); }
 };
 
 // Of one group, all take the same.
@@ -175,7 +137,7 @@ struct Strip {
 };
 
 template <int kVectors, int kCount>
-using Sums = Vector[kCount][kVectors];
+using Sums = WideFloat[kCount][kVectors];
 
 // Adds the products of kWide taps that lie side by side.
 template <class Spread, int kVectors, int kCount, int kWide>
@@ -184,11 +146,11 @@ INLINE void add_taps(const Strip& s, const Spread& spread, const float* pixels, 
   const int64_t step = kWide > 1 ? s.pixel : s.pixel * s.stride;
   for (int64_t c = 0; c < s.channels; ++c) {
     const Spread channel = spread.from(c);
-    Vector taps[kWide][kVectors];
+    WideFloat taps[kWide][kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kWide; ++j) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) taps[j][v] = load(kernel + (j * s.channels + c) * s.width + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) taps[j][v] = load<WideFloat>(kernel + (j * s.channels + c) * s.width + v * kLanes);
     }
 #pragma GCC unroll 16
     for (int q = 0; q < kCount + kWide - 1; ++q) {
@@ -224,7 +186,7 @@ void sum_strip(const Strip& s, const Spread& spread, int64_t features, float* ou
 #pragma GCC unroll 16
     for (int n = 0; n < kCount; ++n) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) store(out + n * pitch + v * kLanes, sums[n][v]);
+      for (int v = 0; v < kVectors; ++v) store<WideFloat>(out + n * pitch + v * kLanes, sums[n][v]);
     }
     return;
   }
@@ -232,7 +194,7 @@ void sum_strip(const Strip& s, const Spread& spread, int64_t features, float* ou
 #pragma GCC unroll 16
   for (int n = 0; n < kCount; ++n) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) store(values[n] + v * kLanes, sums[n][v]);
+    for (int v = 0; v < kVectors; ++v) store<WideFloat>(values[n] + v * kLanes, sums[n][v]);
   }
   for (int n = 0; n < kCount; ++n) copy(out + n * pitch, values[n], features);
 }
@@ -332,16 +294,16 @@ struct Rows {
 // Adds the products of kChannels channels at kWide taps that lie side by side: sums[(tap * channels + channel) * width].
 template <class Spread, int kWide, int kChannels, int kCount>
 void add_products(const Rows& r, const Spread& spread, int64_t channels, int64_t width, float* sums) {
-  Vector totals[kChannels][kWide] = {};
+  WideFloat totals[kChannels][kWide] = {};
   Spread each[kChannels];
 #pragma GCC unroll 4
   for (int c = 0; c < kChannels; ++c) each[c] = spread.from(c);
   for (int64_t row = 0; row < r.rows; ++row) {
     const float *pixels = r.pixels + row * r.line, *slopes = r.slopes + row * r.slope_line;
     for (int64_t column = 0; column < r.columns; column += kCount) {
-      Vector values[kCount];
+      WideFloat values[kCount];
 #pragma GCC unroll 4
-      for (int n = 0; n < kCount; ++n) values[n] = load(slopes + n * r.slope_pixel);
+      for (int n = 0; n < kCount; ++n) values[n] = load<WideFloat>(slopes + n * r.slope_pixel);
 #pragma GCC unroll 4
       for (int c = 0; c < kChannels; ++c) {
 #pragma GCC unroll 8
@@ -362,7 +324,7 @@ void add_products(const Rows& r, const Spread& spread, int64_t channels, int64_t
 #pragma GCC unroll 4
     for (int j = 0; j < kWide; ++j) {
       float* to = sums + (j * channels + c) * width;
-      store(to, load(to) + totals[c][j]);
+      store<WideFloat>(to, load<WideFloat>(to) + totals[c][j]);
     }
   }
 }
@@ -450,6 +412,6 @@ int64_t room(const Grouped& g, int64_t rows) {
 
 }  // namespace
 
-const GroupedKernels SCALING_SEARCH_KERNELS = {kLanes, room, forward, dkernel};
+const GroupedKernels SCALING_SEARCH_TABLE(GroupedKernels) = {kLanes, room, forward, dkernel};
 
 }  // namespace scaling_search

@@ -115,6 +115,14 @@ INLINE void add_rows(int64_t begin, int64_t end, int64_t channels, float* sums, 
 
 INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A memset costs a call, and what is cleared is short.
+INLINE void clear(float* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store<WideFloat>(to + i, WideFloat{});
+  for (; i < count; ++i) to[i] = 0;
+}
 
 template <class V>
 INLINE V broadcast(float value) {
