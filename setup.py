@@ -36,7 +36,7 @@ def ffi_headers() -> Path | None:
 
 
 class BuildKernels(build_ext):
-    """Compiles kernels.cc and dense.cc once for each instruction set, which an Extension's arguments cannot say."""
+    """Compiles kernels once for each instruction set, which an Extension's arguments cannot say."""
 
     def build_extension(self, extension: Extension) -> None:
         """Builds the one extension: a plain shared library with C symbols."""
@@ -51,9 +51,9 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "muon.cc")]
+        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "grouped_ffi.cc", "muon.cc")]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
-        jobs += [(source, flags) for source in ("kernels.cc", "dense.cc") for flags in INSTRUCTION_SETS]
+        jobs += [(source, flags) for source in ("kernels.cc", "dense.cc", "grouped.cc") for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
             objects = [name for names in pool.map(compiled, jobs) for name in names]
         target = Path(self.get_ext_fullpath(extension.name))

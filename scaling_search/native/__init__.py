@@ -11,6 +11,7 @@ import re
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import NamedTuple
 
 from scaling_search.errors import first_line
 from scaling_search.native import choice
@@ -29,23 +30,31 @@ CALLS = (
     "dense",
     "dense_dx",
     "dense_dkernel",
+    "grouped",
+    "grouped_dx",
+    "grouped_dkernel",
     "muon",
 )
 
 
 def available() -> bool:
     """Whether the native kernels are in use on a CPU. The first call loads the library and tells XLA of it."""
-    return _load()[0]
+    return _load().in_use
 
 
 def convolves() -> bool:
-    """Whether dense convolutions are native too, as `choice` says: measured with AVX2 and AVX-512, not without."""
-    return available() and "AVX" in _load()[1]
+    """Whether dense and grouped convolutions are native too, where `choice` says so of their shapes."""
+    return available() and choice.convolves(lanes())
+
+
+def lanes() -> int:
+    """Floats of a register of the instructions in use; 0 without a library."""
+    return _load().lanes
 
 
 def status() -> str:
     """One line: whether the native kernels are in use, and with which instructions or why not."""
-    return _load()[1]
+    return _load().status
 
 
 def library() -> ctypes.CDLL | None:
@@ -59,18 +68,27 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+class _Loaded(NamedTuple):
+    in_use: bool
+    status: str
+    lanes: int = 0
+
+
 @cache
-def _load() -> tuple[bool, str]:
+def _load() -> _Loaded:
     if os.environ.get(VARIABLE) == "0":
-        return False, f"native kernels: not in use: {VARIABLE}=0"
+        return _Loaded(False, f"native kernels: not in use: {VARIABLE}=0")
     path = _library()
     if path is None:
-        return False, "native kernels: not in use: no compiled library (no C++ compiler at installation)"
+        return _Loaded(False, "native kernels: not in use: no compiled library (no C++ compiler at installation)")
     try:
-        instructions = _register(path)
+        library = _register(path)
     except Exception as error:  # Whatever is wrong with a library, the other path remains.
-        return False, f"native kernels: not in use: {first_line(error)}"
-    return True, f"native kernels: in use, {instructions}; for {choice.chosen(dense='AVX' in instructions)}"
+        return _Loaded(False, f"native kernels: not in use: {first_line(error)}")
+    library.scaling_search_instructions.restype = ctypes.c_char_p
+    library.scaling_search_lanes.restype = ctypes.c_int64
+    instructions, floats = library.scaling_search_instructions().decode(), library.scaling_search_lanes()
+    return _Loaded(True, f"native kernels: in use, {instructions}; for {choice.chosen(floats)}", floats)
 
 
 def _library() -> Path | None:
@@ -78,8 +96,8 @@ def _library() -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _register(path: Path) -> str:
-    """Loads the library and registers its calls with XLA; the name of the instructions it chose."""
+def _register(path: Path) -> ctypes.CDLL:
+    """Loads the library and registers its calls with XLA."""
     import jax
 
     library = ctypes.CDLL(str(path))
@@ -92,8 +110,7 @@ def _register(path: Path) -> str:
     for name in CALLS:
         symbol = getattr(library, f"scaling_search_{name}")
         jax.ffi.register_ffi_target(f"scaling_search_{name}", jax.ffi.pycapsule(symbol), platform="cpu")
-    library.scaling_search_instructions.restype = ctypes.c_char_p
-    return str(library.scaling_search_instructions().decode())
+    return library
 
 
 def _ffi_version(headers: Path) -> tuple[int, int]:

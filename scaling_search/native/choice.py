@@ -1,18 +1,24 @@
 """Which convolutions native kernels compute where they are there: by what was faster when measured, in one place.
 
-The choice follows from shapes alone, so that a network is computed alike in every run. It was measured on an AMD EPYC
-with AVX-512 against XLA's own convolutions and matrix products (docs/speed.md). What else has a native kernel always
-takes it: depthwise convolutions, squeeze-and-excitation and batch norm, whose two forms were equal for ResNet-50.
+The choice follows from shapes and the CPU's instructions, so that a network is computed alike in every run. It was
+measured on an AMD EPYC with AVX-512 against XLA's own convolutions and matrix products (docs/speed.md). What else has a
+native kernel always takes it: grouped and depthwise convolutions, squeeze-and-excitation and batch norm, whose two
+forms were equal for ResNet-50.
 """
 
+LANES = 8
+"""Floats of AVX2's registers. Without these, dense and grouped convolutions were not measured and keep XLA's."""
 WIDE = 32
 """From so many features on a native convolution is at least as fast as XLA's. Narrower ones keep XLA's."""
 WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
-
-
-BLOCK = 16
-"""Groups are joined up to so many channels, and then computed as one convolution: a vector register, or two."""
+WIDEST_LANES = 16
+"""Floats of AVX-512's registers, with which convolutions that gather nothing may be faster than products; with AVX2's
+eight they are slower."""
+DIRECT = 144
+"""They are at stride one from so many pixels of an image on."""
+NARROW = 64
+"""The same of the kernel's gradient, to so many features."""
 
 
 def convolution(kernel: tuple[int, ...]) -> bool:
@@ -33,9 +39,24 @@ def kernel_gradient(kernel: tuple[int, ...]) -> bool:
     return kernel[3] >= WIDE
 
 
-def chosen(*, dense: bool) -> str:
-    """What is chosen, in words; `dense` says whether any of the above is."""
+def is_direct(image: tuple[int, ...], stride: int, lanes: int) -> bool:
+    """Whether a native convolution to an image (N, H, W, C) gathers nothing, with registers of so many floats."""
+    return lanes >= WIDEST_LANES and stride == 1 and image[1] * image[2] >= DIRECT
+
+
+def has_direct_gradient(image: tuple[int, ...], stride: int, lanes: int) -> bool:
+    """Whether the native gradient of its kernel gathers nothing."""
+    return is_direct(image, stride, lanes) and image[3] <= NARROW
+
+
+def convolves(lanes: int) -> bool:
+    """Whether any of the above is native, and grouped convolutions, with registers of so many floats."""
+    return lanes >= LANES
+
+
+def chosen(lanes: int) -> str:
+    """What is chosen, in words, with registers of so many floats."""
     always = "depthwise convolutions, batch norm and squeeze-and-excitation"
-    if not dense:
+    if not convolves(lanes):
         return always
-    return f"{always}; and convolutions to {WIDE} or more features"
+    return f"{always}; and grouped convolutions, and those to {WIDE} or more features"

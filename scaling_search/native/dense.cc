@@ -111,44 +111,11 @@ struct Steps {
   static Steps none() { return {kTileDepth, 0}; }
 };
 
-// `gather` of a block of channels, whose pixels do not touch each other.
-INLINE Steps gather_apart(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
-  // A copy of its own, as whatever is written through memcpy might have changed the original.
-  const Window w = d.window;
-  const int64_t pitch = d.pitch;
-  Steps inside = Steps::none();
-  const int64_t tap = begin / w.channels;
-  int64_t at = begin - tap * w.channels, i = tap / w.columns, j = tap - i * w.columns;
-  const int64_t top = pixel.row * w.stride - w.top, left = pixel.column * w.stride - w.left;
-  const float* corner = x + ((pixel.image * w.height + top) * w.width + left) * pitch;
-  for (int64_t k = begin; k < end; at = 0) {
-    const int64_t count = smaller(w.channels - at, end - k), row = top + i, column = left + j;
-    if (row < 0 || row >= w.height || column < 0 || column >= w.width) {
-      clear(out, count);
-    } else {
-      const float* from = corner + (i * w.width + j) * pitch + at;
-      if (count == kLanes) {
-        store(out, load(from));
-      } else {
-        copy(out, from, count);
-      }
-      inside.include(k - begin, k - begin + count);
-    }
-    out += count;
-    k += count;
-    if (++j == w.columns) {
-      j = 0;
-      ++i;
-    }
-  }
-  return inside;
-}
-
 // Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
 // Returns those inside it, counted from `begin`.
 INLINE Steps gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
+  // A copy of its own, as whatever is written through memcpy might have changed the original.
   const Window w = d.window;
-  if (d.pitch != w.channels) return gather_apart(d, pixel, begin, end, x, out);
   Steps inside = Steps::none();
   // A row of taps meets pixels that lie next to each other.
   const int64_t run = w.columns * w.channels, line = w.width * w.channels;
@@ -187,6 +154,48 @@ INLINE void pack_right(const Row& row, int64_t depth, int64_t columns, float* pa
       clear(to + columns - c, kColumns - (columns - c));
     }
   }
+}
+
+// What will be read next: `rows` of `bytes`, `pitch` apart. Fetched little by little into a core's second cache while
+// products are summed, it is there when it is packed, which would otherwise wait for memory.
+struct Ahead {
+  const char* row;
+  int64_t rows, bytes, pitch;
+  int64_t lines;  // To fetch at a time.
+  int64_t at;
+
+  // Floats [first, first + count) of rows [begin, end) of a matrix, fetched in so many turns.
+  static Ahead of(const float* matrix, int64_t columns, int64_t begin, int64_t end, int64_t first, int64_t count, int64_t turns) {
+    if (end <= begin || count <= 0) return {};
+    Ahead a{reinterpret_cast<const char*>(matrix + begin * columns + first), end - begin, count * 4, columns * 4, 0, 0};
+    if (a.bytes == a.pitch) a = {a.row, 1, a.rows * a.bytes, 0, 0, 0};
+    a.lines = quotient_up(a.rows * quotient_up(a.bytes, kLine), turns);
+    return a;
+  }
+  INLINE void fetch() {
+    for (int64_t n = lines; n > 0 && rows > 0; --n) {
+      __builtin_prefetch(row + at, 0, 2);
+      at += kLine;
+      if (at < bytes) continue;
+      at = 0;
+      row += pitch;
+      --rows;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;  // Bytes of a line of a cache.
+};
+
+// The same of what pixels [begin, end) of the result meet first, channels [first, first + count) if the kernel is 1x1.
+INLINE Ahead ahead_of(const Dense& d, const float* x, int64_t begin, int64_t end, int64_t first, int64_t count, int64_t turns) {
+  const Window& w = d.window;
+  // By position they lie apart, and elsewhere not all of the pixels between are met.
+  if (d.by_position || w.stride > 1) return {};
+  const bool narrow = w.rows * w.columns == 1;
+  // Beside padding these are not quite the pixels met.
+  const int64_t last = d.images * w.height * w.width;
+  return Ahead::of(x, w.channels, smaller(begin, last), smaller(end, last), narrow ? first : 0, narrow ? count : w.channels, turns);
 }
 
 // A micro-tile's sums.
@@ -240,13 +249,15 @@ INLINE void put(const Sums<kVectors>& sums, int64_t rows, int64_t columns, bool 
 // A block of the sum, added to a tile of the result; `steps` has those that count for each kRows of it.
 template <int64_t kRowPitch, int64_t kStep, int kVectors>
 INLINE void block(const Tile& tile, const Steps* steps, int64_t depth, int64_t panel, const float* left,
-                  const float* right, bool add, float* out, const int64_t* places) {
+                  const float* right, bool add, float* out, const int64_t* places, Ahead& ahead, Ahead& other) {
   constexpr int64_t kColumns = kVectors * kLanes;
   for (int64_t i = 0; i < tile.rows; i += kRows, left += panel, ++steps) {
     const int64_t first = steps->first, count = steps->last - first;
     if (count <= 0 && add) continue;
     for (int64_t j = 0; j < tile.columns; j += kColumns) {
       Sums<kVectors> sums = {};
+      ahead.fetch();
+      other.fetch();
       multiply<kRowPitch, kStep, kVectors>(count, left + first * kStep, right + j * depth + first * kColumns, sums);
       put<kVectors>(sums, smaller(kRows, tile.rows - i), smaller(kColumns, tile.columns - j), add, out + j, places + i);
     }
@@ -268,7 +279,7 @@ INLINE void for_blocks(int64_t begin, int64_t end, int64_t unit, const Body& bod
 // Calls pack(row, rows, steps) and multiplies, for each part of a tile's rows whose left side fits into the cache.
 template <int64_t kRowPitch, int64_t kStep, int kVectors, class Pack>
 INLINE void for_parts(const Tile& tile, int64_t depth, int64_t panel, const float* left, const float* right, bool add,
-                      float* out, const int64_t* places, const Pack& pack) {
+                      float* out, const int64_t* places, const Pack& pack, Ahead& ahead, Ahead& other) {
   const int64_t count = quotient_up(tile.rows, kPartRows);
   const int64_t most = quotient_up(quotient_up(tile.rows, count), kRows) * kRows;
   for (int64_t i = 0; i < tile.rows; i += most) {
@@ -276,7 +287,7 @@ INLINE void for_parts(const Tile& tile, int64_t depth, int64_t panel, const floa
     Steps steps[kPartRows / kRows + 1];
     for (Steps& each : steps) each = Steps::none();
     pack(part.row, part.rows, steps);
-    block<kRowPitch, kStep, kVectors>(part, steps, depth, panel, left, right, add, out, places + i);
+    block<kRowPitch, kStep, kVectors>(part, steps, depth, panel, left, right, add, out, places + i, ahead, other);
   }
 }
 
@@ -288,7 +299,7 @@ void forward_by(const Dense& d, const Tile& tile, const float* x, const float* k
   Pixel pixel = Pixel::at(d, tile.row);
   for (int64_t i = 0; i < tile.rows; ++i, pixel.advance(d)) {
     const int64_t row = pixel.image * d.full_height + d.first_row + pixel.row * d.spread;
-    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.out_pitch;
+    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.features;
   }
   if (d.depth() == 0) {
     for (int64_t i = 0; i < tile.rows; ++i) clear(y + tile.column + places[i], tile.columns);
@@ -308,7 +319,15 @@ void forward_by(const Dense& d, const Tile& tile, const float* x, const float* k
         steps[i / kRows].include(inside.first, inside.last);
       }
     };
-    for_parts<kPitch, 1, kVectors>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places, pack);
+    // Pixels of the whole tile, and as many beyond it: most often the next tile is this thread's too.
+    const int64_t turns = quotient_up(tile.rows, kRows) * quotient_up(tile.columns, kVectors * kLanes);
+    Ahead ahead = {}, none = {};
+    if (begin == 0 || w.rows * w.columns == 1) {
+      const int64_t first = tile.row + smaller(tile.rows, kPartRows);
+      ahead = ahead_of(d, x, first, first + tile.rows, begin, end - begin, turns);
+    }
+    for_parts<kPitch, 1, kVectors>(tile, end - begin, kRows * kPitch, left, right, begin > 0, y + tile.column, places,
+                                   pack, ahead, none);
   });
 }
 
@@ -319,21 +338,31 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
   float *left = scratch, *right = scratch + kLeftFloats;
   int64_t places[kTileRows];
   for (int64_t i = 0; i < tile.rows; ++i) places[i] = (tile.row + i) * d.features;
+  const bool is_pointwise = w.rows * w.columns == 1 && w.top == 0 && w.left == 0 && (w.out_height - 1) * w.stride < w.height && (w.out_width - 1) * w.stride < w.width;
+  // So many pixels on, whatever vectors reach beyond a part's rows is still of the images.
+  const int64_t pixels = d.pixels(), reach = quotient_up(kRows + kLanes, larger(1, w.channels));
   for_blocks(first, last, kTileDepth + 1, [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
     const int64_t depth = end - begin, panel = kRows * depth + kLanes;
     Pixel next = Pixel::at(d, begin);
     const auto slopes = [&](int64_t) __attribute__((always_inline)) {
       const int64_t at = (next.image * w.out_height + next.row) * w.out_width + next.column;
       next.advance(d);
-      return dy + at * d.out_pitch + tile.column;
+      return dy + at * d.features + tile.column;
     };
     pack_right<kVectors>(slopes, depth, tile.columns, right);
     const auto pack = [&](int64_t row, int64_t rows, Steps* steps) __attribute__((always_inline)) {
       Pixel pixel = Pixel::at(d, begin);
-      float line[kPartRows + 3 * kLanes];
+      float gathered[kPartRows + 3 * kLanes];
       for (int64_t k = 0; k < depth; ++k, pixel.advance(d)) {
-        const Steps inside = gather(d, pixel, row, row + rows, x, line);
-        if (inside.first < inside.last) steps[0].include(k, k + 1);
+        const float* line = gathered;
+        // Of a 1x1 kernel's window what is gathered lies there already, but beyond the last pixel nothing may be read.
+        if (is_pointwise && begin + k + reach < pixels) {
+          line = x + ((pixel.image * w.height + pixel.row * w.stride) * w.width + pixel.column * w.stride) * w.channels + row;
+          steps[0].include(k, k + 1);
+        } else {
+          const Steps inside = gather(d, pixel, row, row + rows, x, gathered);
+          if (inside.first < inside.last) steps[0].include(k, k + 1);
+        }
         // Whole vectors: what is written beyond a step's kRows values, the next step writes over.
         float* to = left + k * kRows;
         for (int64_t i = 0; i < rows; i += kRows, to += panel) {
@@ -343,7 +372,13 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
       }
       for (int64_t i = 1; i < quotient_up(rows, kRows); ++i) steps[i] = steps[0];
     };
-    for_parts<1, kRows, kVectors>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack);
+    const int64_t turns = quotient_up(tile.rows, kRows) * quotient_up(tile.columns, kVectors * kLanes);
+    // Beyond the last block, too: most often the next pixels are this thread's next.
+    const int64_t beyond = smaller(pixels, end + depth);
+    Ahead left_ahead = ahead_of(d, x, end, beyond, tile.row, tile.rows, turns);
+    Ahead right_ahead = Ahead::of(dy, d.features, d.by_position ? beyond : end, beyond, tile.column, tile.columns, turns);
+    for_parts<1, kRows, kVectors>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack,
+                                  left_ahead, right_ahead);
   });
 }
 

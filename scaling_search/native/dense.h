@@ -15,9 +15,6 @@ namespace scaling_search {
 struct Dense {
   Window window;
   int64_t images, features;
-  // Floats from pixel to pixel of the images and of the results: more than channels and features where these are a
-  // block of several.
-  int64_t pitch, out_pitch;
   // Where results lie: output (row, column) is pixel (first_row + row * spread, first_column + column * spread) of an
   // image (full_height, full_width). In a convolution itself spread is 1 and the two images are one.
   int64_t full_height, full_width, first_row, first_column, spread;

@@ -8,6 +8,7 @@
 
 #include "dense.h"
 #include "parallel.h"
+#include "phases.h"
 #include "shapes.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -58,89 +59,46 @@ bool is_small(const Window& w) {
   return w.rows * w.columns > 1 && w.out_height * w.out_width <= kSmallImage;
 }
 
-// Convolutions of blocks of channels to blocks of features, each with a kernel of its own: (K, K, C, F) is one, of all
-// channels, and (B, K, K, C, F) as many as it says.
-struct Blocks {
-  Dense dense;
-  int64_t count;
-
-  int64_t kernel() const { return dense.depth() * dense.features; }
-};
-
-Blocks blocks_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
-                 int64_t left) {
-  check.require(x.size() == 4 && y.size() == 4, "images must have four dimensions");
-  check.require(kernel.size() == 4 || kernel.size() == 5, "kernel must have four or five dimensions");
+Dense dense_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
+               int64_t left) {
+  check.require(x.size() == 4 && y.size() == 4 && kernel.size() == 4, "images and kernel must have four dimensions");
   check.require(stride >= 1, "stride must be at least 1");
   if (check.failed()) return {};
-  const int64_t count = kernel.size() == 5 ? kernel[0] : 1;
-  check.require(count > 0, "there must be a block");
+  check.expect("kernel", kernel, {kernel[0], kernel[1], x[3], y[3]}).expect("output", y, {x[0], y[1], y[2], y[3]});
   if (check.failed()) return {};
-  Shape needed(kernel.begin(), kernel.end() - 2);
-  needed.insert(needed.end(), {x[3] / count, y[3] / count});
-  check.expect("kernel", kernel, needed).expect("output", y, {x[0], y[1], y[2], y[3]});
-  check.require(x[3] % count == 0 && y[3] % count == 0, "blocks do not divide channels and features");
-  const int64_t rows = needed[needed.size() - 4], columns = needed[needed.size() - 3];
-  const Window window{x[1], x[2], x[3] / count, y[1], y[2], rows, columns, stride, top, left};
-  return {{window, x[0], y[3] / count, x[3], y[3], y[1], y[2], 0, 0, 1, is_small(window)}, count};
+  const Window window{x[1], x[2], x[3], y[1], y[2], kernel[0], kernel[1], stride, top, left};
+  return {window, x[0], y[3], y[1], y[2], 0, 0, 1, is_small(window)};
 }
 
 ffi::Error dense_call(ffi::ThreadPool threads, Array x, Array kernel, Result y, int64_t stride, int64_t top,
                       int64_t left) {
   ShapeCheck check("convolution");
-  const Blocks blocks = blocks_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
+  const Dense d = dense_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
   if (check.failed()) return check.error();
-  const Dense& d = blocks.dense;
-  const std::vector<Tile> tiles = tiles_of(d.pixels(), d.features, quotient_up(kFewestItems, blocks.count));
-  const int64_t count = static_cast<int64_t>(tiles.size());
-  // All blocks of the same pixels one after another, as they lie beside each other.
-  parallel_for(threads, count * blocks.count, [&](int64_t i) {
-    const int64_t block = i % blocks.count;
-    dense_kernels().forward(d, tiles[i / blocks.count], x.typed_data() + block * d.window.channels,
-                            kernel.typed_data() + block * blocks.kernel(), y->typed_data() + block * d.features,
-                            scratch());
+  const std::vector<Tile> tiles = tiles_of(d.pixels(), d.features, kFewestItems);
+  parallel_for(threads, static_cast<int64_t>(tiles.size()), [&](int64_t i) {
+    dense_kernels().forward(d, tiles[i], x.typed_data(), kernel.typed_data(), y->typed_data(), scratch());
   });
   return ffi::Error::Success();
 }
 
-// Input pixels with the same remainder by the stride meet the same taps: each phase is a convolution of dy, at stride
-// one, with those taps in reverse, channels and features exchanged.
+// A phase of the input's gradient as a convolution of its own.
 struct PhaseOf {
   Dense dense;
-  std::vector<int64_t> taps;  // Of the kernel, in the order in which the phase meets them.
-  int64_t kernel;             // Where its kernel begins among those of all phases.
+  std::vector<int64_t> taps;
+  int64_t kernel;  // Where its kernel begins among those of all phases.
 };
 
-std::vector<PhaseOf> phases_of(const Dense& d) {
-  const Window& w = d.window;
+std::vector<PhaseOf> dense_phases_of(const Dense& d) {
   std::vector<PhaseOf> phases;
   int64_t kernel = 0;
-  for (int64_t p = 0; p < std::min(w.stride, w.height); ++p) {
-    const Phase down = phase_taps(p, w.top, w.stride, w.rows);
-    for (int64_t q = 0; q < std::min(w.stride, w.width); ++q) {
-      const Phase across = phase_taps(q, w.left, w.stride, w.columns);
-      PhaseOf phase{};
-      for (int64_t i = down.count - 1; i >= 0; --i) {
-        for (int64_t j = across.count - 1; j >= 0; --j) {
-          phase.taps.push_back((down.first + i * w.stride) * w.columns + across.first + j * w.stride);
-        }
-      }
-      const Window window{w.out_height,
-                          w.out_width,
-                          d.features,
-                          quotient_up(w.height - p, w.stride),
-                          quotient_up(w.width - q, w.stride),
-                          down.count,
-                          across.count,
-                          1,
-                          down.count - 1 - (p + w.top - down.first) / w.stride,
-                          across.count - 1 - (q + w.left - across.first) / w.stride};
-      phase.dense = {window,   d.images, w.channels, d.out_pitch, d.pitch,           w.height,
-                     w.width, p,        q,          w.stride,    is_small(window)};
-      phase.kernel = kernel;
-      kernel += static_cast<int64_t>(phase.taps.size()) * w.channels * d.features;
-      phases.push_back(std::move(phase));
-    }
+  for (InputPhase& phase : phases_of(d.window, d.features)) {
+    const Window& w = d.window;
+    const Dense dense{phase.window, d.images,     w.channels, w.height, w.width,
+                      phase.row,    phase.column, w.stride,   is_small(phase.window)};
+    const int64_t size = static_cast<int64_t>(phase.taps.size()) * w.channels * d.features;
+    phases.push_back({dense, std::move(phase.taps), kernel});
+    kernel += size;
   }
   return phases;
 }
@@ -148,9 +106,8 @@ std::vector<PhaseOf> phases_of(const Dense& d) {
 ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result dx, int64_t stride, int64_t top,
                          int64_t left) {
   ShapeCheck check("input gradient of convolution");
-  const Blocks blocks = blocks_of(check, shape_of(*dx), shape_of(kernel), shape_of(dy), stride, top, left);
+  const Dense d = dense_of(check, shape_of(*dx), shape_of(kernel), shape_of(dy), stride, top, left);
   if (check.failed()) return check.error();
-  const Dense& d = blocks.dense;
   const int64_t channels = d.window.channels, features = d.features, tap_size = channels * features;
 
   struct Turn {
@@ -162,33 +119,29 @@ ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result
   };
   std::vector<Turn> turns;
   std::vector<Item> items;
-  const std::vector<PhaseOf> phases = phases_of(d);
+  const std::vector<PhaseOf> phases = dense_phases_of(d);
   for (const PhaseOf& phase : phases) {
     int64_t to = phase.kernel;
     for (const int64_t tap : phase.taps) {
       turns.push_back({tap * tap_size, to});
       to += tap_size;
     }
-    for (const Tile& tile : tiles_of(phase.dense.pixels(), channels, quotient_up(kFewestItems, blocks.count))) {
-      items.push_back({&phase, tile});
-    }
+    for (const Tile& tile : tiles_of(phase.dense.pixels(), channels, kFewestItems)) items.push_back({&phase, tile});
   }
-  const std::unique_ptr<float[]> kernels(new float[blocks.count * blocks.kernel()]);
+  const std::unique_ptr<float[]> kernels(new float[kernel.element_count()]);
   constexpr int64_t kBand = 64;  // Channels of a tap that are turned at a time.
-  const int64_t bands = quotient_up(channels, kBand), turned = static_cast<int64_t>(turns.size()) * bands;
-  parallel_for(threads, blocks.count * turned, [&](int64_t i) {
-    const int64_t block = i / turned * blocks.kernel(), first = i % bands * kBand;
-    const Turn& turn = turns[i % turned / bands];
+  const int64_t bands = quotient_up(channels, kBand);
+  parallel_for(threads, static_cast<int64_t>(turns.size()) * bands, [&](int64_t i) {
+    const int64_t first = i % bands * kBand;
+    const Turn& turn = turns[i / bands];
     dense_kernels().transpose(std::min(kBand, channels - first), features,
-                              kernel.typed_data() + block + turn.from + first * features,
-                              kernels.get() + block + turn.to + first, channels);
+                              kernel.typed_data() + turn.from + first * features, kernels.get() + turn.to + first,
+                              channels);
   });
-  parallel_for(threads, static_cast<int64_t>(items.size()) * blocks.count, [&](int64_t i) {
-    const int64_t block = i % blocks.count;
-    const auto& [phase, tile] = items[i / blocks.count];
-    dense_kernels().forward(phase->dense, tile, dy.typed_data() + block * features,
-                            kernels.get() + block * blocks.kernel() + phase->kernel,
-                            dx->typed_data() + block * channels, scratch());
+  parallel_for(threads, static_cast<int64_t>(items.size()), [&](int64_t i) {
+    const auto& [phase, tile] = items[i];
+    dense_kernels().forward(phase->dense, tile, dy.typed_data(), kernels.get() + phase->kernel, dx->typed_data(),
+                            scratch());
   });
   return ffi::Error::Success();
 }
@@ -196,10 +149,9 @@ ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result
 ffi::Error dense_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result dkernel, int64_t stride, int64_t top,
                               int64_t left) {
   ShapeCheck check("kernel gradient of convolution");
-  const Blocks blocks = blocks_of(check, shape_of(x), shape_of(*dkernel), shape_of(dy), stride, top, left);
+  const Dense d = dense_of(check, shape_of(x), shape_of(*dkernel), shape_of(dy), stride, top, left);
   if (check.failed()) return check.error();
-  const Dense& d = blocks.dense;
-  const int64_t pixels = d.pixels(), size = blocks.count * blocks.kernel();
+  const int64_t pixels = d.pixels(), size = d.depth() * d.features;
   float* out = dkernel->typed_data();
   if (pixels == 0) {
     std::fill(out, out + size, 0.0f);
@@ -207,18 +159,17 @@ ffi::Error dense_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result
   }
 
   // Small kernels have few tiles: pixels are shared out as well, and the shares' sums are added in order.
-  const int64_t largest = blocks.count * quotient_up(d.depth(), kTileRows) * quotient_up(d.features, kTileColumns);
+  const int64_t largest = quotient_up(d.depth(), kTileRows) * quotient_up(d.features, kTileColumns);
   const int64_t shares =
       std::max<int64_t>(1, std::min(quotient_up(kFewestItems, largest), pixels / (2 * kTileDepth)));
-  const std::vector<Tile> tiles = tiles_of(d.depth(), d.features, quotient_up(kFewestItems, shares * blocks.count));
-  const int64_t count = static_cast<int64_t>(tiles.size()) * blocks.count;
+  const std::vector<Tile> tiles = tiles_of(d.depth(), d.features, quotient_up(kFewestItems, shares));
+  const int64_t count = static_cast<int64_t>(tiles.size());
   const std::unique_ptr<float[]> partial(new float[(shares - 1) * size]);
   parallel_for(threads, shares * count, [&](int64_t i) {
-    const int64_t share = i / count, block = i % blocks.count;
+    const int64_t share = i / count;
     float* sums = share ? partial.get() + (share - 1) * size : out;
-    dense_kernels().dkernel(d, tiles[i % count / blocks.count], pixels * share / shares, pixels * (share + 1) / shares,
-                            x.typed_data() + block * d.window.channels, dy.typed_data() + block * d.features,
-                            sums + block * blocks.kernel(), scratch());
+    dense_kernels().dkernel(d, tiles[i % count], pixels * share / shares, pixels * (share + 1) / shares, x.typed_data(),
+                            dy.typed_data(), sums, scratch());
   });
   constexpr int64_t kPiece = 1 << 14;
   if (shares > 1) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dense.h"
+#include "grouped.h"
 #include "kernels.h"
 #include "parallel.h"
 #include "shapes.h"
@@ -34,6 +35,11 @@ const Kernels& kernels() {
 
 const DenseKernels& dense_kernels() {
   static const DenseKernels& chosen = SCALING_SEARCH_WIDEST(DenseKernels);
+  return chosen;
+}
+
+const GroupedKernels& grouped_kernels() {
+  static const GroupedKernels& chosen = SCALING_SEARCH_WIDEST(GroupedKernels);
   return chosen;
 }
 

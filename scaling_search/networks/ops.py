@@ -23,7 +23,6 @@ from jax import Array, lax
 
 from scaling_search import native
 from scaling_search.native import calls, choice
-from scaling_search.networks import groups as groupings
 from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform
 from scaling_search.networks.shifts import Pads
@@ -360,13 +359,9 @@ class Kind(NamedTuple):
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _convolve(x: Array, kernel: Array, stride: int, pads: Pads, groups: int, kind: Kind) -> Array:
     """A convolution with kernel (K, K, C / groups, F)."""
-    sides = (
-        max(0, (side + sum(pad) - taps) // stride + 1)
-        for side, pad, taps in zip(x.shape[1:3], pads, kernel.shape[:2], strict=True)
-    )
     return by_platform(
         *(x, kernel),
-        out=[jax.ShapeDtypeStruct((x.shape[0], *sides, kernel.shape[3]), x.dtype)],
+        out=[jax.ShapeDtypeStruct(calls.shape_of(x, kernel, stride, pads), x.dtype)],
         cpu=Form(kind.cpu.forward, (stride, pads)),
         plain=Form(_convolution, (stride, pads, groups)),
         gpu=Form(kind.gpu.forward, (stride, pads)) if kind.gpu else None,
@@ -415,18 +410,21 @@ def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignor
 
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     if choice.convolution(kernel.shape) and _takes_native_dense(x, kernel):
-        return [calls.dense(x, kernel, stride, pads)]
+        is_direct = choice.is_direct(calls.shape_of(x, kernel, stride, pads), stride, native.lanes())
+        return [(calls.grouped if is_direct else calls.dense)(x, kernel, stride, pads)]
     return [_plain(x, kernel, stride, pads, 1)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     # Each gradient is a call of its own, as a first layer's input needs none.
     if choice.input_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        dx = calls.dense_dx(kernel, dy, x.shape, stride, pads)
+        is_direct = choice.is_direct(x.shape, stride, native.lanes())
+        dx = (calls.grouped_dx if is_direct else calls.dense_dx)(kernel, dy, x.shape, stride, pads)
     else:
         (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
     if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        return dx, calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
+        is_direct = choice.has_direct_gradient(dy.shape, stride, native.lanes())
+        return dx, (calls.grouped_dkernel if is_direct else calls.dense_dkernel)(x, dy, kernel.shape, stride, pads)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
     drows = dy.reshape(-1, dy.shape[3])
@@ -438,18 +436,16 @@ def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-unty
 
 
 def _grouped_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel):
-        return [calls.dense(x, groupings.joined(kernel, groups), stride, pads)]
-    return [_plain(x, kernel, stride, pads, groups)]
+        return [calls.grouped(x, kernel, stride, pads)]
+    return [_plain(x, kernel, stride, pads, x.shape[3] // kernel.shape[2])]
 
 
 def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
-    groups = x.shape[3] // kernel.shape[2]
     if _takes_native_dense(x, kernel, dy):
-        joined = groupings.joined(kernel, groups)
-        dx = calls.dense_dx(joined, dy, x.shape, stride, pads)
-        return dx, groupings.taken_apart(calls.dense_dkernel(x, dy, joined.shape, stride, pads), kernel.shape, groups)
+        dx = calls.grouped_dx(kernel, dy, x.shape, stride, pads)
+        return dx, calls.grouped_dkernel(x, dy, kernel.shape, stride, pads)
+    groups = x.shape[3] // kernel.shape[2]
     (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, groups), x)[1](dy)
     # XLA's own form of the kernel's gradient takes seconds where this takes milliseconds.
     drows = dy.reshape(-1, groups, kernel.shape[3] // groups)

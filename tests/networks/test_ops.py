@@ -123,6 +123,7 @@ WIDE_CASES = [
     ((2, 9, 8, 32), (5, 4, 32, 130), 3, ((0, 3), (2, 1))),
     ((1, 16, 13, 3), (7, 7, 3, 64), 2, "SYMMETRIC"),
     ((3, 3, 3, 300), (3, 3, 300, 48), 1, "SAME"),
+    ((1, 12, 13, 33), (3, 3, 33, 65), 1, "SAME"),
     ((2, 5, 6, 32), (2, 2, 32, 32), 3, "VALID"),
     ((3, 15, 14, 96), (1, 1, 96, 64), 1, "SAME"),
     ((3, 9, 9, 70), (1, 1, 70, 65), 2, "SAME"),
@@ -263,7 +264,7 @@ kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1,
 taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
 
 def block(x, kernel, taps, scale, bias, dense):
-    x = ops.conv2d(x, taps)
+    x = ops.conv2d(ops.conv2d(x, taps), taps[:, :, :5], groups=8)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
     return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
 
