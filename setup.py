@@ -35,6 +35,21 @@ def ffi_headers() -> Path | None:
     return next((folder for folder in folders if (folder / "xla/ffi/api/ffi.h").is_file()), None)
 
 
+# Compiled once, and once for each.
+ONCE = (
+    "ffi.cc",
+    "batch_norm_ffi.cc",
+    "depthwise_ffi.cc",
+    "norm_depthwise_ffi.cc",
+    "squeeze_excite_ffi.cc",
+    "pointwise_ffi.cc",
+    "dense_ffi.cc",
+    "grouped_ffi.cc",
+    "muon.cc",
+)
+KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc", "grouped.cc")
+
+
 class BuildKernels(build_ext):
     """Compiles kernels once for each instruction set, which an Extension's arguments cannot say."""
 
@@ -51,9 +66,9 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
-        jobs = [(source, []) for source in ("ffi.cc", "dense_ffi.cc", "grouped_ffi.cc", "muon.cc")]
+        jobs = [(source, []) for source in ONCE]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
-        jobs += [(source, flags) for source in ("kernels.cc", "dense.cc", "grouped.cc") for flags in INSTRUCTION_SETS]
+        jobs += [(source, flags) for source in KERNELS for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
             objects = [name for names in pool.map(compiled, jobs) for name in names]
         target = Path(self.get_ext_fullpath(extension.name))

@@ -23,7 +23,7 @@ FLOAT_BYTES = 4
 STATE_VECTORS = 6
 """Vectors as long as the parameters in a training step: parameters, gradients, RMSProp's two, averages, updates."""
 KEPT_PER_ACTIVATION = 2.65
-"""Arrays of a convolution output's size that the backward pass finds kept, by XLA's own analysis on a CPU: 2.0 to 2.3
+"""Arrays of a convolution output's size that the backward pass finds kept, by XLA's own analysis on a CPU: 1.6 to 2.2
 in EfficientNets with the native kernels and 2.9 to 3.3 without, 3.4 in a plain CNN."""
 
 

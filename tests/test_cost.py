@@ -130,7 +130,8 @@ MEASURED = {"examples.plain_cnn:PlainCNNFamily": (32, 64), "efficientnet_tiny": 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", MEASURED)
 def test_the_estimate_of_memory_is_near_xlas_own_analysis(family):
-    assert estimate_by_xlas_analysis(family, *MEASURED[family]) == pytest.approx(1, abs=0.25)
+    # Rather too much than too little: with native kernels an EfficientNet keeps less than other networks.
+    assert 0.75 < estimate_by_xlas_analysis(family, *MEASURED[family]) < 1.6
 
 
 @pytest.mark.slow

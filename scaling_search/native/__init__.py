@@ -1,8 +1,8 @@
 """Native CPU kernels, an accelerator that is never required: whether they are in use.
 
 The library is built at installation where a C++ compiler is there (setup.py). Set SCALING_SEARCH_NATIVE=0 to do without
-it. The choice is made here, once a process; `networks.ops` alone asks for it. They are called
-through `native.calls`; `native.resize` needs nothing of XLA.
+it. The choice is made here, once a process, and `networks.lowering` asks for it. They are called through
+`native.calls`; `native.resize` needs nothing of XLA.
 """
 
 import ctypes
@@ -20,9 +20,13 @@ VARIABLE = "SCALING_SEARCH_NATIVE"
 CALLS = (
     "depthwise",
     "depthwise_gradient",
+    "norm_depthwise",
+    "norm_depthwise_gradient",
     "batch_norm",
     "batch_norm_gradient",
     "normalise",
+    "norm_squeeze_excite",
+    "norm_squeeze_excite_gradient",
     "squeeze_excite",
     "squeeze_excite_gradient",
     "split",
@@ -30,6 +34,7 @@ CALLS = (
     "dense",
     "dense_dx",
     "dense_dkernel",
+    "pointwise_dkernel",
     "grouped",
     "grouped_dx",
     "grouped_dkernel",

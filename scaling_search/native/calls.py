@@ -1,7 +1,7 @@
 """The native kernels as functions of JAX arrays, for programs compiled for a CPU. All arrays are float32.
 
-Each answers with the gradients of its operation in a call of its own; `networks.ops` joins the two. Shapes are checked
-when a call runs.
+Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
+two. Shapes are checked when a call runs.
 """
 
 from collections.abc import Sequence
@@ -52,6 +52,14 @@ def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
     return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
+def pointwise_dkernel(x: Array, dy: Array, shape: Shape) -> Array:
+    """The gradient of a kernel (1, 1, C, F) of this shape, from x (N, H, W, C) and dy (N, H, W, F).
+
+    One of C and F must be a multiple of 8, the other of 16.
+    """
+    return _call("pointwise_dkernel", [shape], x, dy)[0]
+
+
 def grouped(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) in groups with kernel (K, K, C / groups, F): (N, H', W', F)."""
     return _call("grouped", [shape_of(x, kernel, stride, pads)], x, kernel, **_window(stride, pads))[0]
@@ -83,6 +91,36 @@ def batch_norm_gradient(
     return dx, dscale, dbias
 
 
+def norm_depthwise(
+    x: Array, scale: Array, bias: Array, kernel: Array, epsilon: float, activation: str, stride: int, pads: Pads
+) -> tuple[Array, Array, Array]:
+    """`depthwise` of `batch_norm`: y (N, H', W', C), and the batch's mean and variance (C,)."""
+    out = shape_of(x, kernel, stride, pads)
+    static = _norm(epsilon, activation) | _window(stride, pads)
+    y, mean, variance = _call("norm_depthwise", [out, scale.shape, scale.shape], x, scale, bias, kernel, **static)
+    return y, mean, variance
+
+
+def norm_depthwise_gradient(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    kernel: Array,
+    dy: Array,
+    epsilon: float,
+    activation: str,
+    stride: int,
+    pads: Pads,
+) -> tuple[Array, Array, Array, Array]:
+    """The gradients of x, scale, bias and kernel."""
+    shapes = [x.shape, scale.shape, scale.shape, kernel.shape]
+    arrays, static = (x, scale, bias, mean, variance, kernel, dy), _norm(epsilon, activation) | _window(stride, pads)
+    dx, dscale, dbias, dkernel = _call("norm_depthwise_gradient", shapes, *arrays, **static)
+    return dx, dscale, dbias, dkernel
+
+
 def normalise(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
 ) -> Array:
@@ -112,6 +150,51 @@ def squeeze_excite_gradient(
         "squeeze_excite_gradient", shapes, *arrays, activation=_activation(activation)
     )
     return dx, dsqueeze, dsqueeze_bias, dexcite, dexcite_bias
+
+
+def norm_squeeze_excite(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    squeeze: Array,
+    squeeze_bias: Array,
+    excite: Array,
+    excite_bias: Array,
+    epsilon: float,
+    activation: str,
+    inner: str,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """`squeeze_excite` of `batch_norm`: y, the batch's mean and variance (C,), and what the gates' gradient needs."""
+    (images, *_, channels), squeezed = x.shape, squeeze.shape[1]
+    kept = [(images, channels), (images, squeezed), (images, channels)]
+    static = _norm(epsilon, activation) | {"inner": _activation(inner)}
+    arrays = (x, scale, bias, squeeze, squeeze_bias, excite, excite_bias)
+    shapes = [x.shape, scale.shape, scale.shape, *kept]
+    y, mean, variance, pooled, hidden, gate = _call("norm_squeeze_excite", shapes, *arrays, **static)
+    return y, mean, variance, pooled, hidden, gate
+
+
+def norm_squeeze_excite_gradient(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    squeeze: Array,
+    excite: Array,
+    pooled: Array,
+    hidden: Array,
+    gate: Array,
+    dy: Array,
+    epsilon: float,
+    activation: str,
+    inner: str,
+) -> Sequence[Array]:
+    """The gradients of x, scale and bias, and of the two layers: kernel, bias, kernel, bias."""
+    layers = [squeeze.shape, squeeze.shape[1:], excite.shape, excite.shape[1:]]
+    static = _norm(epsilon, activation) | {"inner": _activation(inner)}
+    arrays = (x, scale, bias, mean, variance, squeeze, excite, pooled, hidden, gate, dy)
+    return _call("norm_squeeze_excite_gradient", [x.shape, scale.shape, scale.shape, *layers], *arrays, **static)
 
 
 def split(vector: Array, shapes: Sequence[Shape]) -> Sequence[Array]:

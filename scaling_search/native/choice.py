@@ -12,6 +12,9 @@ WIDE = 32
 """From so many features on a native convolution is at least as fast as XLA's. Narrower ones keep XLA's."""
 WIDE_PRODUCT = 64
 """The same of the kernel's gradient in a convolution with a 1x1 kernel."""
+MANY = 2**23
+"""From so many multiply-adds on the kernel's gradient of a 1x1 convolution is native where one side's channels are a
+multiple of 8 and the other's of 16."""
 WIDEST_LANES = 16
 """Floats of AVX-512's registers, with which convolutions that gather nothing may be faster than products; with AVX2's
 eight they are slower."""
@@ -37,6 +40,13 @@ def kernel_gradient(kernel: tuple[int, ...]) -> bool:
         # XLA's own, which has the features as rows, is fast where these are more than the channels.
         return kernel[2] >= kernel[3] >= WIDE_PRODUCT
     return kernel[3] >= WIDE
+
+
+def pointwise_gradient(pixels: int, kernel: tuple[int, ...]) -> bool:
+    """Whether the gradient of a kernel (1, 1, C, F) is, of a convolution of so many pixels of a batch at stride 1."""
+    fewer, more = sorted(kernel[2:])
+    blocks = (fewer % 8 == 0 and more % 16 == 0) or (fewer % 16 == 0 and more % 8 == 0)
+    return blocks and pixels * fewer * more >= MANY
 
 
 def is_direct(image: tuple[int, ...], stride: int, lanes: int) -> bool:

@@ -49,11 +49,7 @@ struct DenseKernels {
 // Those of the widest instructions that this CPU has.
 const DenseKernels& dense_kernels();
 
-#if defined(__x86_64__)
-extern const DenseKernels kAvx512DenseKernels;
-extern const DenseKernels kAvx2DenseKernels;
-#endif
-extern const DenseKernels kDefaultDenseKernels;
+SCALING_SEARCH_DECLARE(DenseKernels);
 
 }  // namespace scaling_search
 

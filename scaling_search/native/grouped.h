@@ -46,11 +46,7 @@ struct GroupedKernels {
 // Those of the widest instructions that this CPU has.
 const GroupedKernels& grouped_kernels();
 
-#if defined(__x86_64__)
-extern const GroupedKernels kAvx512GroupedKernels;
-extern const GroupedKernels kAvx2GroupedKernels;
-#endif
-extern const GroupedKernels kDefaultGroupedKernels;
+SCALING_SEARCH_DECLARE(GroupedKernels);
 
 }  // namespace scaling_search
 

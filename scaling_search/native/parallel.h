@@ -13,6 +13,8 @@
 
 namespace scaling_search {
 
+constexpr int64_t kItemFloats = 1 << 14;  // 64 KiB: a share of work that stays in a core's own cache.
+
 // Calls body(i) once for each i in [0, count), in any order on any thread, and returns when all have returned.
 //
 // The caller takes items as the others do, so it never waits for a thread that has not started: only, asleep, for

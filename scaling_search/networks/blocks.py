@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 from scaling_search.networks.initialise import filled, normal, uniform, zeros
 from scaling_search.networks.ops import Activation, Padding
 
@@ -43,6 +43,20 @@ class Conv(nnx.Module):
         """Convolves x."""
         return ops.conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding, groups=self.groups)
 
+    def joins(self, x: Array) -> bool:
+        """Whether a batch norm of x can be computed as one with it: whether it is depthwise."""
+        return self.groups == x.shape[-1] and self.kernel[...].shape[2:] == (1, self.groups)
+
+    def behind(self, norm: "BatchNorm", x: Array) -> tuple[Array, Array, Array]:
+        """Convolves what the norm makes of x; with the batch's mean and variance."""
+        return joined.batch_norm_conv2d_train(
+            *(x, norm.scale[...], norm.bias[...], self.kernel[...]),
+            epsilon=norm.epsilon,
+            activation=norm.activation,
+            stride=self.stride,
+            padding=self.padding,
+        )
+
 
 class BatchNorm(nnx.Module):
     """Batch normalisation followed by an activation, computed as one.
@@ -70,11 +84,22 @@ class BatchNorm(nnx.Module):
                 x, scale, bias, self.mean[...], self.var[...], epsilon=self.epsilon, activation=self.activation
             )
         y, mean, variance = ops.batch_norm_train(x, scale, bias, self.epsilon, self.activation)
+        self._move_averages(mean, variance)
+        return y
+
+    def then(self, following: "Conv | SqueezeExcite", x: Array) -> Array:
+        """following(self(x)), in training computed as one with a depthwise convolution or squeeze-and-excitation."""
+        if self.use_running_average or not following.joins(x):
+            return following(self(x))
+        y, mean, variance = following.behind(self, x)
+        self._move_averages(mean, variance)
+        return y
+
+    def _move_averages(self, mean: Array, variance: Array) -> None:
         averages = ops.moving_average([self.mean[...], self.var[...]], [mean, variance], self.momentum)
         # mean[...] = would ask a traced value for its sharding, which takes JAX longer the larger the network is.
         for statistic, average in zip((self.mean, self.var), averages, strict=True):
             statistic.set_value(average)
-        return y
 
 
 class SqueezeExcite(nnx.Module):
@@ -91,8 +116,25 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Gates x (N, H, W, channels)."""
-        layers = [parameter[...] for layer in (self.squeeze, self.excite) for parameter in (layer.kernel, layer.bias)]  # type: ignore[index]
-        return ops.squeeze_excite(x, *layers, self.activation)
+        return ops.squeeze_excite(x, *self._layers, self.activation)
+
+    @property
+    def _layers(self) -> list[Array]:
+        layers = (self.squeeze, self.excite)
+        return [parameter[...] for layer in layers for parameter in (layer.kernel, layer.bias)]  # type: ignore[index]
+
+    def joins(self, x: Array) -> bool:
+        """Whether a batch norm of x can be computed as one with it."""
+        return True
+
+    def behind(self, norm: BatchNorm, x: Array) -> tuple[Array, Array, Array]:
+        """Gates what the norm makes of x; with the batch's mean and variance."""
+        return joined.batch_norm_squeeze_excite_train(
+            *(x, norm.scale[...], norm.bias[...], self._layers),
+            epsilon=norm.epsilon,
+            activation=norm.activation,
+            inner=self.activation,
+        )
 
 
 def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:

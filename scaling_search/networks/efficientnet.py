@@ -123,12 +123,11 @@ class MBConv(nnx.Module):
 
     def branch(self, x: Array) -> Array:
         """What is added to the block's input where it has a skip."""
-        y = x
         if self.expand is not None and self.expand_norm is not None:
-            y = self.expand_norm(self.expand(y))
-        y = self.filter_norm(self.filter(y))
-        if self.gate is not None:
-            y = self.gate(y)
+            y = self.expand_norm.then(self.filter, self.expand(x))
+        else:
+            y = self.filter(x)
+        y = self.filter_norm(y) if self.gate is None else self.filter_norm.then(self.gate, y)
         y = self.project_norm(self.project(y))
         return y if self.drop is None else self.drop(y)
 

@@ -11,9 +11,12 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import Jaxpr, Primitive
 from jax.interpreters import batching, mlir
+
+from scaling_search import native
 
 Out = tuple[jax.core.ShapedArray, ...]
 
@@ -120,3 +123,8 @@ for _gpu in ("cuda", "rocm"):
     mlir.register_lowering(
         _by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: jaxpr.gpu(*arrays)), platform=_gpu
     )
+
+
+def takes_native(*arrays: Array) -> bool:
+    """Whether native kernels compute these arrays on a CPU."""
+    return all(array.dtype == jnp.float32 for array in arrays) and native.available()

@@ -16,7 +16,7 @@ from jax import Array
 
 from scaling_search.native import calls
 from scaling_search.networks import ops
-from scaling_search.networks.lowering import Form, by_platform
+from scaling_search.networks.lowering import Form, by_platform, takes_native
 
 ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -101,7 +101,7 @@ def _moved(  # type: ignore[no-untyped-def]
 
 def _moved_on_cpu(*arguments):  # type: ignore[no-untyped-def]
     ahead, kernels, updates, rate, shapes, weight_decay = arguments
-    if not ops.takes_native(ahead, kernels, updates, rate):
+    if not takes_native(ahead, kernels, updates, rate):
         return _moved(*arguments)
     ends = accumulate(map(math.prod, shapes))
     matrices = [

@@ -85,11 +85,32 @@ x = jnp.ones((2, 4, 4, 8))
             lambda: calls.dense_dkernel(x, jnp.ones((3, 4, 4, 5)), (3, 3, 8, 5), 1, ((1, 1), (1, 1))),
             "output has shape (3, 4, 4, 5), needs (2, 4, 4, 5)",
         ),
+        (
+            lambda: calls.pointwise_dkernel(x, jnp.ones((2, 4, 3, 16)), (1, 1, 8, 16)),
+            "dy has shape (2, 4, 3, 16)",
+        ),
+        (
+            lambda: calls.pointwise_dkernel(x, jnp.ones((2, 4, 4, 17)), (1, 1, 8, 17)),
+            "the channels are no multiples of 8 and 16",
+        ),
         (lambda: calls.batch_norm(x, vector(7), vector(8), 1e-3, "silu"), "scale has shape (7), needs (8)"),
+        (
+            lambda: calls.norm_depthwise(
+                x, vector(8), vector(8), jnp.ones((3, 3, 1, 9)), 1e-3, "silu", 1, ((1, 1), (1, 1))
+            ),
+            "kernel has shape (3, 3, 1, 9)",
+        ),
         (lambda: calls.batch_norm(jnp.ones((0, 8)), vector(8), vector(8), 1e-3, "silu"), "x has no elements"),
         (
             lambda: calls.squeeze_excite(x, jnp.ones((8, 2)), vector(3), jnp.ones((2, 8)), vector(8), "silu"),
             "squeeze_bias has shape (3), needs (2)",
+        ),
+        (
+            lambda: calls.norm_squeeze_excite(
+                *(x, vector(8), vector(8), jnp.ones((8, 2)), vector(2), jnp.ones((3, 8)), vector(8)),
+                *(1e-3, "silu", "silu"),
+            ),
+            "excite has shape (3, 8), needs (2, 8)",
         ),
         (lambda: calls.split(vector(5), [(2,), (2,)]), "vector has shape (5), needs (4)"),
         (lambda: calls.moving_average([vector(3)], [vector(4)], 0.9), "value has shape (4), needs (3)"),

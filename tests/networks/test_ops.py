@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from scaling_search import native
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 
 ACTIVATIONS = ("silu", "relu", "relu6", "none")
 
@@ -128,6 +128,10 @@ WIDE_CASES = [
     ((3, 15, 14, 96), (1, 1, 96, 64), 1, "SAME"),
     ((3, 9, 9, 70), (1, 1, 70, 65), 2, "SAME"),
     ((0, 4, 4, 32), (3, 3, 32, 32), 1, "SAME"),
+    ((3, 43, 47, 16), (1, 1, 16, 96), 1, "SAME"),
+    ((3, 47, 37, 208), (1, 1, 208, 8), 1, "SAME"),
+    ((1, 43, 61, 48), (1, 1, 48, 72), 1, "SAME"),
+    ((2, 21, 13, 192), (1, 1, 192, 96), 1, "SAME"),
 ]
 
 
@@ -171,10 +175,46 @@ def test_batch_norm_in_training_and_its_gradients_are_the_plain_ones(path, activ
     )
 
 
+NORM_CASES = [
+    ((2, 9, 7, 13), 3, 1, "SAME", "silu"),
+    ((3, 48, 48, 40), 3, 2, "SAME", "silu"),
+    ((5, 6, 6, 24), 5, 2, "SYMMETRIC", "relu"),
+    ((2, 40, 5, 37), 5, 1, "VALID", "relu6"),
+    ((2, 12, 9, 16), 7, 3, "SAME", "none"),
+    ((4, 5, 3, 8), 1, 2, "SAME", "silu"),
+    ((2, 13, 4, 20), 2, 3, ((0, 3), (2, 1)), "silu"),
+    ((1, 2, 2, 4), 3, 1, "VALID", "silu"),
+]
+
+
+@pytest.mark.parametrize(("shape", "size", "stride", "padding", "activation"), NORM_CASES)
+def test_batch_norm_with_the_convolution_behind_it_is_the_two_one_after_the_other(
+    path, shape, size, stride, padding, activation
+):
+    x, scale, bias, kernel = arrays(shape, shape[3:], shape[3:], (size, size, 1, shape[3]))
+    settings = {"stride": stride, "padding": padding}
+
+    def one(x, scale, bias, kernel):
+        return joined.batch_norm_conv2d_train(x, scale, bias, kernel, epsilon=1e-3, activation=activation, **settings)[
+            0
+        ]
+
+    def other(x, scale, bias, kernel):
+        y, *_ = ops.batch_norm_train(x, scale, bias, 1e-3, activation)
+        return ops.conv2d(y, kernel, groups=shape[3], **settings)
+
+    inputs = (3 * x + 2, 2 * scale, 3 * bias, kernel)
+    agree(with_gradients(one, *inputs), with_gradients(other, *inputs), tolerance=0 if path == "native" else 2e-5)
+
+
 def test_batch_norm_in_training_tells_the_statistics_of_the_batch(path):
     x, scale, bias = arrays((6, 4, 4, 37), (37,), (37,))
-    _, mean, variance = ops.batch_norm_train(x + 3, scale, bias, 1e-3, "silu")
-    agree((mean, variance), plain_batch_norm(x + 3, scale, bias, "silu")[1:])
+    plain = plain_batch_norm(x + 3, scale, bias, "silu")[1:]
+    agree(ops.batch_norm_train(x + 3, scale, bias, 1e-3, "silu")[1:], plain)
+    kernel = jnp.ones((3, 3, 1, 37))
+    agree(joined.batch_norm_conv2d_train(x + 3, scale, bias, kernel, epsilon=1e-3, activation="silu")[1:], plain)
+    layers, settings = arrays((37, 3), (3,), (3, 37), (37,)), {"epsilon": 1e-3, "activation": "silu", "inner": "relu"}
+    agree(joined.batch_norm_squeeze_excite_train(x + 3, scale, bias, layers, **settings)[1:], plain)
 
 
 def test_batch_norm_in_evaluation_uses_the_statistics_given(path):
@@ -204,6 +244,32 @@ def test_squeeze_excite_and_its_gradients_are_the_plain_ones(path, activation, c
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "squeezed", "activation", "inner"),
+    [
+        ((3, 4, 5, 24), 5, "silu", "silu"),
+        ((2, 48, 33, 37), 1, "relu", "relu6"),
+        ((70, 3, 2, 4), 9, "none", "relu"),
+        ((5, 1, 1, 40), 3, "relu6", "silu"),
+    ],
+)
+def test_batch_norm_with_the_gate_behind_it_is_the_two_one_after_the_other(path, shape, squeezed, activation, inner):
+    channels = shape[3]
+    x, scale, bias, *layers = arrays(
+        shape, (channels,), (channels,), (channels, squeezed), (squeezed,), (squeezed, channels), (channels,)
+    )
+    settings = {"epsilon": 1e-3, "activation": activation, "inner": inner}
+
+    def one(x, scale, bias, *layers):
+        return joined.batch_norm_squeeze_excite_train(x, scale, bias, layers, **settings)[0]
+
+    def other(x, scale, bias, *layers):
+        return ops.squeeze_excite(ops.batch_norm_train(x, scale, bias, 1e-3, activation)[0], *layers, inner)
+
+    inputs = (3 * x + 2, 2 * scale, 3 * bias, *layers)
+    agree(with_gradients(one, *inputs), with_gradients(other, *inputs), tolerance=0 if path == "native" else 2e-5)
+
+
 def test_split_cuts_a_vector_and_its_gradient_joins_the_parts(path):
     shapes = ((2, 3), (), (4,), (1, 1, 5))
     (vector,) = arrays((16,))
@@ -227,6 +293,8 @@ def test_bfloat16_stays_bfloat16_with_statistics_in_float32(path):
     x, kernel = arrays((2, 6, 6, 8), (3, 3, 1, 8), dtype=jnp.bfloat16)
     y = ops.conv2d(x, kernel, groups=8)
     z, mean, variance = ops.batch_norm_train(y, jnp.ones(8), jnp.zeros(8), 1e-3, "silu")
+    both, *_ = joined.batch_norm_conv2d_train(y, jnp.ones(8), jnp.zeros(8), kernel, epsilon=1e-3, activation="silu")
+    agree(both, ops.conv2d(z, kernel, groups=8), tolerance=1e-2)
     assert (y.dtype, z.dtype, mean.dtype, variance.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32, jnp.float32)
     wide = plain_convolution(*(a.astype(jnp.float32) for a in (x, kernel)), stride=1, padding="SAME", groups=8)
     agree(y.astype(jnp.float32), wide, tolerance=2e-2)
@@ -236,6 +304,14 @@ def test_a_whole_batch_of_inputs_is_mapped_one_by_one(path):
     x, kernel = arrays((3, 2, 5, 5, 4), (3, 3, 1, 4))
     mapped = jax.vmap(partial(ops.conv2d, groups=4), (0, None))(x, kernel)
     agree(mapped, jnp.stack([ops.conv2d(one, kernel, groups=4) for one in x]))
+
+    def loss(x, kernel):
+        both = joined.batch_norm_conv2d_train(x, jnp.ones(4), jnp.ones(4), kernel, epsilon=1e-3, activation="silu")
+        return jnp.sin(both[0]).sum()
+
+    gradients = jax.vmap(jax.grad(loss, (0, 1)), (0, None))(x, kernel)
+    each = [jax.grad(loss, (0, 1))(one, kernel) for one in x]
+    agree(gradients, [jnp.stack(arrays) for arrays in zip(*each, strict=True)])
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -258,28 +334,33 @@ def test_equal_programs_print_alike():
 
 PROGRAM = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp.float32) for n in (0, 1))
 kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
 taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
+wide = jnp.linspace(-1, 1, 3840).reshape(1, 1, 40, 96)
 
-def block(x, kernel, taps, scale, bias, dense):
+def block(x, kernel, taps, wide, scale, bias, dense):
     x = ops.conv2d(ops.conv2d(x, taps), taps[:, :, :5], groups=8)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
-    return ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
+    y = joined.batch_norm_conv2d_train(y, scale, bias, kernel, epsilon=1e-3, activation="silu")[0]
+    y = ops.conv2d(ops.conv2d(y, wide), jnp.swapaxes(wide, 2, 3))
+    y = ops.squeeze_excite(y, dense, bias, dense, bias, "silu")
+    settings = {"epsilon": 1e-3, "activation": "silu", "inner": "silu"}
+    return joined.batch_norm_squeeze_excite_train(y, scale, bias, [dense, bias, dense, bias], **settings)[0]
 
 @jax.jit
 def both(*inputs):
     y, pull = jax.vjp(block, *inputs)
     return y, pull(dy)
 
-results = jax.tree.leaves(both(x, kernel, taps, one, one, dense))
+results = jax.tree.leaves(both(x, kernel, taps, wide, one, one, dense))
 print(hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in results)).hexdigest())
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a choice of cores")
-@pytest.mark.skipif(not native.available(), reason="needs the native kernels")
+@pytest.mark.skipif(not native.convolves(), reason="needs native convolutions: XLA's are not the same to the last bit")
 def test_native_results_are_the_same_to_the_last_bit_on_one_core_and_on_more():
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:

@@ -1,0 +1,148 @@
+// What calls with a batch norm have in common: the check of shapes, the split into items and sums over these.
+#ifndef SCALING_SEARCH_NATIVE_BATCH_NORM_CALLS_H_
+#define SCALING_SEARCH_NATIVE_BATCH_NORM_CALLS_H_
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "batch_norm.h"
+#include "parallel.h"
+#include "shapes.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace scaling_search {
+
+inline bool is_known(Activation activation) {
+  return activation >= Activation::kNone && activation <= Activation::kSilu;
+}
+
+// A matrix of rows split into items.
+struct Matrix {
+  int64_t rows, channels, items;
+
+  Rows item(int64_t i) const { return {rows * i / items, rows * (i + 1) / items, channels}; }
+};
+
+inline Matrix matrix_of(ShapeCheck& check, const Array& x, Activation activation) {
+  const Shape shape = shape_of(x);
+  check.require(is_known(activation), "the activation has no such number");
+  check.require(!shape.empty() && shape.back() > 0 && x.element_count() > 0, "x has no elements");
+  if (check.failed()) return {};
+  const int64_t channels = shape.back(), count = static_cast<int64_t>(x.element_count());
+  const int64_t items = std::min<int64_t>({count / channels, quotient_up(count, kItemFloats), 64});
+  return {count / channels, channels, items};
+}
+
+// Two double sums a channel for each item, (items, 2, channels), added in the order of the items.
+inline std::vector<double> added(const Matrix& m, std::vector<double> partial) {
+  const int64_t size = 2 * m.channels;
+  for (int64_t i = 1; i < m.items; ++i) {
+    for (int64_t c = 0; c < size; ++c) partial[c] += partial[i * size + c];
+  }
+  partial.resize(size);
+  return partial;
+}
+
+// The same of what body(item, sums) makes of each.
+template <class Body>
+std::vector<double> sums_of(ffi::ThreadPool& threads, const Matrix& m, const Body& body) {
+  std::vector<double> partial(m.items * 2 * m.channels);
+  parallel_for(threads, m.items, [&](int64_t i) { body(m.item(i), partial.data() + i * 2 * m.channels); });
+  return added(m, std::move(partial));
+}
+
+// Sums of dz and of dz * x, (channels,) each, for which shares of rows are done one after another: an item that a share
+// has whole is summed as soon as its rows are there, while a cache holds them.
+class GradientSums {
+ public:
+  GradientSums(const Matrix& m, const float* x, const float* dz)
+      : m_(m), x_(x), dz_(dz), partial_(m.items * 2 * m.channels), done_(m.items) {}
+
+  // The first item of a share that begins at a row.
+  int64_t first_item(int64_t row) const {
+    int64_t item = 0;
+    while (item < m_.items && m_.item(item).begin < row) ++item;
+    return item;
+  }
+  // Sums the items from `item` that end before a row.
+  void sum_to(int64_t row, int64_t& item) {
+    for (; item < m_.items && m_.item(item).end <= row; ++item) sum(item);
+  }
+  // The sums, with items that no share had whole.
+  std::vector<double> all(ffi::ThreadPool& threads) {
+    parallel_for(threads, m_.items, [&](int64_t item) {
+      if (!done_[item]) sum(item);
+    });
+    return added(m_, std::move(partial_));
+  }
+
+ private:
+  void sum(int64_t item) {
+    // Without an activation there is nothing to scale, and nothing to store.
+    batch_norm_kernels().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, x_, x_, nullptr,
+                                          partial_.data() + item * 2 * m_.channels);
+    done_[item] = true;
+  }
+
+  const Matrix& m_;
+  const float *x_, *dz_;
+  std::vector<double> partial_;
+  std::vector<char> done_;  // Not of bool, whose elements threads cannot set side by side.
+};
+
+// Mean and variance (channels,) of x.
+inline void find_statistics(ffi::ThreadPool& threads, const Matrix& m, const Array& x, float* mean, float* variance) {
+  const std::vector<double> sums = sums_of(
+      threads, m, [&](const Rows& rows, double* out) { batch_norm_kernels().moments(rows, x.typed_data(), out); });
+  for (int64_t c = 0; c < m.channels; ++c) {
+    const double average = sums[c] / m.rows, square = sums[m.channels + c] / m.rows - average * average;
+    mean[c] = static_cast<float>(average);
+    variance[c] = static_cast<float>(square < 0 ? 0 : square);  // Not std::max, which hides a NaN.
+  }
+}
+
+// What normalises: y = activation(x * factor + offset).
+struct Affine {
+  std::vector<float> inverse, factor, offset;  // inverse: one over the standard deviation.
+};
+
+inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, const float* mean, const float* variance,
+                        float epsilon) {
+  Affine a{std::vector<float>(m.channels), std::vector<float>(m.channels), std::vector<float>(m.channels)};
+  for (int64_t c = 0; c < m.channels; ++c) {
+    a.inverse[c] = 1 / std::sqrt(variance[c] + epsilon);
+    a.factor[c] = scale.typed_data()[c] * a.inverse[c];
+    a.offset[c] = bias.typed_data()[c] - mean[c] * a.factor[c];
+  }
+  return a;
+}
+
+// dx, dscale and dbias from dz, what is in front of the activation, and its sums (sum of dz, sum of dz * x). dz may lie
+// where dx will.
+inline void finish_gradient(ffi::ThreadPool& threads, const Matrix& m, const Affine& affine, const Array& x,
+                            const Array& mean, const float* dz, const std::vector<double>& sums, Result& dx,
+                            Result& dscale, Result& dbias) {
+  // dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
+  std::vector<float> slope(m.channels), constant(m.channels);
+  for (int64_t c = 0; c < m.channels; ++c) {
+    const double average = mean.typed_data()[c], factor = affine.factor[c], inverse = affine.inverse[c];
+    const double gradient = (sums[m.channels + c] - average * sums[c]) * inverse;
+    const double by_x = -factor * inverse * gradient / m.rows;
+    dscale->typed_data()[c] = static_cast<float>(gradient);
+    dbias->typed_data()[c] = static_cast<float>(sums[c]);
+    slope[c] = static_cast<float>(by_x);
+    constant[c] = static_cast<float>(-factor * sums[c] / m.rows - by_x * average);
+  }
+  parallel_for(threads, m.items, [&](int64_t i) {
+    batch_norm_kernels().normalise_dx(m.item(i), x.typed_data(), dz, affine.factor.data(), slope.data(),
+                                      constant.data(), dx->typed_data());
+  });
+}
+
+}  // namespace scaling_search
+
+XLA_FFI_REGISTER_ENUM_ATTR_DECODING(scaling_search::Activation);
+
+#endif  // SCALING_SEARCH_NATIVE_BATCH_NORM_CALLS_H_

@@ -1,0 +1,284 @@
+// Depthwise convolutions and their gradients, compiled once for each instruction set (see depthwise.h and setup.py).
+#include "depthwise.h"
+
+#include "lanes.h"
+
+namespace scaling_search {
+namespace {
+
+// A row of outputs, each a sum over rows x columns taps of a source image.
+struct Row {
+  const float* source;
+  int64_t width, channels;  // Of the source, in pixels and floats.
+  int64_t first_row, rows;  // Source row of the first tap, and taps: all within the source.
+  int64_t columns, stride, left;  // Taps in a row; source pixels from output to output; output 0 starts at -left.
+  const float* kernel;   // At the first tap.
+  float* out;
+  int64_t out_pitch, count;  // Floats from output to output, and outputs.
+};
+
+// The `kCount` pixels from column `x` of a source row; zero outside where kEdge.
+template <class V, int kCount, bool kEdge>
+INLINE void load_pixels(V (&pixels)[kCount], const float* line, int64_t x, int64_t width, int64_t channels) {
+#pragma GCC unroll 16
+  for (int n = 0; n < kCount; ++n) {
+    if (!kEdge || (x + n >= 0 && x + n < width)) {
+      pixels[n] = load<V>(line + (x + n) * channels);
+    } else {
+      pixels[n] = V{};
+    }
+  }
+}
+
+// Output `o` at the block of channels from c, for any window.
+template <class V>
+INLINE void correlate_one(const Row& r, int64_t o, int64_t c) {
+  V sum = {};
+  const int64_t x = o * r.stride - r.left;
+  const int64_t begin = larger(0, -x), end = smaller(r.columns, r.width - x);
+  for (int64_t i = 0; i < r.rows; ++i) {
+    const float* line = r.source + (r.first_row + i) * r.width * r.channels + c;
+    for (int64_t j = begin; j < end; ++j) {
+      sum += load<V>(line + (x + j) * r.channels) * load<V>(r.kernel + (i * r.columns + j) * r.channels + c);
+    }
+  }
+  store<V>(r.out + o * r.out_pitch + c, sum);
+}
+
+// The same for `kGroup` outputs at once, from the first.
+template <class V, int kColumns, int kStride, int kGroup, bool kEdge>
+INLINE void correlate_group(const Row& r, int64_t first, int64_t c) {
+  if (Traits<V>::kWidth == 1) {
+    for (int64_t o = first; o < first + kGroup; ++o) correlate_one<V>(r, o, c);
+    return;
+  }
+  V sums[kGroup] = {};
+  const int64_t x = first * kStride - r.left;
+  for (int64_t i = 0; i < r.rows; ++i) {
+    V pixels[kColumns + (kGroup - 1) * kStride];
+    load_pixels<V, kColumns + (kGroup - 1) * kStride, kEdge>(
+        pixels, r.source + (r.first_row + i) * r.width * r.channels + c, x, r.width, r.channels);
+    const float* taps = r.kernel + i * kColumns * r.channels + c;
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+      const V tap = load<V>(taps + j * r.channels);
+#pragma GCC unroll 4
+      for (int n = 0; n < kGroup; ++n) sums[n] += pixels[n * kStride + j] * tap;
+    }
+  }
+#pragma GCC unroll 4
+  for (int n = 0; n < kGroup; ++n) store<V>(r.out + (first + n) * r.out_pitch + c, sums[n]);
+}
+
+// Block by block of channels for each group, which walks through memory as it lies: the other way round, a core that
+// finds a large image in no cache waits for each line of it.
+template <int kColumns, int kStride, int kGroup>
+INLINE void correlate_groups(const Row& r) {
+  constexpr int64_t kReach = kColumns + (kGroup - 1) * kStride;
+  for (int64_t start = 0; start < r.count; start += kGroup) {
+    // The last group overlaps the one before, and writes the same values again.
+    const int64_t first = smaller(start, r.count - kGroup);
+    const int64_t x = first * kStride - r.left;
+    const bool inside = x >= 0 && x + kReach <= r.width;
+    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
+      using V = decltype(zero);
+      if (inside) {
+        correlate_group<V, kColumns, kStride, kGroup, false>(r, first, c);
+      } else {
+        correlate_group<V, kColumns, kStride, kGroup, true>(r, first, c);
+      }
+    });
+  }
+}
+
+template <int kColumns, int kStride>
+void correlate(const Row& r) {
+  if (r.count >= 4) {
+    correlate_groups<kColumns, kStride, 4>(r);
+  } else if (r.count >= 2) {
+    correlate_groups<kColumns, kStride, 2>(r);
+  } else {
+    correlate_groups<kColumns, kStride, 1>(r);
+  }
+}
+
+void correlate_any(const Row& r) {
+  for (int64_t o = 0; o < r.count; ++o) {
+    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
+      correlate_one<decltype(zero)>(r, o, c);
+    });
+  }
+}
+
+using Correlate = void (*)(const Row&);
+
+Correlate choose_correlate(int64_t columns, int64_t stride) {
+  switch (stride * 16 + columns) {
+    case 16 + 1: return correlate<1, 1>;
+    case 16 + 2: return correlate<2, 1>;
+    case 16 + 3: return correlate<3, 1>;
+    case 16 + 4: return correlate<4, 1>;
+    case 16 + 5: return correlate<5, 1>;
+    case 16 + 7: return correlate<7, 1>;
+    case 32 + 3: return correlate<3, 2>;
+    case 32 + 5: return correlate<5, 2>;
+    case 32 + 7: return correlate<7, 2>;
+    default: return correlate_any;
+  }
+}
+
+// Leaves of the taps only those whose source row lies within `height`.
+INLINE void clip_rows(Row& r, int64_t first_row, int64_t rows, int64_t height, const float* kernel) {
+  const int64_t begin = smaller(larger(0, -first_row), rows), end = larger(begin, smaller(rows, height - first_row));
+  r.first_row = first_row + begin;
+  r.rows = end - begin;
+  r.kernel = kernel + begin * r.columns * r.channels;
+}
+
+void forward(const Window& w, const Band& band, const float* x, const float* kernel, float* y) {
+  const Correlate run = choose_correlate(w.columns, w.stride);
+  Row r{};
+  r.width = w.width;
+  r.channels = r.out_pitch = w.channels;
+  r.columns = w.columns;
+  r.stride = w.stride;
+  r.left = w.left;
+  r.count = w.out_width;
+  for (int64_t image = band.image_begin; image < band.image_end; ++image) {
+    r.source = x + image * w.height * w.width * w.channels;
+    for (int64_t row = band.row_begin; row < band.row_end; ++row) {
+      clip_rows(r, row * w.stride - w.top, w.rows, w.height, kernel);
+      r.out = y + (image * w.out_height + row) * w.out_width * w.channels;
+      run(r);
+    }
+  }
+}
+
+// Input pixels with the same remainder by the stride meet the same taps: each phase is a correlation of dy, at stride
+// one, with those taps in reverse.
+void dx(const Window& w, const Band& band, const float* phases, const float* dy, float* dx) {
+  Row r{};
+  r.width = w.out_width;
+  r.channels = w.channels;
+  r.stride = 1;
+  r.out_pitch = w.stride * w.channels;
+  for (int64_t image = band.image_begin; image < band.image_end; ++image) {
+    r.source = dy + image * w.out_height * w.out_width * w.channels;
+    for (int64_t row = band.row_begin; row < band.row_end; ++row) {
+      const int64_t p = row % w.stride;
+      const Phase down = phase_taps(p, w.top, w.stride, w.rows);
+      // Phases lie one after another: all of the rows' phases before p, then the columns' within p.
+      int64_t taps = 0;
+      for (int64_t before = 0; before < p; ++before) {
+        taps += phase_taps(before, w.top, w.stride, w.rows).count * w.columns;
+      }
+      const int64_t first = row / w.stride + (p + w.top - down.first) / w.stride - (down.count - 1);
+      for (int64_t q = 0; q < smaller(w.stride, w.width); ++q) {
+        const Phase across = phase_taps(q, w.left, w.stride, w.columns);
+        r.columns = across.count;
+        r.left = across.count - 1 - (q + w.left - across.first) / w.stride;
+        r.count = (w.width - q + w.stride - 1) / w.stride;
+        clip_rows(r, first, down.count, w.out_height, phases + taps * w.channels);
+        r.out = dx + ((image * w.height + row) * w.width + q) * w.channels;
+        choose_correlate(across.count, 1)(r);
+        taps += down.count * across.count;
+      }
+    }
+  }
+}
+
+// Adds to sums[i][j] what `kGroup` outputs from `first` give; lines[i] is the source row of tap row i, or null.
+template <class V, int kRows, int kColumns, int kStride, int kGroup, bool kEdge>
+INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)[kRows], const float* dy, int64_t x,
+                         int64_t width, int64_t pitch) {
+  V slopes[kGroup];
+#pragma GCC unroll 4
+  for (int n = 0; n < kGroup; ++n) slopes[n] = load<V>(dy + n * pitch);
+#pragma GCC unroll 3
+  for (int i = 0; i < kRows; ++i) {
+    if (!lines[i]) continue;
+    V pixels[kColumns + (kGroup - 1) * kStride];
+    load_pixels<V, kColumns + (kGroup - 1) * kStride, kEdge>(pixels, lines[i], x, width, pitch);
+#pragma GCC unroll 4
+    for (int n = 0; n < kGroup; ++n) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) sums[i][j] += pixels[n * kStride + j] * slopes[n];
+    }
+  }
+}
+
+// dkernel[i, j] for kRows tap rows from `i` and kColumns tap columns from `j`, over a band, for one block of channels.
+// kStride 0 stands for the window's own.
+template <class V, int kRows, int kColumns, int kStride>
+void gather(const Window& w, const Band& band, const float* x, const float* dy, int64_t i, int64_t j, float* dkernel) {
+  constexpr int kGroup = kStride ? 4 : 1;
+  constexpr int64_t kReach = kColumns + (kGroup - 1) * kStride;
+  const int64_t stride = kStride ? kStride : w.stride, pitch = w.channels;
+  V sums[kRows][kColumns] = {};
+  for (int64_t image = band.image_begin; image < band.image_end; ++image) {
+    for (int64_t row = band.row_begin; row < band.row_end; ++row) {
+      const float* lines[kRows];
+      for (int n = 0; n < kRows; ++n) {
+        const int64_t source = row * stride - w.top + i + n;
+        const bool inside = source >= 0 && source < w.height;
+        lines[n] = inside ? x + (image * w.height + source) * w.width * pitch : nullptr;
+      }
+      const float* slopes = dy + (image * w.out_height + row) * w.out_width * pitch;
+      int64_t o = 0;
+      for (; o + kGroup <= w.out_width; o += kGroup) {
+        const int64_t column = o * stride - w.left + j;
+        if (column >= 0 && column + kReach <= w.width) {
+          gather_group<V, kRows, kColumns, kStride, kGroup, false>(sums, lines, slopes + o * pitch, column, w.width,
+                                                                   pitch);
+        } else {
+          gather_group<V, kRows, kColumns, kStride, kGroup, true>(sums, lines, slopes + o * pitch, column, w.width,
+                                                                  pitch);
+        }
+      }
+      for (; o < w.out_width; ++o) {
+        gather_group<V, kRows, kColumns, kStride, 1, true>(sums, lines, slopes + o * pitch, o * stride - w.left + j,
+                                                           w.width, pitch);
+      }
+    }
+  }
+  for (int n = 0; n < kRows; ++n) {
+    for (int m = 0; m < kColumns; ++m) {
+      float* out = dkernel + ((i + n) * w.columns + j + m) * pitch;
+      store<V>(out, load<V>(out) + sums[n][m]);
+    }
+  }
+}
+
+template <class V, int kRows, int kColumns, int kStride>
+INLINE void gather_all(const Window& w, const Band& band, const float* x, const float* dy, float* dkernel) {
+  for (int64_t i = 0; i < w.rows; i += kRows) {
+    for (int64_t j = 0; j < w.columns; j += kColumns) {
+      gather<V, kRows, kColumns, kStride>(w, band, x, dy, i, j, dkernel);
+    }
+  }
+}
+
+void dkernel(const Window& w, const Band& band, const float* x, const float* dy, float* dkernel) {
+  const bool square = w.rows == w.columns && w.stride <= 2;
+  const int64_t kind = square ? w.stride * 16 + w.columns : 0;
+  for_blocks(w.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
+    using V = decltype(zero);
+    if (Traits<V>::kWidth == 1) return gather_all<V, 1, 1, 0>(w, band, x + c, dy + c, dkernel + c);
+    // Of a 3x3 kernel all sums fit into registers at once; of a larger one a row of them does.
+    switch (kind) {
+      case 16 + 3: return gather_all<V, 3, 3, 1>(w, band, x + c, dy + c, dkernel + c);
+      case 16 + 5: return gather_all<V, 1, 5, 1>(w, band, x + c, dy + c, dkernel + c);
+      case 16 + 7: return gather_all<V, 1, 7, 1>(w, band, x + c, dy + c, dkernel + c);
+      case 32 + 3: return gather_all<V, 3, 3, 2>(w, band, x + c, dy + c, dkernel + c);
+      case 32 + 5: return gather_all<V, 1, 5, 2>(w, band, x + c, dy + c, dkernel + c);
+      case 32 + 7: return gather_all<V, 1, 7, 2>(w, band, x + c, dy + c, dkernel + c);
+      default: return gather_all<V, 1, 1, 0>(w, band, x + c, dy + c, dkernel + c);
+    }
+  });
+}
+
+}  // namespace
+
+const DepthwiseKernels SCALING_SEARCH_TABLE(DepthwiseKernels) = {forward, dx, dkernel};
+
+}  // namespace scaling_search

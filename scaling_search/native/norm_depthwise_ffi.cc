@@ -1,0 +1,223 @@
+// What XLA calls for a batch norm with its activation and the depthwise convolution behind it, as one: what lies between
+// the two is made band by band in scratch that stays in a core's cache, and in the gradient made again.
+//
+// As in ffi.cc, a result is the same to the last bit however many threads there are; and as if made by two calls.
+#include <algorithm>
+#include <vector>
+
+#include "batch_norm_calls.h"
+#include "depthwise_calls.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace scaling_search {
+namespace {
+
+constexpr int64_t kMostShares = 64;  // Of the forward pass; what two of them have in common is made twice.
+
+// The input rows of one image, or of several whole ones, that a band of output rows needs and has the gradient of.
+struct Reach {
+  int64_t first, last;  // Rows needed.
+  int64_t begin, end;   // Rows whose gradient goes with the band: together, the bands of an image have each once.
+};
+
+Reach reach_of(const Window& w, const Band& band) {
+  if (band.image_end - band.image_begin > 1) {
+    const int64_t rows = (band.image_end - band.image_begin) * w.height;
+    return {0, rows, 0, rows};
+  }
+  const auto inside = [&](int64_t row) { return std::clamp<int64_t>(row, 0, w.height); };
+  const int64_t begin = band.row_begin == 0 ? 0 : inside(band.row_begin * w.stride);
+  const int64_t end = band.row_end == w.out_height ? w.height : inside(band.row_end * w.stride);
+  const int64_t top = inside(band.row_begin * w.stride - w.top);
+  const int64_t bottom = inside((band.row_end - 1) * w.stride - w.top + w.rows);
+  return {std::min(top, begin), std::max(bottom, end), begin, end};
+}
+
+// Activated rows of an image, and the activation's slopes there if wanted.
+class Activated {
+ public:
+  Activated(const Window& window, Activation activation, const Affine& affine, const std::vector<Band>& bands,
+            bool slopes)
+      : window_(window), activation_(activation), affine_(affine), slopes_(slopes) {
+    int64_t rows = 0;
+    for (const Band& band : bands) {
+      const Reach reach = reach_of(window, band);
+      rows = std::max(rows, reach.last - reach.first);
+    }
+    static thread_local std::vector<float> room;  // Kept for the next share.
+    const size_t size = rows * line();
+    if (room.size() < 2 * size) room.resize(2 * size);
+    rows_ = room.data();
+    slope_ = room.data() + size;
+  }
+
+  // Holds rows [first, last) of an image: those held already are moved to the front.
+  void hold(const float* image, int64_t first, int64_t last) {
+    const bool goes_on = image == image_ && first >= first_ && first <= last_;
+    const int64_t kept = goes_on ? last_ - first : 0;
+    if (kept > 0 && first > first_) {
+      const int64_t from = (first - first_) * line();
+      std::copy(rows_ + from, rows_ + from + kept * line(), rows_);
+      if (slopes_) std::copy(slope_ + from, slope_ + from + kept * line(), slope_);
+    }
+    image_ = image;
+    first_ = first;
+    last_ = std::max(last, first + kept);
+    const Rows rows{0, (last_ - first - kept) * window_.width, window_.channels};
+    const float* x = image + (first + kept) * line();
+    const float *factor = affine_.factor.data(), *offset = affine_.offset.data();
+    if (slopes_) {
+      batch_norm_kernels().normalise_with_slope(rows, activation_, x, factor, offset, rows_ + kept * line(),
+                                                slope_ + kept * line());
+    } else {
+      batch_norm_kernels().normalise(rows, activation_, x, factor, offset, rows_ + kept * line());
+    }
+  }
+
+  // The window over what is held, with whose first output row the band begins.
+  Window window_of(const Band& band) const {
+    if (band.image_end - band.image_begin > 1) return window_;
+    Window w = window_;
+    w.height = last_ - first_;
+    w.out_height = band.row_end - band.row_begin;
+    w.top += first_ - band.row_begin * w.stride;
+    return w;
+  }
+  const float* rows() const { return rows_; }
+  const float* slope(int64_t row) const { return slope_ + (row - first_) * line(); }
+
+ private:
+  int64_t line() const { return window_.width * window_.channels; }
+
+  const Window& window_;
+  Activation activation_;
+  const Affine& affine_;
+  bool slopes_;
+  float *rows_, *slope_;
+  const float* image_ = nullptr;
+  int64_t first_ = 0, last_ = 0;
+};
+
+// A band's own numbers, where its images begin at 0 and its rows too.
+Band own(const Band& band) { return {0, band.image_end - band.image_begin, 0, band.row_end - band.row_begin}; }
+
+int64_t input_at(const Window& w, const Band& band) { return band.image_begin * w.height * w.width * w.channels; }
+
+int64_t output_at(const Window& w, const Band& band) {
+  return (band.image_begin * w.out_height + band.row_begin) * w.out_width * w.channels;
+}
+
+// The first pixel of all images whose gradient goes with the band.
+int64_t pixel_of(const Window& w, const Band& band) {
+  return (band.image_begin * w.height + reach_of(w, band).begin) * w.width;
+}
+
+ffi::Error norm_depthwise_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array kernel, Result y,
+                               Result mean, Result variance, float epsilon, Activation activation, int64_t stride,
+                               int64_t top, int64_t left) {
+  ShapeCheck check("batch norm and depthwise convolution");
+  const Matrix m = matrix_of(check, x, activation);
+  const Depthwise d = depthwise_of(check, x, kernel, shape_of(*y), stride, top, left);
+  const Shape vector{m.channels};
+  check.expect("scale", scale, vector).expect("bias", bias, vector);
+  check.expect("mean", mean, vector).expect("variance", variance, vector);
+  if (check.failed()) return check.error();
+
+  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
+  const Window& w = d.window;
+  const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
+  const int64_t most = static_cast<int64_t>(all.size()), shares = std::min(most, kMostShares);
+  parallel_for(threads, shares, [&](int64_t i) {
+    Activated activated(w, activation, affine, all, false);
+    for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
+      const Reach reach = reach_of(w, all[b]);
+      activated.hold(x.typed_data() + input_at(w, all[b]), reach.first, reach.last);
+      depthwise_kernels().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), kernel.typed_data(),
+                                  y->typed_data() + output_at(w, all[b]));
+    }
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array mean,
+                                        Array variance, Array kernel, Array dy, Result dx, Result dscale, Result dbias,
+                                        Result dkernel, float epsilon, Activation activation, int64_t stride,
+                                        int64_t top, int64_t left) {
+  ShapeCheck check("gradient of batch norm and depthwise convolution");
+  const Matrix m = matrix_of(check, x, activation);
+  const Depthwise d = depthwise_of(check, x, kernel, shape_of(dy), stride, top, left);
+  const Shape vector{m.channels};
+  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("mean", mean, vector);
+  check.expect("variance", variance, vector).expect("dx", dx, shape_of(x)).expect("dkernel", dkernel, d.kernel());
+  check.expect("dscale", dscale, vector).expect("dbias", dbias, vector);
+  if (check.failed()) return check.error();
+
+  const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
+  const Window& w = d.window;
+  const std::vector<float> phases = split_by_phase(w, kernel.typed_data());
+  const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
+  const int64_t most = static_cast<int64_t>(all.size()), shares = gradient_shares(d, most);
+  const int64_t taps = w.rows * w.columns * w.channels;
+  std::vector<float> partial(shares * taps);
+  GradientSums sums(m, x.typed_data(), dx->typed_data());
+  if (most == 0) std::fill(dx->typed_data(), dx->typed_data() + dx->element_count(), 0.0f);
+  parallel_for(threads, shares, [&](int64_t i) {
+    Activated activated(w, activation, affine, all, activation != Activation::kNone);
+    int64_t item = sums.first_item(most == 0 ? 0 : pixel_of(w, all[most * i / shares]));
+    for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
+      const Band& band = all[b];
+      const Reach reach = reach_of(w, band);
+      activated.hold(x.typed_data() + input_at(w, band), reach.first, reach.last);
+      depthwise_kernels().dkernel(activated.window_of(band), own(band), activated.rows(),
+                                  dy.typed_data() + output_at(w, band), partial.data() + i * taps);
+      const bool several = band.image_end - band.image_begin > 1;
+      const Band in{band.image_begin, band.image_end, several ? 0 : reach.begin, several ? w.height : reach.end};
+      depthwise_kernels().dx(w, in, phases.data(), dy.typed_data(), dx->typed_data());
+      const int64_t first = band.image_begin * w.height + reach.begin, last = band.image_begin * w.height + reach.end;
+      if (activation != Activation::kNone) {
+        batch_norm_kernels().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
+                                         dx->typed_data() + first * w.width * w.channels);
+      }
+      sums.sum_to(last * w.width, item);
+    }
+  });
+  const float one = 1;
+  kernels().weighted_sum(shares, taps, &one, 0, partial.data(), dkernel->typed_data());
+  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise, norm_depthwise_call,
+                              with_window(ffi::Ffi::Bind()
+                                              .Ctx<ffi::ThreadPool>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()
+                                              .Attr<float>("epsilon")
+                                              .Attr<Activation>("activation")));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise_gradient, norm_depthwise_gradient_call,
+                              with_window(ffi::Ffi::Bind()
+                                              .Ctx<ffi::ThreadPool>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Arg<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()
+                                              .Ret<Array>()
+                                              .Attr<float>("epsilon")
+                                              .Attr<Activation>("activation")));
+
+}  // namespace scaling_search

@@ -1,0 +1,139 @@
+// What calls with squeeze-and-excitation have in common: the check of shapes and the split into images.
+#ifndef SCALING_SEARCH_NATIVE_SQUEEZE_EXCITE_CALLS_H_
+#define SCALING_SEARCH_NATIVE_SQUEEZE_EXCITE_CALLS_H_
+
+#include <algorithm>
+#include <vector>
+
+#include "batch_norm_calls.h"
+#include "parallel.h"
+#include "shapes.h"
+#include "squeeze_excite.h"
+
+namespace scaling_search {
+
+// x (N, H, W, C), the first layer's kernel (C, S) and the second's (S, C).
+struct SqueezeExcite {
+  int64_t images;
+  Gate gate;
+
+  int64_t size() const { return gate.pixels * gate.channels; }
+  Shape wide() const { return {images, gate.channels}; }
+  Shape narrow() const { return {images, gate.squeezed}; }
+};
+
+inline SqueezeExcite squeeze_excite_of(ShapeCheck& check, const Array& x, const Array& squeeze, const Array& excite,
+                                       Activation activation) {
+  const Shape in = shape_of(x), first = shape_of(squeeze);
+  check.require(is_known(activation), "the activation has no such number");
+  check.require(in.size() == 4 && first.size() == 2, "x must have four dimensions, squeeze two");
+  if (check.failed()) return {};
+  check.require(in[1] * in[2] > 0, "x has no pixels");
+  check.expect("squeeze", squeeze, {in[3], first[1]}).expect("excite", excite, {first[1], in[3]});
+  return {in[0], {in[1] * in[2], in[3], first[1], activation}};
+}
+
+inline std::vector<float> transposed(const float* matrix, int64_t rows, int64_t columns) {
+  std::vector<float> out(rows * columns);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) out[c * rows + r] = matrix[r * columns + c];
+  }
+  return out;
+}
+
+// Calls body(first image, last image) for shares of them.
+template <class Body>
+void for_images(ffi::ThreadPool& threads, const SqueezeExcite& s, const Body& body) {
+  const int64_t at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(s.size(), 1));
+  parallel_for(threads, quotient_up(s.images, at_once),
+               [&](int64_t item) { body(item * at_once, std::min(s.images, (item + 1) * at_once)); });
+}
+
+// The arrays of a call's result, what its gradient needs among them.
+struct Gated {
+  Result &y, &mean, &hidden, &gate;
+
+  void check(ShapeCheck& check, const SqueezeExcite& s, const Array& x) {
+    check.expect("y", y, shape_of(x)).expect("mean", mean, s.wide()).expect("hidden", hidden, s.narrow());
+    check.expect("gate", gate, s.wide());
+  }
+};
+
+// The gate of every image, of which input(first, last) tells where those of a share lie: perhaps in y itself.
+template <class Input>
+void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& squeeze, const Array& squeeze_bias,
+                const Array& excite, const Array& excite_bias, Gated out, const Input& input) {
+  const Gate& g = s.gate;
+  const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
+  std::vector<float> active(s.images * g.squeezed);
+  for_images(threads, s, [&](int64_t begin, int64_t end) {
+    const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
+    squeeze_excite_kernels().forward(g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(),
+                                     excite.typed_data(), excite_bias.typed_data(),
+                                     out.y->typed_data() + begin * s.size(), out.mean->typed_data() + wide,
+                                     out.hidden->typed_data() + narrow, out.gate->typed_data() + wide,
+                                     active.data() + narrow);
+  });
+}
+
+// What the forward pass kept, and the two layers.
+struct Kept {
+  const Array &squeeze, &excite, &mean, &hidden, &gate;
+
+  void check(ShapeCheck& check, const SqueezeExcite& s) const {
+    check.expect("mean", mean, s.wide()).expect("hidden", hidden, s.narrow()).expect("gate", gate, s.wide());
+  }
+};
+
+// The layers' gradients.
+struct LayerGradients {
+  Result &dsqueeze, &dsqueeze_bias, &dexcite, &dexcite_bias;
+
+  void check(ShapeCheck& check, const SqueezeExcite& s, const Kept& kept) {
+    check.expect("dsqueeze", dsqueeze, shape_of(kept.squeeze)).expect("dsqueeze_bias", dsqueeze_bias, {s.gate.squeezed});
+    check.expect("dexcite", dexcite, shape_of(kept.excite)).expect("dexcite_bias", dexcite_bias, {s.gate.channels});
+  }
+};
+
+// All gradients. body(first image, last image, run) calls run(x, dx) for a share: x is what was gated, and dx where its
+// gradient shall be.
+template <class Body>
+void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, const Array& dy,
+                   LayerGradients out, const Body& body) {
+  const Gate& g = s.gate;
+  const int64_t count = s.images;
+  const std::vector<float> first = transposed(kept.squeeze.typed_data(), g.channels, g.squeezed);
+  std::vector<float> active(count * g.squeezed), dhidden(count * g.squeezed);
+  std::vector<float> dgate(count * g.channels), dmean(count * g.channels);
+  for_images(threads, s, [&](int64_t begin, int64_t end) {
+    body(begin, end, [&](const float* x, float* dx) {
+      const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
+      squeeze_excite_kernels().dx(g, end - begin, x, dy.typed_data() + begin * s.size(),
+                                  kept.hidden.typed_data() + narrow, kept.gate.typed_data() + wide, first.data(),
+                                  kept.excite.typed_data(), dx, active.data() + narrow, dhidden.data() + narrow,
+                                  dgate.data() + wide, dmean.data() + wide);
+    });
+  });
+  // Of some squeezed channels: their rows of both kernels' gradients, the first one's transposed.
+  std::vector<float> rows(g.squeezed * g.channels);
+  const int64_t at_once = std::max<int64_t>(4, kItemFloats / std::max<int64_t>(1, count * g.channels));
+  parallel_for(threads, quotient_up(g.squeezed, at_once), [&](int64_t item) {
+    const int64_t begin = item * at_once, end = std::min(g.squeezed, begin + at_once);
+    const Combination sums{end - begin, count, g.channels, 1, g.squeezed};
+    float* const dfirst = rows.data() + begin * g.channels;
+    const auto& combine = squeeze_excite_kernels().combine;
+    combine(sums, dhidden.data() + begin, kept.mean.typed_data(), nullptr, dfirst);
+    combine(sums, active.data() + begin, dgate.data(), nullptr, out.dexcite->typed_data() + begin * g.channels);
+    for (int64_t n = begin; n < end; ++n) {
+      const float* row = rows.data() + n * g.channels;
+      for (int64_t c = 0; c < g.channels; ++c) out.dsqueeze->typed_data()[c * g.squeezed + n] = row[c];
+    }
+  });
+  const float one = 1;
+  kernels().weighted_sum(count, g.squeezed, &one, 0, dhidden.data(), out.dsqueeze_bias->typed_data());
+  kernels().weighted_sum(count, g.channels, &one, 0, dgate.data(), out.dexcite_bias->typed_data());
+}
+
+}  // namespace scaling_search
+
+#endif  // SCALING_SEARCH_NATIVE_SQUEEZE_EXCITE_CALLS_H_

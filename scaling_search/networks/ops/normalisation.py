@@ -1,0 +1,127 @@
+"""Batch norm with its activation, by given statistics or by the batch's own."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from scaling_search.native import calls
+from scaling_search.networks import shifts
+from scaling_search.networks.lowering import Form, by_platform, takes_native
+from scaling_search.networks.ops.activation import Activation, activate, activation_gradient
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _batch_norm(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: Activation
+) -> Array:
+    static = (epsilon, activation)
+    forms = {"cpu": Form(_normalise_on_cpu, static), "plain": Form(_normalise, static)}
+    return by_platform(x, scale, bias, mean, variance, out=[x], **forms)[0]
+
+
+def batch_norm(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, *, epsilon: float, activation: Activation
+) -> Array:
+    """Normalises x (..., C) with given statistics (C,), then applies the activation: for evaluation."""
+    return _batch_norm(x, scale, bias, mean, variance, epsilon, activation)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_norm_train(
+    x: Array, scale: Array, bias: Array, epsilon: float, activation: Activation
+) -> tuple[Array, Array, Array]:
+    """Normalises x (..., C) with its own statistics, then applies the activation: for training.
+
+    Returns the result, and the batch's mean and (biased) variance, both (C,) float32, through which no gradient flows.
+    The statistics take one pass over x; the gradient recomputes the activation rather than keep its input.
+    """
+    return _batch_norm_forward(x, scale, bias, epsilon, activation)[0]
+
+
+def _affine(x: Array, factor: Array, offset: Array) -> Array:
+    # In float32: of bfloat16's eight bits the difference of two large terms would keep none.
+    return (x.astype(shifts.wide(x)) * factor + offset).astype(x.dtype)
+
+
+def _channel_sum(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1]).astype(jnp.float32).sum(0)
+
+
+def _batch_norm_forward(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
+    static = (epsilon, activation)
+    y, mean, variance = by_platform(
+        *(x, scale, bias),
+        out=[x, vector, vector],
+        cpu=Form(_normalise_by_own_on_cpu, static),
+        plain=Form(_normalise_by_own, static),
+    )
+    return (y, mean, variance), (x, scale, bias, mean, variance)
+
+
+def _normalise(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
+    factor = scale * lax.rsqrt(variance + epsilon)
+    return [activate(_affine(x, factor, bias - mean * factor), activation)]
+
+
+def _normalise_on_cpu(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
+    if takes_native(x, scale, bias, mean, variance):
+        return [calls.normalise(x, scale, bias, mean, variance, epsilon, activation)]
+    return _normalise(x, scale, bias, mean, variance, epsilon, activation)
+
+
+def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    count = x.size // x.shape[-1]
+    wide = x.astype(jnp.float32)
+    mean = _channel_sum(wide) / count
+    variance = jnp.maximum(_channel_sum(wide * wide) / count - mean * mean, 0)
+    return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
+
+
+def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    if takes_native(x, scale, bias):
+        return calls.batch_norm(x, scale, bias, epsilon, activation)
+    return _normalise_by_own(x, scale, bias, epsilon, activation)
+
+
+def _batch_norm_backward(epsilon, activation, kept, gradients):  # type: ignore[no-untyped-def]
+    x, scale, bias, *_ = kept
+    static = (epsilon, activation)
+    forms = {"cpu": Form(_batch_norm_gradient_on_cpu, static), "plain": Form(_batch_norm_gradient, static)}
+    return tuple(by_platform(*kept, gradients[0], out=[x, scale, bias], **forms))
+
+
+def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation):  # type: ignore[no-untyped-def]
+    inverse = lax.rsqrt(variance + epsilon)
+    factor = scale * inverse
+    slope = activation_gradient(_affine(x, factor, bias - mean * factor), activation)
+    if slope is not None:
+        dz = dz * slope
+    count = x.size // x.shape[-1]
+    wide = dz.astype(jnp.float32)
+    dbias = _channel_sum(wide)
+    dscale = (_channel_sum(wide * x.astype(jnp.float32)) - mean * dbias) * inverse
+    # dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
+    slope_of_x = -factor * inverse * dscale / count
+    constant = -factor * dbias / count - slope_of_x * mean
+    dx = dz.astype(shifts.wide(x)) * factor + (x.astype(shifts.wide(x)) * slope_of_x + constant)
+    return dx.astype(x.dtype), dscale, dbias
+
+
+def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
+    if takes_native(x, scale, bias, dy):
+        return calls.batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
+    return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
+
+
+def _batch_norm_given_backward(epsilon, activation, kept, dy):  # type: ignore[no-untyped-def]
+    def normalise(x, scale, bias, mean, variance):  # type: ignore[no-untyped-def]
+        return _normalise(x, scale, bias, mean, variance, epsilon, activation)[0]
+
+    return jax.vjp(normalise, *kept)[1](dy)
+
+
+_batch_norm.defvjp(lambda *arguments: (_batch_norm(*arguments), arguments[:5]), _batch_norm_given_backward)
+batch_norm_train.defvjp(_batch_norm_forward, _batch_norm_backward)
