@@ -11,6 +11,7 @@ from scaling_search import Recipe, RunConfig, UserError, record, replay_config, 
 from scaling_search.analysis.report.words import certainty as words
 from scaling_search.store import open_run
 from scaling_search.trial import Epoch, Outcome
+from tests.pretended import Pretended
 
 pytestmark = pytest.mark.usefixtures("drawn_at_once")
 
@@ -25,21 +26,34 @@ def outcome(spec):
     return Outcome("ok", accuracy, 1.0, curve=curve, seconds={"train": 1.0})
 
 
-@pytest.fixture
-def scattering(pretended, here, monkeypatch):
-    """Trainings of no time whose accuracies scatter, and no pictures."""
-    monkeypatch.setattr("scaling_search.experiments.study.write_outputs", lambda directory, findings: ())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
-    monkeypatch.setattr(pretended, "outcome", lambda spec: pretended.trained.append(spec) or outcome(spec))
+def scatter(patch, pretended, cache):
+    """Makes trainings of no time whose accuracies scatter, and no pictures."""
+    patch.setattr("scaling_search.experiments.study.write_outputs", lambda directory, findings: ())
+    patch.setenv("XDG_CACHE_HOME", str(cache))
+    patch.setattr("scaling_search.runners.ray.driver.run_on_ray", pretended.run)
+    patch.setattr(pretended, "outcome", lambda spec: pretended.trained.append(spec) or outcome(spec))
     return pretended
+
+
+@pytest.fixture
+def scattering(here, monkeypatch):
+    return scatter(monkeypatch, Pretended(), here / "cache")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was not interrupted. Not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        scatter(patch, Pretended(), tmp_path_factory.mktemp("cache"))
+        return run(replace(CONFIG, runs=str(tmp_path_factory.mktemp("whole"))), progress=None)
 
 
 def document(findings):
     return open_run(findings.run.path).document("step1")
 
 
-def test_trainings_go_where_they_matter_until_it_is_sure(scattering):
-    findings = run(CONFIG, progress=None)
+def test_trainings_go_where_they_matter_until_it_is_sure(whole):
+    findings = whole
     certainty, seeds = findings.certainty, findings.run.planned_seeds
     assert certainty.reached and findings.complete and certainty.more == 0
     assert min(seeds.values()) == 2 < max(seeds.values())
@@ -52,15 +66,13 @@ def test_trainings_go_where_they_matter_until_it_is_sure(scattering):
     assert any(said.match(paragraph) for paragraph in words(findings))
 
 
-def test_a_table_of_such_a_run_repeats_it(scattering, here):
-    first = run(CONFIG, progress=None)
-    table = record([first.run.path], here / "sure.parquet").path
+def test_a_table_of_such_a_run_repeats_it(whole, scattering, here):
+    table = record([whole.run.path], here / "sure.parquet").path
     again = run(replay_config(table, RunConfig), progress=None)
-    assert document(again) == document(first) and again.step1.equals(first.step1)
+    assert document(again) == document(whole) and again.step1.equals(whole.step1)
 
 
-def test_a_killed_run_resumes_with_the_same_rounds_and_tables(scattering, monkeypatch):
-    whole = run(replace(CONFIG, name="whole"), progress=None)
+def test_a_killed_run_resumes_with_the_same_rounds_and_tables(whole, scattering, monkeypatch):
     half, left = scattering.outcome, iter(range(len(whole.run.trials) - 9))
 
     def dies(spec):
@@ -79,10 +91,9 @@ def test_a_killed_run_resumes_with_the_same_rounds_and_tables(scattering, monkey
     assert again.certainty == whole.certainty
 
 
-def test_more_trainings_continue_the_run_and_what_is_unsure_is_said(scattering, capsys):
+def test_more_trainings_continue_the_run_and_what_is_unsure_is_said(whole, scattering, capsys):
     from scaling_search.cli.tables import print_findings
 
-    whole = run(replace(CONFIG, name="whole"), progress=None)
     short = run(replace(CONFIG, max_trainings=30), progress=None)
     assert short.certainty.trainings == 30 and not short.certainty.reached and short.complete
     assert short.certainty.doubtful and short.certainty.more > 0

@@ -11,6 +11,7 @@ from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.networks.mnasnet import MNASNET_TINY
 from scaling_search.rule import Scale
+from scaling_search.search.nas import latency
 from scaling_search.search.nas.latency import (
     LatencyTable,
     latency_table,
@@ -78,7 +79,8 @@ def test_drop_connect_makes_no_part_of_its_own():
 
 
 @pytest.mark.slow
-def test_a_table_predicts_the_networks_that_it_was_made_for():
+def test_a_table_predicts_the_networks_that_it_was_made_for(monkeypatch):
+    monkeypatch.setattr(latency, "SECONDS", 0.05)
     genotypes = random_genotypes(MNASNET_TINY_SPACE, 2, np.random.default_rng(0))
     families = [
         load_family("mnasnet_tiny", MNASNET_TINY_SPACE.options(tuple(map(int, genotype)))) for genotype in genotypes
