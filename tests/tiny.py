@@ -25,4 +25,4 @@ TWO_STAGES = EfficientNetFamily(
     head=32,
     stem_stride=1,
 )
-"""Every operation of EfficientNet's in three blocks: `tests.tiny:TWO_STAGES` compiles in a third of the time."""
+"""Every operation of EfficientNet's in three blocks: `tests.tiny:TWO_STAGES`."""
