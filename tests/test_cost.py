@@ -1,9 +1,5 @@
 import math
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from scaling_search import native
 from scaling_search.cost import cost, cost_of_scale, costs_in_bulk, memory
 from scaling_search.errors import UserError
 from scaling_search.family import Cost, load_family
@@ -135,13 +132,12 @@ def test_the_estimate_of_memory_is_near_xlas_own_analysis(family):
 
 
 @pytest.mark.slow
-def test_it_is_near_without_native_kernels_too():
-    # In a process of its own, as which kernels are used is chosen once.
-    code = f"from tests.test_cost import *; [print(estimate_by_xlas_analysis(n, *v)) for n, v in {MEASURED}.items()]"
-    root = str(Path(__file__).parents[1])
-    environment = os.environ | {"SCALING_SEARCH_NATIVE": "0", "PYTHONPATH": root}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert [float(line) for line in ran.stdout.split()] == pytest.approx([1, 1], abs=0.25)
+@pytest.mark.parametrize("family", MEASURED)
+def test_it_is_near_without_native_kernels_too(family, monkeypatch):
+    monkeypatch.setattr(native, "available", lambda: False)
+    jax.clear_caches()
+    assert estimate_by_xlas_analysis(family, *MEASURED[family]) == pytest.approx(1, abs=0.25)
+    jax.clear_caches()
 
 
 def _with_initial_kernels(plain_family, initialise):

@@ -11,7 +11,7 @@ import pytest
 
 from scaling_search.experiments.given_networks import sweep
 from scaling_search.runners.ray.cores import cores_available
-from tests.faults.harm import end, numbers_of, start, to_the_end
+from tests.faults.harm import end, numbers_of, start
 from tests.faults.kills import one_run
 from tests.faults.small_run import SmallFamily, config_of
 from tests.runners.observing import alive, descendants, temporary_files, wait_until
@@ -60,7 +60,7 @@ def stopped(runs, number, times=1):
     return run.returncode, said.splitlines()[-1] if said else ""
 
 
-def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
+def test_a_run_that_was_stopped_and_whose_processes_were_killed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
     how = "run the same command again to continue"
     for number, times, status, word in (
         (signal.SIGTERM, 1, 143, "terminated"),
@@ -72,16 +72,11 @@ def test_a_run_that_was_stopped_and_resumed_has_the_numbers_of_one_that_was_not(
         if word:
             # Whether trainings have checkpoints by then is a matter of moments.
             assert line.startswith(f"{word}: finished trials are kept") and line.endswith(f"; {how}")
-    to_the_end(tmp_path, EPOCHS, ONE_AT_A_TIME)
-    assert numbers_of(tmp_path) == expected
-    assert not (tmp_path / "small" / "checkpoints").exists()
-
-
-def test_a_run_whose_processes_are_killed_has_the_numbers_of_one_that_was_not(expected, tmp_path):
     kinds, killed = ("driver", "worker", "raylet"), Counter()
     begun, _ = one_run(tmp_path, EPOCHS, 1, random.Random(0), kinds, killed, ONE_AT_A_TIME)
     assert begun > 1 and killed == Counter(kinds)
     assert numbers_of(tmp_path) == expected
+    assert not (tmp_path / "small" / "checkpoints").exists()
 
 
 def test_where_its_hours_are_over_a_run_says_what_is_left_and_how_to_go_on(tmp_path):

@@ -185,9 +185,22 @@ NORM_CASES = [
     ((2, 13, 4, 20), 2, 3, ((0, 3), (2, 1)), "silu"),
     ((1, 2, 2, 4), 3, 1, "VALID", "silu"),
 ]
+GATE_CASES = [
+    ((3, 4, 5, 24), 5, "silu", "silu"),
+    ((2, 48, 33, 37), 1, "relu", "relu6"),
+    ((70, 3, 2, 4), 9, "none", "relu"),
+    ((5, 1, 1, 40), 3, "relu6", "silu"),
+]
 
 
-@pytest.mark.parametrize(("shape", "size", "stride", "padding", "activation"), NORM_CASES)
+def on_paths(cases):
+    """All cases by the native kernels, and the first without them, where the two operations are what is computed."""
+    return [("native", *case) for case in cases] + [("pure", *cases[0])]
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "size", "stride", "padding", "activation"), on_paths(NORM_CASES), indirect=["path"]
+)
 def test_batch_norm_with_the_convolution_behind_it_is_the_two_one_after_the_other(
     path, shape, size, stride, padding, activation
 ):
@@ -244,15 +257,7 @@ def test_squeeze_excite_and_its_gradients_are_the_plain_ones(path, activation, c
     )
 
 
-@pytest.mark.parametrize(
-    ("shape", "squeezed", "activation", "inner"),
-    [
-        ((3, 4, 5, 24), 5, "silu", "silu"),
-        ((2, 48, 33, 37), 1, "relu", "relu6"),
-        ((70, 3, 2, 4), 9, "none", "relu"),
-        ((5, 1, 1, 40), 3, "relu6", "silu"),
-    ],
-)
+@pytest.mark.parametrize(("path", "shape", "squeezed", "activation", "inner"), on_paths(GATE_CASES), indirect=["path"])
 def test_batch_norm_with_the_gate_behind_it_is_the_two_one_after_the_other(path, shape, squeezed, activation, inner):
     channels = shape[3]
     x, scale, bias, *layers = arrays(
