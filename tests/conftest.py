@@ -56,9 +56,9 @@ def pytest_runtest_teardown(item, nextitem):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _glyphs_are_made_once():
+def _images_are_made_once():
     """The images that commands take by default take seconds to make, and most tests look at none of them."""
-    from scaling_search.data import glyphs
+    from scaling_search.data import glyphs, sources
 
     @cache
     def made(*given, **named):
@@ -70,6 +70,7 @@ def _glyphs_are_made_once():
     make = glyphs.make
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glyphs, "make", made)
+        patch.setattr(sources, "_digits", cache(sources._digits))
         yield
 
 
