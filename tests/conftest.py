@@ -93,6 +93,16 @@ def drawn_at_once():
         yield
 
 
+@pytest.fixture(scope="module")
+def counted_once():
+    """A network without a plan is counted by tracing it twice, which this file's tests ask for again and again."""
+    from scaling_search import cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "measure", cache(cost.measure))
+        yield
+
+
 @pytest.fixture
 def plain_family():
     """A user's own network: a plain CNN, from the examples."""
