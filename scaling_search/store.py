@@ -69,6 +69,8 @@ class RunDirectory:
         """The manifest as plain data. Raises UserError where there is none that can be read, or it is damaged."""
         file = self.path / "manifest.json"
         tree = _read_json(file, f"{self.path} is not a run")
+        if tree is None:
+            raise UserError(f"{self.path} is not a run (no {file.name} in it)", hint=_NO_RUN_HINT)
         if is_damaged(tree):
             raise UserError(
                 f"{file} is damaged: {DAMAGED}",
@@ -152,7 +154,7 @@ class RunDirectory:
     def document(self, name: str) -> dict[str, Any] | None:
         """The JSON document `name`, such as "step1", or None if the run has not come that far."""
         file = self.path / f"{name}.json"
-        return _read_json(file, f"{file} cannot be read") if file.exists() else None
+        return _read_json(file, f"{file} cannot be read")
 
     def write_document(self, name: str, tree: dict[str, Any]) -> None:
         """Writes or replaces the JSON document `name`; a manifest with a checksum."""
@@ -349,16 +351,21 @@ def is_fresh(manifest: Mapping[str, Any], seed: int) -> bool:
     return bool(seed >= manifest["config"].get("seed", 0) + FRESH_SEEDS) and not is_probe(manifest, seed)
 
 
-def _read_json(file: Place, otherwise: str) -> dict[str, Any]:
+_NO_RUN_HINT = "name a folder under runs/"
+
+
+def _read_json(file: Place, otherwise: str) -> dict[str, Any] | None:
+    """What is in a file, or None where there is none: elsewhere, to ask for that first takes a request more."""
     try:
         tree = from_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError) as error:
         if isinstance(error, UnreachableError):
             raise
-        reason = f"no {file.name} in it" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
-        raise UserError(f"{otherwise} ({reason})", hint="name a folder under runs/") from None
+        raise UserError(f"{otherwise} ({file.name}: {error})", hint=_NO_RUN_HINT) from None
     if not isinstance(tree, dict):
-        raise UserError(f"{otherwise} ({file.name} is not a JSON object)", hint="name a folder under runs/")
+        raise UserError(f"{otherwise} ({file.name} is not a JSON object)", hint=_NO_RUN_HINT)
     return tree
 
 

@@ -56,9 +56,9 @@ def pytest_runtest_teardown(item, nextitem):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _glyphs_are_made_once():
+def _images_are_made_once():
     """The images that commands take by default take seconds to make, and most tests look at none of them."""
-    from scaling_search.data import glyphs
+    from scaling_search.data import glyphs, sources
 
     @cache
     def made(*given, **named):
@@ -70,6 +70,7 @@ def _glyphs_are_made_once():
     make = glyphs.make
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glyphs, "make", made)
+        patch.setattr(sources, "_digits", cache(sources._digits))
         yield
 
 
@@ -89,6 +90,16 @@ def drawn_at_once():
     """Pictures of runs are words in this file's tests, which look at none: drawing them takes longer than all else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scaling_search.experiments.outputs._drawn", lambda figure, format: f"a {format}".encode())
+        yield
+
+
+@pytest.fixture(scope="module")
+def counted_once():
+    """A network without a plan is counted by tracing it twice, which this file's tests ask for again and again."""
+    from scaling_search import cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "measure", cache(cost.measure))
         yield
 
 

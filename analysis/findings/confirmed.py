@@ -73,7 +73,7 @@ def confirm(
         seeds=len(judging),
         variance=variance,
         df=df,
-        collapsed=len(own) - len(without_collapsed(trials).query("fingerprint == @fingerprint")),
+        collapsed=len(own) - int((without_collapsed(trials)["fingerprint"] == fingerprint).sum()),
         selected_at=at if selected else None,
     )
 

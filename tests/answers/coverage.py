@@ -1,10 +1,14 @@
 """How often 95 % intervals hold the truth, in scenes where it is known."""
 
+from functools import cache
+from unittest.mock import patch
+
 import numpy as np
 import pandas as pd
 
 from scaling_search.analysis.findings.confirmed import confirm, confirm_all
 from scaling_search.analysis.findings.gains import gains
+from scaling_search.analysis.statistics import law
 from scaling_search.analysis.statistics.collapses import without_collapsed
 from scaling_search.analysis.statistics.hold_outs import calibrated_law
 from scaling_search.analysis.statistics.law import fit_law
@@ -22,6 +26,7 @@ def covered(table, truth):
     return ((table["low"] <= truth) & (truth <= table["high"])).to_numpy()
 
 
+@cache
 def networks_covered(scene, runs, seed=3):
     """Whether the interval of each network holds its true mean and whether a note says that some of its trainings
     collapsed, (runs, networks) both.
@@ -85,7 +90,7 @@ def trained(accuracy, random, scatter, seeds=3, collapse=0.0):
     return np.clip(found - 0.15 * (random.random(found.shape) < collapse), 0.0, 1.0)
 
 
-def laws_covered(law, runs, scatter=0.1, seed=5, collapse=None):
+def laws_covered(truth, runs, scatter=0.1, seed=5, collapse=None):
     """How many of NEW networks at BEYOND intervals hold, (runs, sizes), and their widths, in runs that predict at all.
 
     With `collapse`, networks are means of three seeds that scatter too, and so many trainings collapse, which are left
@@ -94,8 +99,8 @@ def laws_covered(law, runs, scatter=0.1, seed=5, collapse=None):
     random, hits, widths = np.random.default_rng(seed), [], []
     for _ in range(runs):
         x = sizes_of_a_run(random)
-        accuracy = scattered(error_of(x, *law), scatter, random)
-        new = scattered(error_of(np.tile(x.max() * BEYOND, NEW), *law), scatter, random)
+        accuracy = scattered(error_of(x, *truth), scatter, random)
+        new = scattered(error_of(np.tile(x.max() * BEYOND, NEW), *truth), scatter, random)
         if collapse is not None:
             trials = trials_of(trained(accuracy, random, scatter, collapse=collapse)).assign(fresh_accuracy=np.nan)
             accuracy = seed_means(without_collapsed(trials)).table["val_accuracy"].to_numpy()
@@ -115,5 +120,8 @@ def doubted(runs, rise=0.15, scatter=0.1, seed=6):
     random, doubts = np.random.default_rng(seed), []
     for _ in range(runs):
         x = sizes_of_a_run(random)
-        doubts.append(fit_law(x, scattered(0.06 * (x / x.max()) ** rise, scatter, random), draws=1).doubt != "")
+        accuracy = scattered(0.06 * (x / x.max()) ** rise, scatter, random)
+        # A doubt is one of the fit, before anything is drawn from it.
+        with patch.object(law, "draw_laws", lambda form, best, *_: (best[None], np.ones(1))):
+            doubts.append(fit_law(x, accuracy, draws=1).doubt != "")
     return float(np.mean(doubts))

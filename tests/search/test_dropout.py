@@ -12,6 +12,8 @@ from scaling_search.search.grid import lay_out
 from scaling_search.search.scale_up import found_models, published_models
 from scaling_search.trial import Spec
 
+pytestmark = pytest.mark.usefixtures("counted_once")
+
 FAMILY = load_family("efficientnet_small")
 PAPERS = RunConfig(recipe=PAPER, grid=Grid(divisions=1), rivals=False)
 OWN = (0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import Array
@@ -37,7 +38,7 @@ def synflow(network: nnx.Module, resolution: int) -> float:
         return jnp.log(sum(jax.tree.leaves(products)))
 
     with jax.enable_x64(True):
-        positive = jax.tree.map(lambda leaf: jnp.abs(leaf).astype(jnp.float64), params)
+        positive = jax.tree.map(lambda leaf: np.abs(np.asarray(leaf)).astype(np.float64), params)
         return float(score(positive, jax.tree.map(_as_float64, rest)))
 
 
@@ -84,8 +85,9 @@ def _split(network: nnx.Module) -> tuple[Any, Any, Any]:
     return parts  # type: ignore[no-any-return]
 
 
-def _as_float64(leaf: Array) -> Array:
-    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+def _as_float64(leaf: Array) -> Any:
+    # By NumPy, as XLA would compile a program for each shape.
+    return np.asarray(leaf).astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _merged(graphdef: Any, params: Any, rest: Any, *, training: bool) -> Any:

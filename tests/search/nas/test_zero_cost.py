@@ -79,7 +79,7 @@ def test_scores_take_networks_with_every_part_of_the_space(score, with_every_par
 
 def test_the_flow_is_a_number_far_beyond_float32_whose_logarithms_end_at_88(with_every_part):
     parameters = nnx.state(with_every_part, nnx.Param)
-    nnx.update(with_every_part, jax.tree.map(lambda leaf: 1e4 * leaf, parameters))
+    nnx.update(with_every_part, jax.tree.map(lambda leaf: jnp.asarray(1e4 * np.asarray(leaf), jnp.float32), parameters))
     assert 88 < SCORES["synflow"](with_every_part, IMAGES, LABELS) < 709
 
 
