@@ -62,7 +62,8 @@ def main(file: str) -> None:
     from ray import tune
 
     specs = json.loads(Path(file).read_text())
-    ray.init(include_dashboard=False, log_to_driver=False)
+    # Not a cluster that happens to run here.
+    ray.init("local", include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
         tune.with_resources(lambda config: train(config["training"]), {"cpu": 1}),
         param_space={"training": tune.grid_search(specs)},
