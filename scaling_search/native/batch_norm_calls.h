@@ -35,6 +35,27 @@ inline Matrix matrix_of(ShapeCheck& check, const Array& x, Activation activation
   return {count / channels, channels, items};
 }
 
+// How XLA calls what has a batch norm: `binding` says the arrays.
+template <class Binding>
+auto with_norm(Binding binding) {
+  return std::move(binding).template Attr<float>("epsilon").template Attr<Activation>("activation");
+}
+
+// A batch norm's own arrays; statistics are given to a call, or made by it.
+template <class Statistic>
+void expect_norm(ShapeCheck& check, const Matrix& m, const Array& scale, const Array& bias, Statistic& mean,
+                 Statistic& variance) {
+  const Shape vector{m.channels};
+  check.expect("scale", scale, vector).expect("bias", bias, vector);
+  check.expect("mean", mean, vector).expect("variance", variance, vector);
+}
+
+inline void expect_norm_gradients(ShapeCheck& check, const Matrix& m, const Array& x, Result& dx, Result& dscale,
+                                  Result& dbias) {
+  const Shape vector{m.channels};
+  check.expect("dx", dx, shape_of(x)).expect("dscale", dscale, vector).expect("dbias", dbias, vector);
+}
+
 // Two double sums a channel for each item, (items, 2, channels), added in the order of the items.
 inline std::vector<double> added(const Matrix& m, std::vector<double> partial) {
   const int64_t size = 2 * m.channels;

@@ -21,9 +21,8 @@ ffi::Error batch_norm_call(ffi::ThreadPool threads, Array x, Array scale, Array 
                            Result variance, float epsilon, Activation activation) {
   ShapeCheck check("batch norm");
   const Matrix m = matrix_of(check, x, activation);
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("y", y, shape_of(x));
-  check.expect("mean", mean, vector).expect("variance", variance, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
+  check.expect("y", y, shape_of(x));
   if (check.failed()) return check.error();
 
   find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
@@ -37,9 +36,8 @@ ffi::Error normalise_call(ffi::ThreadPool threads, Array x, Array scale, Array b
                           Result y, float epsilon, Activation activation) {
   ShapeCheck check("batch norm by given statistics");
   const Matrix m = matrix_of(check, x, activation);
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("mean", mean, vector);
-  check.expect("variance", variance, vector).expect("y", y, shape_of(x));
+  expect_norm(check, m, scale, bias, mean, variance);
+  check.expect("y", y, shape_of(x));
   if (check.failed()) return check.error();
 
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
@@ -52,10 +50,9 @@ ffi::Error batch_norm_gradient_call(ffi::ThreadPool threads, Array x, Array scal
                                     Activation activation) {
   ShapeCheck check("gradient of batch norm");
   const Matrix m = matrix_of(check, x, activation);
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("mean", mean, vector);
-  check.expect("variance", variance, vector).expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x));
-  check.expect("dscale", dscale, vector).expect("dbias", dbias, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
+  expect_norm_gradients(check, m, x, dx, dscale, dbias);
+  check.expect("dy", dy, shape_of(x));
   if (check.failed()) return check.error();
 
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
@@ -71,43 +68,9 @@ ffi::Error batch_norm_gradient_call(ffi::ThreadPool threads, Array x, Array scal
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_batch_norm, batch_norm_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<float>("epsilon")
-                                  .Attr<Activation>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_normalise, normalise_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<float>("epsilon")
-                                  .Attr<Activation>("activation"));
-
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_batch_norm, batch_norm_call, with_norm(arrays_call<3, 3>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_normalise, normalise_call, with_norm(arrays_call<5, 1>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_batch_norm_gradient, batch_norm_gradient_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<float>("epsilon")
-                                  .Attr<Activation>("activation"));
+                              with_norm(arrays_call<6, 3>()));
 
 }  // namespace scaling_search

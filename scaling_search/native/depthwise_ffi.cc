@@ -58,14 +58,7 @@ ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_depthwise, depthwise_call, window_call());
-
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_depthwise_gradient, depthwise_gradient_call,
-                              with_window(ffi::Ffi::Bind()
-                                              .Ctx<ffi::ThreadPool>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()));
+                              with_window(arrays_call<3, 2>()));
 
 }  // namespace scaling_search

@@ -118,9 +118,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, Array x, Array scale, Ar
   ShapeCheck check("batch norm and depthwise convolution");
   const Matrix m = matrix_of(check, x, activation);
   const Depthwise d = depthwise_of(check, x, kernel, shape_of(*y), stride, top, left);
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector);
-  check.expect("mean", mean, vector).expect("variance", variance, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
   if (check.failed()) return check.error();
 
   find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
@@ -147,10 +145,9 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
   ShapeCheck check("gradient of batch norm and depthwise convolution");
   const Matrix m = matrix_of(check, x, activation);
   const Depthwise d = depthwise_of(check, x, kernel, shape_of(dy), stride, top, left);
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("mean", mean, vector);
-  check.expect("variance", variance, vector).expect("dx", dx, shape_of(x)).expect("dkernel", dkernel, d.kernel());
-  check.expect("dscale", dscale, vector).expect("dbias", dbias, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
+  expect_norm_gradients(check, m, x, dx, dscale, dbias);
+  check.expect("dkernel", dkernel, d.kernel());
   if (check.failed()) return check.error();
 
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
@@ -191,33 +188,8 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise, norm_depthwise_call,
-                              with_window(ffi::Ffi::Bind()
-                                              .Ctx<ffi::ThreadPool>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()
-                                              .Attr<float>("epsilon")
-                                              .Attr<Activation>("activation")));
-
+                              with_window(with_norm(arrays_call<4, 3>())));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise_gradient, norm_depthwise_gradient_call,
-                              with_window(ffi::Ffi::Bind()
-                                              .Ctx<ffi::ThreadPool>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Arg<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()
-                                              .Ret<Array>()
-                                              .Attr<float>("epsilon")
-                                              .Attr<Activation>("activation")));
+                              with_window(with_norm(arrays_call<7, 4>())));
 
 }  // namespace scaling_search

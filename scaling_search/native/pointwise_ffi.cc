@@ -63,8 +63,6 @@ ffi::Error pointwise_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Re
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    scaling_search_pointwise_dkernel, pointwise_dkernel_call,
-    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Array>().Ret<Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_pointwise_dkernel, pointwise_dkernel_call, (arrays_call<2, 1>()));
 
 }  // namespace scaling_search

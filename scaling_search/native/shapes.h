@@ -29,6 +29,24 @@ inline Shape shape_of(const Array& array) {
   return Shape(dimensions.begin(), dimensions.end());
 }
 
+// `binding` with so many arrays that XLA gives a call, and then so many that the call makes.
+template <int kArguments, int kResults, class Binding>
+auto with_arrays(Binding binding) {
+  if constexpr (kArguments > 0) {
+    return with_arrays<kArguments - 1, kResults>(std::move(binding).template Arg<Array>());
+  } else if constexpr (kResults > 1) {
+    return with_arrays<0, kResults - 1>(std::move(binding).template Ret<Array>());
+  } else {
+    return std::move(binding).template Ret<Array>();
+  }
+}
+
+// How XLA calls what makes arrays of arrays on its threads. Attributes may follow.
+template <int kArguments, int kResults>
+auto arrays_call() {
+  return with_arrays<kArguments, kResults>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>());
+}
+
 // How XLA calls what slides a window: `binding` says the arrays, and this what else there is to say of the window.
 template <class Binding>
 auto with_window(Binding binding) {
@@ -36,9 +54,7 @@ auto with_window(Binding binding) {
 }
 
 // A window's call that makes one array of two.
-inline auto window_call() {
-  return with_window(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Array>().Ret<Array>());
-}
+inline auto window_call() { return with_window(arrays_call<2, 1>()); }
 
 // Collects the first wrong shape among a call's arrays.
 class ShapeCheck {

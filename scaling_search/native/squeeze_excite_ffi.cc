@@ -52,10 +52,8 @@ ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, Array x, Array scal
   ShapeCheck check("batch norm and squeeze-excite");
   const Matrix m = matrix_of(check, x, activation);
   const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, inner);
-  const Shape vector{m.channels};
   Gated out{y, pooled, hidden, gate};
-  check.expect("scale", scale, vector).expect("bias", bias, vector);
-  check.expect("mean", mean, vector).expect("variance", variance, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
   check.expect("squeeze_bias", squeeze_bias, {s.gate.squeezed}).expect("excite_bias", excite_bias, {s.gate.channels});
   out.check(check, s, x);
   if (check.failed()) return check.error();
@@ -82,10 +80,9 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, A
   const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, inner);
   const Kept kept{squeeze, excite, pooled, hidden, gate};
   LayerGradients layers{dsqueeze, dsqueeze_bias, dexcite, dexcite_bias};
-  const Shape vector{m.channels};
-  check.expect("scale", scale, vector).expect("bias", bias, vector).expect("mean", mean, vector);
-  check.expect("variance", variance, vector).expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x));
-  check.expect("dscale", dscale, vector).expect("dbias", dbias, vector);
+  expect_norm(check, m, scale, bias, mean, variance);
+  expect_norm_gradients(check, m, x, dx, dscale, dbias);
+  check.expect("dy", dy, shape_of(x));
   kept.check(check, s);
   layers.check(check, s, kept);
   if (check.failed()) return check.error();
@@ -113,79 +110,12 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, A
 }  // namespace
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite, squeeze_excite_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<Activation>("activation"));
-
+                              (arrays_call<5, 4>().Attr<Activation>("activation")));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite_gradient, squeeze_excite_gradient_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<Activation>("activation"));
-
+                              (arrays_call<7, 5>().Attr<Activation>("activation")));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite, norm_squeeze_excite_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<float>("epsilon")
-                                  .Attr<Activation>("activation")
-                                  .Attr<Activation>("inner"));
-
+                              with_norm(arrays_call<7, 6>()).Attr<Activation>("inner"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite_gradient, norm_squeeze_excite_gradient_call,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<float>("epsilon")
-                                  .Attr<Activation>("activation")
-                                  .Attr<Activation>("inner"));
+                              with_norm(arrays_call<11, 7>()).Attr<Activation>("inner"));
 
 }  // namespace scaling_search
