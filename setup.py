@@ -43,11 +43,21 @@ ONCE = (
     "norm_depthwise_ffi.cc",
     "squeeze_excite_ffi.cc",
     "pointwise_ffi.cc",
+    "pooling_ffi.cc",
     "dense_ffi.cc",
     "grouped_ffi.cc",
     "muon.cc",
 )
-KERNELS = ("kernels.cc", "depthwise.cc", "batch_norm.cc", "squeeze_excite.cc", "pointwise.cc", "dense.cc", "grouped.cc")
+KERNELS = (
+    "kernels.cc",
+    "depthwise.cc",
+    "batch_norm.cc",
+    "squeeze_excite.cc",
+    "pointwise.cc",
+    "dense.cc",
+    "grouped.cc",
+    "pooling.cc",
+)
 
 
 class BuildKernels(build_ext):

@@ -35,6 +35,8 @@ CALLS = (
     "dense_dx",
     "dense_dkernel",
     "pointwise_dkernel",
+    "max_pool",
+    "max_pool_gradient",
     "grouped",
     "grouped_dx",
     "grouped_dkernel",

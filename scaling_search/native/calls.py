@@ -75,6 +75,16 @@ def grouped_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) 
     return _call("grouped_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
+def max_pool(x: Array, shape: Shape, window: int, stride: int, pads: Pads) -> Array:
+    """The largest value in each window of x (N, H, W, C), of which there are as many as the result's shape says."""
+    return _call("max_pool", [shape], x, window=np.int64(window), **_window(stride, pads))[0]
+
+
+def max_pool_gradient(x: Array, y: Array, dy: Array, window: int, stride: int, pads: Pads) -> Array:
+    """The gradient of x, whose largest values are y."""
+    return _call("max_pool_gradient", [x.shape], x, y, dy, window=np.int64(window), **_window(stride, pads))[0]
+
+
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
     shapes = [x.shape, scale.shape, scale.shape]

@@ -2,8 +2,8 @@
 
 The choice follows from shapes and the CPU's instructions, so that a network is computed alike in every run. It was
 measured on an AMD EPYC with AVX-512 against XLA's own convolutions and matrix products (docs/speed.md). What else has a
-native kernel always takes it: grouped and depthwise convolutions, squeeze-and-excitation and batch norm, whose two
-forms were equal for ResNet-50.
+native kernel always takes it: grouped and depthwise convolutions, maximum pooling, squeeze-and-excitation and batch
+norm, whose two forms were equal for ResNet-50.
 """
 
 LANES = 8
@@ -66,7 +66,7 @@ def convolves(lanes: int) -> bool:
 
 def chosen(lanes: int) -> str:
     """What is chosen, in words, with registers of so many floats."""
-    always = "depthwise convolutions, batch norm and squeeze-and-excitation"
+    always = "depthwise convolutions, batch norm, squeeze-and-excitation and maximum pooling"
     if not convolves(lanes):
         return always
     return f"{always}; and grouped convolutions, and those to {WIDE} or more features"

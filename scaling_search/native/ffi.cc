@@ -13,6 +13,7 @@
 #include "kernels.h"
 #include "parallel.h"
 #include "pointwise.h"
+#include "pooling.h"
 #include "shapes.h"
 #include "squeeze_excite.h"
 #include "xla/ffi/api/ffi.h"
@@ -44,6 +45,7 @@ SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
 SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
+SCALING_SEARCH_CHOOSE(PoolingKernels, pooling_kernels)
 
 namespace {
 

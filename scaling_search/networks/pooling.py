@@ -6,7 +6,9 @@ Images are NHWC.
 from flax import nnx
 from jax import Array
 
-from scaling_search.networks.ops import Padding, pads_of
+from scaling_search.networks import ops
+from scaling_search.networks.ops import Padding
+from scaling_search.networks.shifts import Pads
 
 
 def max_pool(x: Array, window: int, stride: int, padding: Padding = "VALID", *, ceil: bool = False) -> Array:
@@ -14,7 +16,7 @@ def max_pool(x: Array, window: int, stride: int, padding: Padding = "VALID", *, 
 
     `ceil` keeps a last window that lies only in part on the image (PyTorch's ceil_mode).
     """
-    return nnx.max_pool(x, (window, window), (stride, stride), _pads(x, window, stride, padding, ceil))
+    return ops.max_pool(x, window, stride, _pads(x, window, stride, padding, ceil))
 
 
 def average_pool(
@@ -30,11 +32,10 @@ def average_pool(
     return means.astype(x.dtype)
 
 
-def _pads(x: Array, window: int, stride: int, padding: Padding, ceil: bool) -> list[tuple[int, int]]:
-    pads = pads_of(x.shape, (window, window), stride, padding)
+def _pads(x: Array, window: int, stride: int, padding: Padding, ceil: bool) -> Pads:
+    pads = ops.pads_of(x.shape, (window, window), stride, padding)
     if not ceil:
-        return list(pads)
-    more = (
-        -(side + before + after - window) % stride for side, (before, after) in zip(x.shape[1:3], pads, strict=True)
-    )
-    return [(before, after + extra) for (before, after), extra in zip(pads, more, strict=True)]
+        return pads
+    (top, down), (left, right) = pads
+    more_down, more_right = (-(side + sum(pad) - window) % stride for side, pad in zip(x.shape[1:3], pads, strict=True))
+    return (top, down + more_down), (left, right + more_right)

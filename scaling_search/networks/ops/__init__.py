@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation and squeeze-and-excitation, each with the form that suits the platform.
+"""Convolution, batch normalisation, squeeze-and-excitation and maxima, each with the form that suits the platform.
 
 XLA lowers a depthwise convolution on a CPU to something many times slower than it need be, fuses a transpose of the
 large operand into the weight gradient of a 1x1 convolution, and takes tens of milliseconds to compile each of the many
@@ -15,6 +15,7 @@ from scaling_search.networks.ops.activation import Activation, activate
 from scaling_search.networks.ops.convolution import Padding, conv2d, pads_of
 from scaling_search.networks.ops.gate import squeeze_excite, squeeze_excite_kept
 from scaling_search.networks.ops.many import moving_average, split
+from scaling_search.networks.ops.maximum import max_pool
 from scaling_search.networks.ops.normalisation import batch_norm, batch_norm_train
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_train",
     "conv2d",
+    "max_pool",
     "moving_average",
     "pads_of",
     "split",
