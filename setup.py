@@ -47,6 +47,7 @@ ONCE = (
     "dense_ffi.cc",
     "grouped_ffi.cc",
     "muon.cc",
+    "rmsprop_ffi.cc",
 )
 KERNELS = (
     "kernels.cc",
@@ -57,6 +58,7 @@ KERNELS = (
     "dense.cc",
     "grouped.cc",
     "pooling.cc",
+    "rmsprop.cc",
 )
 
 

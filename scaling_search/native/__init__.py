@@ -41,6 +41,7 @@ CALLS = (
     "grouped_dx",
     "grouped_dkernel",
     "muon",
+    "rmsprop",
 )
 
 

@@ -245,6 +245,26 @@ def muon(
     )[0]
 
 
+def rmsprop(
+    gradients: Array,
+    params: Array,
+    squares: Array,
+    updates: Array,
+    rate: Array,
+    momentum: float,
+    decay: float,
+    epsilon: float,
+    weight_decay: float,
+) -> Sequence[Array]:
+    """Mean squares and updates of packed parameters after a step of RMSProp; where these may be, they are changed."""
+    results = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in (squares, updates)]
+    named = {"momentum": momentum, "decay": decay, "epsilon": epsilon, "weight_decay": weight_decay}
+    static = {name: np.float32(value) for name, value in named.items()}
+    call = jax.ffi.ffi_call("scaling_search_rmsprop", results, input_output_aliases={2: 0, 3: 1})
+    found: Sequence[Array] = call(gradients, params, squares, updates, rate, **static)
+    return found
+
+
 def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic | np.ndarray) -> Sequence[Array]:
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)

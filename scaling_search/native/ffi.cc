@@ -14,6 +14,7 @@
 #include "parallel.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "rmsprop.h"
 #include "shapes.h"
 #include "squeeze_excite.h"
 #include "xla/ffi/api/ffi.h"
@@ -46,6 +47,7 @@ SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 SCALING_SEARCH_CHOOSE(PoolingKernels, pooling_kernels)
+SCALING_SEARCH_CHOOSE(RmsPropKernels, rmsprop_kernels)
 
 namespace {
 

@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from scaling_search.family import Family, fields_of
 from scaling_search.recipe import Recipe
 from scaling_search.training.muon import muon
+from scaling_search.training.rmsprop import rmsprop
 
 PAPER_BATCH = 4096
 """Images a step for which the paper's learning rate is given."""
@@ -82,7 +83,6 @@ def optimiser(
     biases that a recipe may decay, 0 elsewhere.
     """
     rate = learning_rate(recipe, steps_per_epoch)
-    penalty = _penalty(recipe, biases)
     betas = {"b1": recipe.momentum, "b2": recipe.rms_decay, "eps": recipe.epsilon}
     adamw = optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
     match recipe.optimiser:
@@ -91,11 +91,18 @@ def optimiser(
         case "muon":
             return muon(rate, kernels, momentum=recipe.momentum, weight_decay=recipe.weight_decay, other=adamw)
         case "sgd":
-            return optax.chain(penalty, optax.sgd(rate, recipe.momentum, nesterov=True))
+            return optax.chain(_penalty(recipe, biases), optax.sgd(rate, recipe.momentum, nesterov=True))
         case "rmsprop":
-            # TensorFlow's RMSProp, which the paper used, starts its mean squares at 1.
-            squares = {"decay": recipe.rms_decay, "eps": recipe.epsilon, "initial_scale": 1.0}
-            return optax.chain(penalty, optax.rmsprop(rate, **squares, momentum=recipe.momentum))
+            return rmsprop(
+                rate,
+                momentum=recipe.momentum,
+                decay=recipe.rms_decay,
+                epsilon=recipe.epsilon,
+                weight_decay={
+                    "kernels": recipe.weight_decay,
+                    "rest": recipe.weight_decay * jnp.asarray(biases) if recipe.decay_biases else 0.0,
+                },
+            )
 
 
 def _penalty(recipe: Recipe, biases: ArrayLike) -> optax.GradientTransformation:

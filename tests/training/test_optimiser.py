@@ -230,3 +230,29 @@ def test_drop_connect_is_the_recipes_where_it_says_so() -> None:
     assert starting(load_family("efficientnet_small"), SHORT).drop_connect == 0.0
     with pytest.raises(UserError, match="decay_biases given with muon"):
         replace(SHORT, decay_biases=True)
+
+
+@pytest.mark.skipif(not native.available(), reason=native.status())
+@pytest.mark.parametrize("decays_biases", [False, True])
+def test_rmsprop_by_native_kernels_is_that_of_optax(decays_biases):
+    recipe = Recipe(warmup_epochs=0, weight_decay=0.1, decay_biases=decays_biases)
+    rng = np.random.default_rng(0)
+    # Enough for several threads, and no multiple of a register.
+    like = {"kernels": jnp.zeros(40_003), "rest": jnp.zeros(21)}
+    biases = jnp.arange(21.0) % 2
+    rule = optimiser(recipe, 100, (), biases)
+    squares = {"decay": recipe.rms_decay, "eps": recipe.epsilon, "initial_scale": 1.0}
+    plain = optax.rmsprop(learning_rate(recipe, 100), **squares, momentum=recipe.momentum)
+    decays = {"kernels": 0.1, "rest": 0.1 * biases if decays_biases else 0.0}
+    states = [rule.init(like), plain.init(like)]
+    assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+    update = jax.jit(rule.update)
+    for _ in range(3):
+        params, gradients = (
+            jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), like) for _ in range(2)
+        )
+        found, states[0] = update(gradients, states[0], params)
+        penalised = {name: gradients[name] + decays[name] * params[name] for name in like}
+        expected, states[1] = plain.update(penalised, states[1], params)
+        jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-8), found, expected)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-8), *states)
