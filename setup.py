@@ -41,6 +41,7 @@ ONCE = (
     "batch_norm_ffi.cc",
     "depthwise_ffi.cc",
     "norm_depthwise_ffi.cc",
+    "residual_ffi.cc",
     "squeeze_excite_ffi.cc",
     "pointwise_ffi.cc",
     "pooling_ffi.cc",
@@ -59,6 +60,7 @@ KERNELS = (
     "grouped.cc",
     "pooling.cc",
     "rmsprop.cc",
+    "residual.cc",
 )
 
 

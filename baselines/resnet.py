@@ -8,7 +8,6 @@ import math
 import re
 from dataclasses import dataclass
 
-import jax
 from flax import nnx
 from jax import Array
 
@@ -54,15 +53,14 @@ class Bottleneck(Shortcut):
         self.norm3 = branch_norm(out_channels, zero_init=zero_init)
         self._add_shortcut(in_channels, out_channels, stride, window if stride > 1 else 1, rngs=rngs)
 
-    def branch(self, x: Array) -> Array:
-        """What is added to the shortcut."""
+    def _run_convolutions(self, x: Array) -> Array:
+        """(N, H, W, in_channels) -> (N, H', W', out_channels), before the last norm."""
         y = self.norm1(self.conv1(x))
-        y = self.norm2(self.conv2(y))
-        return self.norm3(self.conv3(y))
+        return self.conv3(self.norm2(self.conv2(y)))
 
     def __call__(self, x: Array) -> Array:
         """Applies the block."""
-        return jax.nn.relu(self._run_shortcut(x) + self.branch(x))
+        return self.norm3.onto(self._run_shortcut(x), self._run_convolutions(x))
 
 
 class ResNet(PooledStem):

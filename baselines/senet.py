@@ -8,6 +8,7 @@ dropout precedes the classifier.
 import re
 from dataclasses import dataclass
 
+import jax
 from flax import nnx
 from jax import Array
 
@@ -58,9 +59,9 @@ class SEBottleneck(Bottleneck):
         )
         self.squeeze_excite = SqueezeExcite(out_channels, out_channels // REDUCTION, activation="relu", rngs=rngs)
 
-    def branch(self, x: Array) -> Array:
-        """What is added to the shortcut."""
-        return self.squeeze_excite(super().branch(x))
+    def __call__(self, x: Array) -> Array:
+        """Applies the block."""
+        return jax.nn.relu(self._run_shortcut(x) + self.squeeze_excite(self.norm3(self._run_convolutions(x))))
 
 
 class SENet(ConvNet):

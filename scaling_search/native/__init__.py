@@ -25,6 +25,7 @@ CALLS = (
     "batch_norm",
     "batch_norm_gradient",
     "normalise",
+    "norm_residual",
     "norm_squeeze_excite",
     "norm_squeeze_excite_gradient",
     "squeeze_excite",

@@ -131,6 +131,13 @@ def norm_depthwise_gradient(
     return dx, dscale, dbias, dkernel
 
 
+def norm_residual(x: Array, scale: Array, bias: Array, shortcut: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """relu(shortcut + `batch_norm`): y (..., C), and the batch's mean and variance (C,)."""
+    shapes, arrays = [x.shape, scale.shape, scale.shape], (x, scale, bias, shortcut)
+    y, mean, variance = _call("norm_residual", shapes, *arrays, epsilon=np.float32(epsilon))
+    return y, mean, variance
+
+
 def normalise(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
 ) -> Array:

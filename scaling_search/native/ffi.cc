@@ -14,6 +14,7 @@
 #include "parallel.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "residual.h"
 #include "rmsprop.h"
 #include "shapes.h"
 #include "squeeze_excite.h"
@@ -47,6 +48,7 @@ SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 SCALING_SEARCH_CHOOSE(PoolingKernels, pooling_kernels)
+SCALING_SEARCH_CHOOSE(ResidualKernels, residual_kernels)
 SCALING_SEARCH_CHOOSE(RmsPropKernels, rmsprop_kernels)
 
 namespace {

@@ -5,6 +5,7 @@ Images are NHWC. A block works in the dtype of what it is given; parameters and 
 
 import math
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -92,6 +93,15 @@ class BatchNorm(nnx.Module):
         if self.use_running_average or not following.joins(x):
             return following(self(x))
         y, mean, variance = following.behind(self, x)
+        self._move_averages(mean, variance)
+        return y
+
+    def onto(self, shortcut: Array, x: Array) -> Array:
+        """relu(shortcut + self(x)), of a norm without an activation; in training computed as one."""
+        if self.use_running_average:
+            return jax.nn.relu(shortcut + self(x))
+        scale, bias = self.scale[...], self.bias[...]
+        y, mean, variance = joined.batch_norm_residual_train(x, scale, bias, shortcut, epsilon=self.epsilon)
         self._move_averages(mean, variance)
         return y
 

@@ -59,6 +59,17 @@ def batch_norm_squeeze_excite_train(
     return _norm_gate(x, scale, bias, *layers, (epsilon, activation, inner))
 
 
+def batch_norm_residual_train(
+    x: Array, scale: Array, bias: Array, shortcut: Array, *, epsilon: float
+) -> tuple[Array, Array, Array]:
+    """`ops.batch_norm_train` of x (..., C) without an activation, added to a shortcut like x, then a ReLU.
+
+    Returns (..., C), and the batch's mean and (biased) variance, both (C,), through which no gradient flows. The result
+    is kept for the gradient, so that XLA does not add up a stage's residuals anew wherever one of its sums is read.
+    """
+    return _norm_residual(x, scale, bias, shortcut, epsilon)
+
+
 # Batch norm and a depthwise convolution
 
 ConvStatic = tuple[float, Activation, int, Pads]
@@ -180,3 +191,41 @@ def _norm_gate_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
         x, scale, bias, mean, variance, squeeze, excite, *rest
     )
     return dx, dscale, dbias, *layers
+
+
+# Batch norm and a residual
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _norm_residual(x: Array, scale: Array, bias: Array, shortcut: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    return _norm_residual_forward(x, scale, bias, shortcut, epsilon)[0]
+
+
+def _norm_residual_forward(x, scale, bias, shortcut, epsilon):  # type: ignore[no-untyped-def]
+    vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
+    y, mean, variance = by_platform(
+        *(x, scale, bias, shortcut),
+        out=[x, vector, vector],
+        cpu=Form(_norm_then_residual_on_cpu, (epsilon,)),
+        plain=Form(_norm_then_residual, (epsilon,)),
+    )
+    return (y, mean, variance), (x, scale, bias, mean, variance, y)
+
+
+def _norm_residual_backward(epsilon, kept, gradients):  # type: ignore[no-untyped-def]
+    x, scale, bias, mean, variance, y = kept
+    dz = jnp.where(y > 0, gradients[0], 0)
+    return *ops.batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, "none"), dz
+
+
+_norm_residual.defvjp(_norm_residual_forward, _norm_residual_backward)
+
+
+def _norm_then_residual(x, scale, bias, shortcut, epsilon):  # type: ignore[no-untyped-def]
+    z, mean, variance = ops.batch_norm_train(x, scale, bias, epsilon, "none")
+    return [jnp.maximum(shortcut + z, 0), mean, variance]
+
+
+def _norm_then_residual_on_cpu(*arguments):  # type: ignore[no-untyped-def]
+    form: Callable[..., Any] = calls.norm_residual if takes_native(*arguments[:4]) else _norm_then_residual
+    return form(*arguments)

@@ -377,3 +377,19 @@ def test_native_results_are_the_same_to_the_last_bit_on_one_core_and_on_more():
         return done.stdout
 
     assert digest(cores[:1]) == digest(cores)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 13), (4, 24, 24, 64)])
+def test_batch_norm_with_a_residual_and_its_gradients_are_the_three_one_after_the_other(path, shape):
+    x, shortcut, scale, bias = arrays(shape, shape, shape[-1:], shape[-1:])
+
+    def apart(x, scale, bias, shortcut):
+        return jax.nn.relu(shortcut + plain_batch_norm(x, scale, bias, "none")[0])
+
+    def together(*inputs):
+        return joined.batch_norm_residual_train(*inputs, epsilon=1e-3)[0]
+
+    inputs = 3 * x + 2, scale, bias, shortcut
+    agree(with_gradients(together, *inputs), with_gradients(apart, *inputs))
+    _, mean, variance = joined.batch_norm_residual_train(*inputs, epsilon=1e-3)
+    agree((mean, variance), plain_batch_norm(*inputs[:3], "none")[1:])

@@ -16,13 +16,14 @@ from scaling_search.networks.ops.convolution import Padding, conv2d, pads_of
 from scaling_search.networks.ops.gate import squeeze_excite, squeeze_excite_kept
 from scaling_search.networks.ops.many import moving_average, split
 from scaling_search.networks.ops.maximum import max_pool
-from scaling_search.networks.ops.normalisation import batch_norm, batch_norm_train
+from scaling_search.networks.ops.normalisation import batch_norm, batch_norm_gradient, batch_norm_train
 
 __all__ = [
     "Activation",
     "Padding",
     "activate",
     "batch_norm",
+    "batch_norm_gradient",
     "batch_norm_train",
     "conv2d",
     "max_pool",

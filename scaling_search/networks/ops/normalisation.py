@@ -86,11 +86,18 @@ def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: igno
     return _normalise_by_own(x, scale, bias, epsilon, activation)
 
 
-def _batch_norm_backward(epsilon, activation, kept, gradients):  # type: ignore[no-untyped-def]
-    x, scale, bias, *_ = kept
+def batch_norm_gradient(
+    x: Array, scale: Array, bias: Array, mean: Array, variance: Array, dy: Array, epsilon: float, activation: Activation
+) -> tuple[Array, ...]:
+    """The gradients of x, scale and bias of `batch_norm_train`, from the batch's mean and variance."""
     static = (epsilon, activation)
     forms = {"cpu": Form(_batch_norm_gradient_on_cpu, static), "plain": Form(_batch_norm_gradient, static)}
-    return tuple(by_platform(*kept, gradients[0], out=[x, scale, bias], **forms))
+    return tuple(by_platform(x, scale, bias, mean, variance, dy, out=[x, scale, bias], **forms))
+
+
+def _batch_norm_backward(epsilon, activation, kept, gradients):  # type: ignore[no-untyped-def]
+    x, scale, bias, mean, variance = kept
+    return batch_norm_gradient(x, scale, bias, mean, variance, gradients[0], epsilon, activation)
 
 
 def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation):  # type: ignore[no-untyped-def]
