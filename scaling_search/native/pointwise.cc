@@ -12,14 +12,16 @@ constexpr int kVectors = kLanes == 4 ? 2 : 3;
 // Rows at a time: those of a tile stay in the first cache.
 constexpr int64_t kDepth = 128;
 
-// What the rows give to a tile. Those that come next are fetched meanwhile.
+// What the rows give to a tile, added to what is there or not. Those that come next are fetched meanwhile.
 template <int kCount, bool kFetch>
-INLINE void add_tile(const Pointwise& p, const float* narrow, const float* broad, float* out) {
-  WideFloat sums[kTile][kCount];
+INLINE void add_tile(const Pointwise& p, bool add, const float* narrow, const float* broad, float* out) {
+  WideFloat sums[kTile][kCount] = {};
+  if (add) {
 #pragma GCC unroll 8
-  for (int i = 0; i < kTile; ++i) {
+    for (int i = 0; i < kTile; ++i) {
 #pragma GCC unroll 3
-    for (int v = 0; v < kCount; ++v) sums[i][v] = load<WideFloat>(out + i * p.broad + v * kLanes);
+      for (int v = 0; v < kCount; ++v) sums[i][v] = load<WideFloat>(out + i * p.broad + v * kLanes);
+    }
   }
   for (int64_t row = p.begin; row < p.end; ++row) {
     const float* left = narrow + row * p.narrow;
@@ -44,20 +46,23 @@ INLINE void add_tile(const Pointwise& p, const float* narrow, const float* broad
 }
 
 template <int kCount>
-INLINE void add_tiles(const Pointwise& p, const float* narrow, const float* broad, float* out) {
-  add_tile<kCount, true>(p, narrow, broad, out);
-  for (int64_t i = kTile; i < p.narrow; i += kTile) add_tile<kCount, false>(p, narrow + i, broad, out + i * p.broad);
+INLINE void add_tiles(const Pointwise& p, bool add, const float* narrow, const float* broad, float* out) {
+  add_tile<kCount, true>(p, add, narrow, broad, out);
+  for (int64_t i = kTile; i < p.narrow; i += kTile) {
+    add_tile<kCount, false>(p, add, narrow + i, broad, out + i * p.broad);
+  }
 }
 
 void dkernel(const Pointwise& whole, const float* narrow, const float* broad, float* out) {
   Pointwise p = whole;
   for (p.begin = whole.begin; p.begin < whole.end; p.begin += kDepth) {
     p.end = smaller(p.begin + kDepth, whole.end);
+    const bool add = p.begin > whole.begin;
     int64_t j = 0;
     for (; j + kVectors * kLanes <= p.columns; j += kVectors * kLanes) {
-      add_tiles<kVectors>(p, narrow, broad + j, out + j);
+      add_tiles<kVectors>(p, add, narrow, broad + j, out + j);
     }
-    for (; j < p.columns; j += kLanes) add_tiles<1>(p, narrow, broad + j, out + j);
+    for (; j < p.columns; j += kLanes) add_tiles<1>(p, add, narrow, broad + j, out + j);
   }
 }
 

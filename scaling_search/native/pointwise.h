@@ -16,7 +16,8 @@ struct Pointwise {
 };
 
 struct PointwiseKernels {
-  // Adds to out (narrow, broad) the sum over the rows of narrow[row, i] * broad[row, j], in their order.
+  // out (narrow, broad): the sum over the rows, of which there is one at least, of narrow[row, i] * broad[row, j], in
+  // their order.
   void (*dkernel)(const Pointwise&, const float* narrow, const float* broad, float* out);
 };
 

@@ -2,7 +2,7 @@
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <algorithm>
-#include <vector>
+#include <memory>
 
 #include "dense.h"
 #include "parallel.h"
@@ -15,6 +15,7 @@ namespace {
 
 // Of a product's broad side, and of its rows: a share of work. Each share of rows has sums of its own.
 constexpr int64_t kItemColumns = 192, kItemRows = 1024, kMostShares = 16;
+constexpr int64_t kItemSums = 16;  // Rows of the result that are added up, or turned, at a time: a cache's line of them.
 
 bool fits(int64_t narrow, int64_t broad) { return narrow % kNarrowBlock == 0 && broad % kBroadBlock == 0; }
 
@@ -32,6 +33,11 @@ ffi::Error pointwise_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Re
   check.require(fits(channels, features) || fits(features, channels), "the channels are no multiples of 8 and 16");
   if (check.failed()) return check.error();
 
+  if (count == 0) {
+    std::fill_n(dkernel->typed_data(), channels * features, 0.0f);
+    return ffi::Error::Success();
+  }
+
   // The result's rows are the narrow side's channels; where these are the features, it is transposed afterwards.
   const bool turned = !fits(channels, features) || (fits(features, channels) && features < channels);
   const int64_t narrow = turned ? features : channels, broad = turned ? channels : features, size = narrow * broad;
@@ -40,9 +46,8 @@ ffi::Error pointwise_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Re
   const int64_t shares = std::max<int64_t>(1, std::min(count / kItemRows, kMostShares));
   const int64_t panels = quotient_up(broad, kItemColumns);
   const bool direct = shares == 1 && !turned;
-  std::vector<float> partial(direct ? 0 : shares * size);
-  float* const sums = direct ? dkernel->typed_data() : partial.data();
-  if (direct) std::fill(sums, sums + size, 0.0f);
+  const std::unique_ptr<float[]> partial(direct ? nullptr : new float[shares * size]);
+  float* const sums = direct ? dkernel->typed_data() : partial.get();
   parallel_for(threads, shares * panels, [&](int64_t item) {
     const int64_t share = item / panels, first = item % panels * kItemColumns;
     const int64_t columns = std::min(kItemColumns, broad - first);
@@ -50,14 +55,18 @@ ffi::Error pointwise_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Re
                                 right + first, sums + share * size + first);
   });
   if (direct) return ffi::Error::Success();
-  for (int64_t share = 1; share < shares; ++share) {
-    for (int64_t i = 0; i < size; ++i) sums[i] += sums[share * size + i];
-  }
-  if (turned) {
-    dense_kernels().transpose(narrow, broad, sums, dkernel->typed_data(), narrow);
-  } else {
-    std::copy(sums, sums + size, dkernel->typed_data());
-  }
+  parallel_for(threads, quotient_up(narrow, kItemSums), [&](int64_t item) {
+    const int64_t first = item * kItemSums, rows = std::min(kItemSums, narrow - first);
+    float* const begin = sums + first * broad;
+    for (int64_t share = 1; share < shares; ++share) {
+      for (int64_t i = 0; i < rows * broad; ++i) begin[i] += begin[share * size + i];
+    }
+    if (turned) {
+      dense_kernels().transpose(rows, broad, begin, dkernel->typed_data() + first, narrow);
+    } else {
+      std::copy_n(begin, rows * broad, dkernel->typed_data() + first * broad);
+    }
+  });
   return ffi::Error::Success();
 }
 
