@@ -25,6 +25,9 @@ CALLS = (
     "batch_norm",
     "batch_norm_gradient",
     "normalise",
+    "half_batch_norm",
+    "half_batch_norm_gradient",
+    "half_normalise",
     "norm_squeeze_excite",
     "norm_squeeze_excite_gradient",
     "squeeze_excite",
@@ -38,6 +41,9 @@ CALLS = (
     "grouped",
     "grouped_dx",
     "grouped_dkernel",
+    "amx",
+    "amx_dx",
+    "amx_dkernel",
     "muon",
 )
 
@@ -50,6 +56,11 @@ def available() -> bool:
 def convolves() -> bool:
     """Whether dense and grouped convolutions are native too, where `choice` says so of their shapes."""
     return available() and choice.convolves(lanes())
+
+
+def has_amx() -> bool:
+    """Whether convolutions in bfloat16 are native: the CPU has the tile instructions for their products (AMX)."""
+    return _load().amx
 
 
 def lanes() -> int:
@@ -77,6 +88,7 @@ class _Loaded(NamedTuple):
     in_use: bool
     status: str
     lanes: int = 0
+    amx: bool = False
 
 
 @cache
@@ -93,7 +105,8 @@ def _load() -> _Loaded:
     library.scaling_search_instructions.restype = ctypes.c_char_p
     library.scaling_search_lanes.restype = ctypes.c_int64
     instructions, floats = library.scaling_search_instructions().decode(), library.scaling_search_lanes()
-    return _Loaded(True, f"native kernels: in use, {instructions}; for {choice.chosen(floats)}", floats)
+    amx = bool(library.scaling_search_has_amx())
+    return _Loaded(True, f"native kernels: in use, {instructions}; for {choice.chosen(floats, amx)}", floats, amx)
 
 
 def _library() -> Path | None:

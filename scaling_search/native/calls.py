@@ -1,4 +1,5 @@
-"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. All arrays are float32.
+"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. Arrays are float32;
+images of batch norm may be bfloat16, and what convolutions by AMX take and make is.
 
 Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
 two. Shapes are checked when a call runs.
@@ -15,6 +16,7 @@ ACTIVATIONS = ("none", "relu", "relu6", "silu")
 """By their numbers in kernels.h."""
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
+Attribute = np.generic | np.ndarray
 
 
 def shape_of(x: Array, kernel: Array, stride: int, pads: Pads) -> Shape:
@@ -52,6 +54,21 @@ def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
     return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
+def amx(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """x (N, H, W, C) with kernel (K, K, C, F), both bfloat16: (N, H', W', F)."""
+    return _call("amx", [_half(shape_of(x, kernel, stride, pads))], x, kernel, **_window(stride, pads))[0]
+
+
+def amx_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of x, which has this shape, in bfloat16."""
+    return _call("amx_dx", [_half(shape)], kernel, dy, **_window(stride, pads))[0]
+
+
+def amx_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of the kernel, which has this shape, in bfloat16."""
+    return _call("amx_dkernel", [_half(shape)], x, dy, **_window(stride, pads))[0]
+
+
 def pointwise_dkernel(x: Array, dy: Array, shape: Shape) -> Array:
     """The gradient of a kernel (1, 1, C, F) of this shape, from x (N, H, W, C) and dy (N, H, W, F).
 
@@ -77,8 +94,8 @@ def grouped_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) 
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
-    shapes = [x.shape, scale.shape, scale.shape]
-    y, mean, variance = _call("batch_norm", shapes, x, scale, bias, **_norm(epsilon, activation))
+    results = [_like(x), scale.shape, scale.shape]
+    y, mean, variance = _call(_of(x, "batch_norm"), results, x, scale, bias, **_norm(epsilon, activation))
     return y, mean, variance
 
 
@@ -86,8 +103,8 @@ def batch_norm_gradient(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, dy: Array, epsilon: float, activation: str
 ) -> tuple[Array, Array, Array]:
     """The gradients of x, scale and bias."""
-    shapes, arrays = [x.shape, scale.shape, scale.shape], (x, scale, bias, mean, variance, dy)
-    dx, dscale, dbias = _call("batch_norm_gradient", shapes, *arrays, **_norm(epsilon, activation))
+    arrays, static = (x, scale, bias, mean, variance, dy), _norm(epsilon, activation)
+    dx, dscale, dbias = _call(_of(x, "batch_norm_gradient"), [_like(x), scale.shape, bias.shape], *arrays, **static)
     return dx, dscale, dbias
 
 
@@ -125,7 +142,8 @@ def normalise(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
 ) -> Array:
     """y (..., C), by statistics given (C,)."""
-    return _call("normalise", [x.shape], x, scale, bias, mean, variance, **_norm(epsilon, activation))[0]
+    arrays = (x, scale, bias, mean, variance)
+    return _call(_of(x, "normalise"), [_like(x)], *arrays, **_norm(epsilon, activation))[0]
 
 
 def squeeze_excite(
@@ -235,10 +253,26 @@ def muon(
     )[0]
 
 
-def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic | np.ndarray) -> Sequence[Array]:
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
+def _call(
+    name: str, results: Sequence[Shape | jax.ShapeDtypeStruct], *arrays: Array, **attributes: Attribute
+) -> Sequence[Array]:
+    """Results of which a shape is all that is said are float32."""
+    made = [jax.ShapeDtypeStruct(one, jnp.float32) if isinstance(one, tuple) else one for one in results]
+    found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", made)(*arrays, **attributes)
     return found
+
+
+def _like(x: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _half(shape: Shape) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.bfloat16)
+
+
+def _of(x: Array, name: str) -> str:
+    """The name of a call for images like x."""
+    return f"half_{name}" if x.dtype == jnp.bfloat16 else name
 
 
 def _window(stride: int, pads: Pads) -> dict[str, np.generic]:

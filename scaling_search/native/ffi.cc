@@ -41,7 +41,11 @@ SCALING_SEARCH_CHOOSE(Kernels, kernels)
 SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
 SCALING_SEARCH_CHOOSE(GroupedKernels, grouped_kernels)
 SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
-SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
+template <>
+SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels<float>)
+template <>
+SCALING_SEARCH_CHOOSE(HalfBatchNormKernels, batch_norm_kernels<Bfloat16>)
+SCALING_SEARCH_CHOOSE(SlopeKernels, slope_kernels)
 SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 

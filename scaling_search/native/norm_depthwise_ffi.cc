@@ -67,10 +67,9 @@ class Activated {
     const float* x = image + (first + kept) * line();
     const float *factor = affine_.factor.data(), *offset = affine_.offset.data();
     if (slopes_) {
-      batch_norm_kernels().normalise_with_slope(rows, activation_, x, factor, offset, rows_ + kept * line(),
-                                                slope_ + kept * line());
+      slope_kernels().normalise(rows, activation_, x, factor, offset, rows_ + kept * line(), slope_ + kept * line());
     } else {
-      batch_norm_kernels().normalise(rows, activation_, x, factor, offset, rows_ + kept * line());
+      batch_norm_kernels<float>().normalise(rows, activation_, x, factor, offset, rows_ + kept * line());
     }
   }
 
@@ -121,7 +120,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, Array x, Array scale, Ar
   expect_norm(check, m, scale, bias, mean, variance);
   if (check.failed()) return check.error();
 
-  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  find_statistics(threads, m, x.typed_data(), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   const Window& w = d.window;
   const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
@@ -173,15 +172,15 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
       depthwise_kernels().dx(w, in, phases.data(), dy.typed_data(), dx->typed_data());
       const int64_t first = band.image_begin * w.height + reach.begin, last = band.image_begin * w.height + reach.end;
       if (activation != Activation::kNone) {
-        batch_norm_kernels().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
-                                         dx->typed_data() + first * w.width * w.channels);
+        slope_kernels().apply((last - first) * w.width * w.channels, activated.slope(reach.begin),
+                              dx->typed_data() + first * w.width * w.channels);
       }
       sums.sum_to(last * w.width, item);
     }
   });
   const float one = 1;
   kernels().weighted_sum(shares, taps, &one, 0, partial.data(), dkernel->typed_data());
-  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
   return ffi::Error::Success();
 }
 

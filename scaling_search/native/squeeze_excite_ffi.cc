@@ -58,12 +58,12 @@ ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, Array x, Array scal
   out.check(check, s, x);
   if (check.failed()) return check.error();
 
-  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  find_statistics(threads, m, x.typed_data(), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end) {
     const Rows rows{begin * s.gate.pixels, end * s.gate.pixels, m.channels};
-    batch_norm_kernels().normalise(rows, activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
-                                   y->typed_data());
+    batch_norm_kernels<float>().normalise(rows, activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
+                                          y->typed_data());
     return y->typed_data() + begin * s.size();
   });
   return ffi::Error::Success();
@@ -96,14 +96,14 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, A
     float *const active = room.data(), *const slope = active + size;
     const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
     float* const out = dx->typed_data() + begin * s.size();
-    batch_norm_kernels().normalise_with_slope(rows, activation, x.typed_data() + begin * s.size(),
-                                              affine.factor.data(), affine.offset.data(), active, slope);
+    slope_kernels().normalise(rows, activation, x.typed_data() + begin * s.size(), affine.factor.data(),
+                              affine.offset.data(), active, slope);
     run(active, out);
-    batch_norm_kernels().apply_slope(size, slope, out);
+    slope_kernels().apply(size, slope, out);
     int64_t item = sums.first_item(begin * s.gate.pixels);
     sums.sum_to(end * s.gate.pixels, item);
   });
-  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
   return ffi::Error::Success();
 }
 
