@@ -94,7 +94,7 @@ def grouped_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) 
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
-    results = [_like(x), scale.shape, scale.shape]
+    results = _like(x), scale.shape, scale.shape
     y, mean, variance = _call(_of(x, "batch_norm"), results, x, scale, bias, **_norm(epsilon, activation))
     return y, mean, variance
 
