@@ -42,18 +42,18 @@ void moments(const Rows& r, const T* x, double* sums) {
   });
 }
 
-template <class T>
+template <class T, class To>
 struct Normalise {
   const Rows& r;
   const T* x;
   const float *factor, *offset;
-  T* y;
+  To* y;
 
   template <Activation kActivation>
   void run() const {
     for (int64_t row = r.begin; row < r.end; ++row) {
       const T* in = x + row * r.channels;
-      T* out = y + row * r.channels;
+      To* out = y + row * r.channels;
       for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
         using V = decltype(zero);
         store<V>(out + c, activate<V, kActivation>(load<V>(in + c) * load<V>(factor + c) + load<V>(offset + c)));
@@ -62,14 +62,16 @@ struct Normalise {
   }
 };
 
-template <class T>
-void normalise(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset, T* y) {
-  with_activation(activation, Normalise<T>{r, x, factor, offset, y});
+template <class T, class To>
+void normalise(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset, To* y) {
+  with_activation(activation, Normalise<T, To>{r, x, factor, offset, y});
 }
 
+template <class T>
 struct NormaliseWithSlope {
   const Rows& r;
-  const float *x, *factor, *offset;
+  const T* x;
+  const float *factor, *offset;
   float *y, *slope;
 
   template <Activation kActivation>
@@ -86,12 +88,14 @@ struct NormaliseWithSlope {
   }
 };
 
-void normalise_with_slope(const Rows& r, Activation activation, const float* x, const float* factor,
-                          const float* offset, float* y, float* slope) {
-  with_activation(activation, NormaliseWithSlope{r, x, factor, offset, y, slope});
+template <class T>
+void normalise_with_slope(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset,
+                          float* y, float* slope) {
+  with_activation(activation, NormaliseWithSlope<T>{r, x, factor, offset, y, slope});
 }
 
-void apply_slope(int64_t count, const float* slope, float* d) {
+template <class T>
+void apply_slope(int64_t count, const float* slope, T* d) {
   for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
     using V = decltype(zero);
     const V by = load<V>(slope + n);
@@ -139,12 +143,15 @@ void normalise_dx(const Rows& r, const T* x, const T* dz, const float* factor, c
 }
 
 template <class T>
-constexpr BatchNormKernelsOf<T> kKernels = {moments<T>, normalise<T>, gradient_moments<T>, normalise_dx<T>};
+constexpr BatchNormKernelsOf<T> kKernels = {moments<T>, normalise<T, T>, gradient_moments<T>, normalise_dx<T>};
+template <class T>
+constexpr JoinedKernelsOf<T> kJoined = {normalise<T, float>, normalise_with_slope<T>, apply_slope<T>};
 
 }  // namespace
 
 const BatchNormKernels SCALING_SEARCH_TABLE(BatchNormKernels) = kKernels<float>;
 const HalfBatchNormKernels SCALING_SEARCH_TABLE(HalfBatchNormKernels) = kKernels<Bfloat16>;
-const SlopeKernels SCALING_SEARCH_TABLE(SlopeKernels) = {normalise_with_slope, apply_slope};
+const JoinedKernels SCALING_SEARCH_TABLE(JoinedKernels) = kJoined<float>;
+const HalfJoinedKernels SCALING_SEARCH_TABLE(HalfJoinedKernels) = kJoined<Bfloat16>;
 
 }  // namespace scaling_search

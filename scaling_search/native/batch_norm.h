@@ -27,26 +27,33 @@ struct BatchNormKernelsOf {
                        const float* constant, T* dx);
 };
 
-// For what is joined with a batch norm, of floats.
-struct SlopeKernels {
-  // y = activation(x * factor + offset), and the activation's slope there.
-  void (*normalise)(const Rows&, Activation, const float* x, const float* factor, const float* offset, float* y,
-                    float* slope);
+// For what is joined with a batch norm, in floats.
+template <class T>
+struct JoinedKernelsOf {
+  // y = activation(x * factor + offset).
+  void (*activate)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y);
+  // The same, and the activation's slope there.
+  void (*activate_with_slope)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y,
+                              float* slope);
   // d = d * slope; 0 where the slope is, whatever d.
-  void (*apply)(int64_t count, const float* slope, float* d);
+  void (*apply_slope)(int64_t count, const float* slope, T* d);
 };
 
 using BatchNormKernels = BatchNormKernelsOf<float>;
 using HalfBatchNormKernels = BatchNormKernelsOf<Bfloat16>;
+using JoinedKernels = JoinedKernelsOf<float>;
+using HalfJoinedKernels = JoinedKernelsOf<Bfloat16>;
 
 // Those of the widest instructions that this CPU has.
 template <class T>
 const BatchNormKernelsOf<T>& batch_norm_kernels();
-const SlopeKernels& slope_kernels();
+template <class T>
+const JoinedKernelsOf<T>& joined_kernels();
 
 SCALING_SEARCH_DECLARE(BatchNormKernels);
 SCALING_SEARCH_DECLARE(HalfBatchNormKernels);
-SCALING_SEARCH_DECLARE(SlopeKernels);
+SCALING_SEARCH_DECLARE(JoinedKernels);
+SCALING_SEARCH_DECLARE(HalfJoinedKernels);
 
 }  // namespace scaling_search
 

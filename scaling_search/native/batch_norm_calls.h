@@ -78,10 +78,11 @@ std::vector<double> sums_of(ffi::ThreadPool& threads, const Matrix& m, const Bod
 
 // Sums of dz and of dz * x, (channels,) each, for which shares of rows are done one after another: an item that a share
 // has whole is summed as soon as its rows are there, while a cache holds them.
+template <class T>
 class GradientSums {
  public:
-  GradientSums(const Matrix& m, const float* x, const float* dz)
-      : m_(m), x_(x), dz_(dz), partial_(m.items * 2 * m.channels), done_(m.items) {}
+  GradientSums(const Matrix& m, const T* x, const T* dz)
+      : m_(m), x_(x), dz_(dz), none_(m.channels), partial_(m.items * 2 * m.channels), done_(m.items) {}
 
   // The first item of a share that begins at a row.
   int64_t first_item(int64_t row) const {
@@ -103,14 +104,15 @@ class GradientSums {
 
  private:
   void sum(int64_t item) {
-    // Without an activation there is nothing to scale, and nothing to store.
-    batch_norm_kernels<float>().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, x_, x_, nullptr,
-                                                 partial_.data() + item * 2 * m_.channels);
+    // Without an activation there is nothing to scale by, and nothing to store.
+    batch_norm_kernels<T>().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, none_.data(), none_.data(),
+                                             nullptr, partial_.data() + item * 2 * m_.channels);
     done_[item] = true;
   }
 
   const Matrix& m_;
-  const float *x_, *dz_;
+  const T *x_, *dz_;
+  std::vector<float> none_;
   std::vector<double> partial_;
   std::vector<char> done_;  // Not of bool, whose elements threads cannot set side by side.
 };

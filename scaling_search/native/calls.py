@@ -1,5 +1,6 @@
-"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. Arrays are float32;
-images of batch norm may be bfloat16, and what convolutions by AMX take and make is.
+"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. Arrays are float32,
+but what convolutions by AMX take and make, and images of batch norm, alone or joined with what follows, if they are
+bfloat16.
 
 Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
 two. Shapes are checked when a call runs.
@@ -17,6 +18,8 @@ ACTIVATIONS = ("none", "relu", "relu6", "silu")
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
 Attribute = np.generic | np.ndarray
+Made = Shape | jax.ShapeDtypeStruct
+"""What a call makes; where a shape is all that is said, float32."""
 
 
 def shape_of(x: Array, kernel: Array, stride: int, pads: Pads) -> Shape:
@@ -112,9 +115,9 @@ def norm_depthwise(
     x: Array, scale: Array, bias: Array, kernel: Array, epsilon: float, activation: str, stride: int, pads: Pads
 ) -> tuple[Array, Array, Array]:
     """`depthwise` of `batch_norm`: y (N, H', W', C), and the batch's mean and variance (C,)."""
-    out = shape_of(x, kernel, stride, pads)
-    static = _norm(epsilon, activation) | _window(stride, pads)
-    y, mean, variance = _call("norm_depthwise", [out, scale.shape, scale.shape], x, scale, bias, kernel, **static)
+    out = jax.ShapeDtypeStruct(shape_of(x, kernel, stride, pads), x.dtype)
+    arrays, static = (x, scale, bias, kernel), _norm(epsilon, activation) | _window(stride, pads)
+    y, mean, variance = _call(_of(x, "norm_depthwise"), [out, scale.shape, scale.shape], *arrays, **static)
     return y, mean, variance
 
 
@@ -132,9 +135,9 @@ def norm_depthwise_gradient(
     pads: Pads,
 ) -> tuple[Array, Array, Array, Array]:
     """The gradients of x, scale, bias and kernel."""
-    shapes = [x.shape, scale.shape, scale.shape, kernel.shape]
+    results = _like(x), scale.shape, scale.shape, kernel.shape
     arrays, static = (x, scale, bias, mean, variance, kernel, dy), _norm(epsilon, activation) | _window(stride, pads)
-    dx, dscale, dbias, dkernel = _call("norm_depthwise_gradient", shapes, *arrays, **static)
+    dx, dscale, dbias, dkernel = _call(_of(x, "norm_depthwise_gradient"), results, *arrays, **static)
     return dx, dscale, dbias, dkernel
 
 
@@ -187,8 +190,8 @@ def norm_squeeze_excite(
     kept = [(images, channels), (images, squeezed), (images, channels)]
     static = _norm(epsilon, activation) | {"inner": _activation(inner)}
     arrays = (x, scale, bias, squeeze, squeeze_bias, excite, excite_bias)
-    shapes = [x.shape, scale.shape, scale.shape, *kept]
-    y, mean, variance, pooled, hidden, gate = _call("norm_squeeze_excite", shapes, *arrays, **static)
+    results: list[Made] = [_like(x), scale.shape, scale.shape, *kept]
+    y, mean, variance, pooled, hidden, gate = _call(_of(x, "norm_squeeze_excite"), results, *arrays, **static)
     return y, mean, variance, pooled, hidden, gate
 
 
@@ -212,7 +215,8 @@ def norm_squeeze_excite_gradient(
     layers = [squeeze.shape, squeeze.shape[1:], excite.shape, excite.shape[1:]]
     static = _norm(epsilon, activation) | {"inner": _activation(inner)}
     arrays = (x, scale, bias, mean, variance, squeeze, excite, pooled, hidden, gate, dy)
-    return _call("norm_squeeze_excite_gradient", [x.shape, scale.shape, scale.shape, *layers], *arrays, **static)
+    results: list[Made] = [_like(x), scale.shape, scale.shape, *layers]
+    return _call(_of(x, "norm_squeeze_excite_gradient"), results, *arrays, **static)
 
 
 def split(vector: Array, shapes: Sequence[Shape]) -> Sequence[Array]:
@@ -253,10 +257,7 @@ def muon(
     )[0]
 
 
-def _call(
-    name: str, results: Sequence[Shape | jax.ShapeDtypeStruct], *arrays: Array, **attributes: Attribute
-) -> Sequence[Array]:
-    """Results of which a shape is all that is said are float32."""
+def _call(name: str, results: Sequence[Made], *arrays: Array, **attributes: Attribute) -> Sequence[Array]:
     made = [jax.ShapeDtypeStruct(one, jnp.float32) if isinstance(one, tuple) else one for one in results]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", made)(*arrays, **attributes)
     return found

@@ -18,7 +18,7 @@ from jax import Array
 
 from scaling_search.native import calls
 from scaling_search.networks import ops
-from scaling_search.networks.lowering import Form, by_platform, in_float32, takes_native
+from scaling_search.networks.lowering import Form, by_platform, takes_native
 from scaling_search.networks.ops import Activation, Padding
 from scaling_search.networks.shifts import Pads, wide
 
@@ -94,9 +94,10 @@ def _norm_then_conv2d(x, scale, bias, kernel, epsilon, activation, stride, pads)
     return [ops.conv2d(z, kernel, stride=stride, padding=pads, groups=x.shape[3]), mean, variance]
 
 
-@in_float32
 def _norm_then_conv2d_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_depthwise if takes_native(*arguments[:4]) else _norm_then_conv2d
+    form: Callable[..., Any] = (
+        calls.norm_depthwise if takes_native(*arguments[1:4], images=arguments[:1]) else _norm_then_conv2d
+    )
     return form(*arguments)
 
 
@@ -104,9 +105,9 @@ def _norm_conv2d_gradient(x, scale, bias, mean, variance, kernel, dy, *static): 
     return jax.vjp(lambda *arrays: _norm_then_conv2d(*arrays, *static)[0], x, scale, bias, kernel)[1](dy)
 
 
-@in_float32
 def _norm_conv2d_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    native = takes_native(*arguments[:7])
+    x, *others, dy = arguments[:7]
+    native = takes_native(*others, images=[x, dy])
     form: Callable[..., Any] = calls.norm_depthwise_gradient if native else _norm_conv2d_gradient
     return form(*arguments)
 
@@ -159,9 +160,10 @@ def _norm_then_gate(*arguments):  # type: ignore[no-untyped-def]
     return [y, mean, variance, *gates]
 
 
-@in_float32
 def _norm_then_gate_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_squeeze_excite if takes_native(*arguments[:7]) else _norm_then_gate
+    form: Callable[..., Any] = (
+        calls.norm_squeeze_excite if takes_native(*arguments[1:7], images=arguments[:1]) else _norm_then_gate
+    )
     return form(*arguments)
 
 
@@ -175,9 +177,9 @@ def _norm_gate_gradient(*arguments):  # type: ignore[no-untyped-def]
     return jax.vjp(result, *kept[:7])[1](dy)
 
 
-@in_float32
 def _norm_gate_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    if not takes_native(*arguments[:13]):
+    first, *others, dy = arguments[:13]
+    if not takes_native(*others, images=[first, dy]):
         return _norm_gate_gradient(*arguments)
     x, scale, bias, squeeze, _, excite, _, mean, variance, *rest = arguments
     dx, dscale, dbias, *layers = calls.norm_squeeze_excite_gradient(

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from scaling_search import native
-from scaling_search.networks import ops
+from scaling_search.networks import joined, ops
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.status())
 
@@ -93,6 +93,35 @@ def test_batch_norm_sums_in_float32_and_rounds_once(activation, shape):
     for given, right in zip(pull_half((dy, *nothing)), pull((wide(dy), *nothing)), strict=True):
         # What lies before the activation is rounded too.
         assert relative(wide(given), right) < 3 * HALF_ULP
+
+
+JOINED = {
+    "depthwise": lambda x, scale, bias, kernel, *layers: joined.batch_norm_conv2d_train(
+        x, scale, bias, kernel, epsilon=1e-3, activation="silu", stride=2
+    )[0],
+    "gate": lambda x, scale, bias, kernel, *layers: joined.batch_norm_squeeze_excite_train(
+        x, scale, bias, layers, epsilon=1e-3, activation="silu", inner="relu"
+    )[0],
+}
+
+
+@pytest.mark.parametrize("what", JOINED)
+@pytest.mark.parametrize("shape", [(3, 9, 8, 40), (2, 40, 40, 17), (9, 3, 3, 64)])
+def test_what_is_joined_with_a_batch_norm_is_float32s_rounded(what, shape):
+    channels = shape[-1]
+    x, vectors = drawn(*shape), [drawn(channels, dtype=jnp.float32, seed=seed) for seed in range(3)]
+    kernel = drawn(5, 5, 1, channels, dtype=jnp.float32)
+    layers = [drawn(channels, 8, dtype=jnp.float32), drawn(8, dtype=jnp.float32)]
+    layers += [drawn(8, channels, dtype=jnp.float32, seed=1), vectors[2]]
+    others = (*vectors[:2], kernel, *layers)
+
+    expected, pull = jax.vjp(JOINED[what], wide(x), *others)
+    y, pull_half = jax.vjp(JOINED[what], x, *others)
+    dy = drawn(*y.shape, seed=4)
+    assert y.dtype == jnp.bfloat16
+    assert relative(wide(y), expected) < HALF_ULP
+    for given, right in zip(pull_half(dy), pull(wide(dy)), strict=True):
+        assert relative(wide(given), right) < 3 * HALF_ULP if right.any() else not given.any()
 
 
 def test_what_is_no_number_stays_none_and_infinity_infinite():
