@@ -99,26 +99,28 @@ void pack(int64_t depth, int64_t columns, int64_t block, const Bfloat16* matrix,
 
 void pack_turned(const int64_t* taps, int64_t count, int64_t channels, int64_t features, int64_t block,
                  const Bfloat16* kernel, Bfloat16* panels) {
-  const int64_t depth = count * features, blocks = quotient_up(depth, kAmxBlock);
+  const int64_t depth = count * features, blocks = quotient_up(depth, kAmxBlock), begin = block * kAmxBlock;
   const int64_t whole = quotient_up(channels, kAmxBlock) * kAmxBlock;
-  const __m512i apart = _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                                           _mm512_set1_epi32(static_cast<int32_t>(features)));
-  for (int64_t pair = 0; pair < kHalf; ++pair) {
-    const int64_t k = block * kAmxBlock + 2 * pair;
-    for (int64_t c = 0; c < whole; c += kHalf) {
-      Bfloat16* to = tile_at(panels, blocks, block, c) + pair * kAmxBlock;
-      const auto from = [&](int64_t step) __attribute__((always_inline)) {
-        return kernel + (taps[step / features] * channels + c) * features + step % features;
-      };
-      if (k + 1 < depth && features % 2 == 0) {
-        const __m512i none = _mm512_setzero_si512();
-        _mm512_store_si512(to, _mm512_mask_i32gather_epi32(none, mask_of(channels - c), apart, from(k), 2));
-        continue;
+  for (int64_t c = 0; c < whole; c += kHalf) {
+    Bfloat16* const to = tile_at(panels, blocks, block, c);
+    const auto from = [&](int64_t step) __attribute__((always_inline)) {
+      return kernel + (taps[step / features] * channels + c) * features + step % features;
+    };
+    if (features % kAmxBlock == 0) {
+      // A channel's pairs are a row here and a column there.
+      __m512i rows[16];
+#pragma GCC unroll 16
+      for (int n = 0; n < 16; ++n) {
+        rows[n] = c + n < channels ? _mm512_loadu_si512(from(begin) + n * features) : _mm512_setzero_si512();
       }
-      for (int64_t n = 0; n < kAmxBlock; ++n) {
-        const bool inside = k + n % 2 < depth && c + n / 2 < channels;
-        to[n] = inside ? from(k + n % 2)[n / 2 * features] : Bfloat16{0};
-      }
+      transpose(rows);
+#pragma GCC unroll 16
+      for (int n = 0; n < 16; ++n) _mm512_store_si512(to + n * kAmxBlock, rows[n]);
+      continue;
+    }
+    for (int64_t n = 0; n < kTile; ++n) {
+      const int64_t channel = n % kAmxBlock / 2, step = begin + n / kAmxBlock * 2 + n % 2;
+      to[n] = step < depth && c + channel < channels ? from(step)[channel * features] : Bfloat16{0};
     }
   }
 }
