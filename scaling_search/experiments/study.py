@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scaling_search.config import Experiment, Workers
 from scaling_search.errors import UserError
+from scaling_search.experiments.beforehand import LoadsJudges
 from scaling_search.experiments.images import Images, open_images
 from scaling_search.experiments.keeping import Pruner, adopt, settle
 from scaling_search.experiments.outputs import write_outputs
@@ -208,6 +209,7 @@ def _train(
         keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
+    watchers = (*watchers, LoadsJudges())
     directory.make_folder(directory.checkpoints_folder)
     checkpoints.go_on()
     display.checkpoints(checkpoints.size)
