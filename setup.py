@@ -13,11 +13,15 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 SOURCE = Path("scaling_search/native")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 # The same kernels for each instruction set; which one runs is chosen by the CPU it runs on.
-INSTRUCTION_SETS = [[]] + [["-mavx2", "-mfma"], ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw"]] * X86_64
+AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw"]
+INSTRUCTION_SETS = [[]] + [["-mavx2", "-mfma"], AVX512] * X86_64
+# What multiplies tiles of bfloat16, with compilers that know how; without these its file is all but empty.
+AMX = [*AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"] * X86_64
 
 
 def has_compiler() -> bool:
@@ -46,6 +50,7 @@ ONCE = (
     "pointwise_ffi.cc",
     "pooling_ffi.cc",
     "dense_ffi.cc",
+    "amx_ffi.cc",
     "grouped_ffi.cc",
     "muon.cc",
     "rmsprop_ffi.cc",
@@ -80,11 +85,18 @@ class BuildKernels(build_ext):
             folder = Path(self.build_temp, "_".join(["objects", *flags]).replace("-", ""))
             return self.compiler.compile([str(SOURCE / source)], output_dir=str(folder), extra_postargs=common + flags)
 
+        def compiled_amx() -> list[str]:
+            try:
+                return compiled(("amx.cc", AMX))
+            except CompileError:
+                return compiled(("amx.cc", []))
+
         jobs = [(source, []) for source in ONCE]
         jobs.append(("resize.cc", ["-ffp-contract=off"]))
         jobs += [(source, flags) for source in KERNELS for flags in INSTRUCTION_SETS]
         with ThreadPoolExecutor() as pool:
-            objects = [name for names in pool.map(compiled, jobs) for name in names]
+            amx = pool.submit(compiled_amx)
+            objects = [name for names in pool.map(compiled, jobs) for name in names] + amx.result()
         target = Path(self.get_ext_fullpath(extension.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         self.compiler.link_shared_object(objects, str(target), target_lang="c++")

@@ -96,7 +96,7 @@ def test_the_source_distribution_holds_files_and_no_links(sdist):
         members = {member.name.partition("/")[2]: member for member in archive.getmembers()}
     assert all(member.isfile() or member.isdir() for member in members.values())
     assert {"scaling_search/analysis/__init__.py", "scaling_search/baselines/resnet.py"} <= members.keys()
-    for name in ("kernels.cc", "dense.cc", "ffi.cc", "dense_ffi.cc", "kernels.h", "dense.h", "parallel.h", "shapes.h"):
+    for name in ("kernels.cc", "dense.cc", "ffi.cc", "amx.cc", "dense_ffi.cc", "kernels.h", "dense.h", "shapes.h"):
         assert members[f"scaling_search/native/{name}"].size > 0
 
 

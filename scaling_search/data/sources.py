@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +72,16 @@ def load(source: str, on_bad: OnBadData = "refuse") -> ImageData:
 
 
 def _digits() -> ImageData:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    # What sklearn.datasets.load_digits reads, without the second that it takes to import scikit-learn.
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise UserError("data 'digits' given, and scikit-learn, which brings them, is not installed")
+    rows = np.loadtxt(Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz"), delimiter=",")
     # They come as 0..16; uint8 over its whole range lets them be resized and stored as any other grey image.
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    return dataclasses.replace(from_arrays(images, digits.target, name="digits"), default_split=_DIGITS_SPLIT)
+    images = np.round(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return dataclasses.replace(
+        from_arrays(images, rows[:, -1].astype(np.int64), name="digits"), default_split=_DIGITS_SPLIT
+    )
 
 
 def _idx(source: str, place: str, on_bad: OnBadData) -> ImageData:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,8 @@ def nas(
         40
 
     """
-    study = set_up(config or NasConfig(), data)
-    return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+    config = config or NasConfig()
+    return carry_out(config, partial(set_up, config, data), workers=workers, progress=progress, watchers=watchers)
 
 
 def set_up(config: NasConfig, data: "ImageData | None" = None) -> Study:

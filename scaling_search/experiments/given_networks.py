@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,10 @@ def sweep(
         ['baseline', 'width']
 
     """
-    study = set_up_sweep(config or SweepConfig(), family, data)
-    return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+    config = config or SweepConfig()
+    return carry_out(
+        config, partial(set_up_sweep, config, family, data), workers=workers, progress=progress, watchers=watchers
+    )
 
 
 def train(
@@ -92,8 +95,10 @@ def train(
         True
 
     """
-    study = set_up_training(config or TrainConfig(), family, data)
-    return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+    config = config or TrainConfig()
+    return carry_out(
+        config, partial(set_up_training, config, family, data), workers=workers, progress=progress, watchers=watchers
+    )
 
 
 def network_of(weights: str) -> dict[str, Any]:

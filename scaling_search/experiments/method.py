@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaling_search.config import RunConfig, Workers
@@ -68,8 +69,10 @@ def run(
         ['B0', 'B1', 'B2']
 
     """
-    study = set_up(config or RunConfig(), family, data)
-    return carry_out(study, workers=workers, progress=progress, watchers=watchers)
+    config = config or RunConfig()
+    return carry_out(
+        config, partial(set_up, config, family, data), workers=workers, progress=progress, watchers=watchers
+    )
 
 
 def set_up(config: RunConfig, family: Family | None = None, data: "ImageData | None" = None) -> Study:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scaling_search.config import Kind, Workers
@@ -68,8 +69,14 @@ def resume(
     if isinstance(data, str):
         config, data = replace(config, data=data), None
     objects = {"data": data} if config.kind == "nas" else {"family": family, "data": data}
-    study = _SET_UP[config.kind](config, **objects)
-    return carry_out(study, directory=directory, workers=workers, progress=progress, watchers=watchers)
+    return carry_out(
+        config,
+        partial(_SET_UP[config.kind], config, **objects),
+        directory=directory,
+        workers=workers,
+        progress=progress,
+        watchers=watchers,
+    )
 
 
 def _check_given(directory: RunDirectory, family: Family | None, data: Any) -> None:

@@ -1,7 +1,7 @@
 """The life cycle of every kind of run: open, lock, train, judge, write results."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scaling_search.config import Experiment, Workers
 from scaling_search.errors import UserError
+from scaling_search.experiments.beforehand import LoadsJudges
 from scaling_search.experiments.images import Images, open_images
 from scaling_search.experiments.keeping import Pruner, adopt, settle
 from scaling_search.experiments.outputs import write_outputs
@@ -27,6 +28,7 @@ from scaling_search.trial import Outcome, Spec, to_record
 if TYPE_CHECKING:
     from scaling_search.analysis.of_run import Findings
     from scaling_search.data import ImageData
+    from scaling_search.runners.ray.session import Begun
     from scaling_search.search.growing import Latencies
 
 E = TypeVar("E", bound=Experiment)
@@ -71,22 +73,47 @@ class Materials:
 
 
 def carry_out(
-    study: Study,
+    config: Experiment,
+    set_up: Callable[[], Study],
     *,
     directory: RunDirectory | None = None,
     workers: Workers | None = None,
     progress: ProgressSetting = "auto",
     watchers: Sequence[Watcher] = (),
 ) -> "Findings":
-    """Trains what the study asks for and its run does not have, judges it and writes its tables and pictures.
+    """Sets up the study of a config, trains what it asks for and its run does not have, and writes tables and pictures.
 
-    `directory` is that of a run to continue; by default it follows from the config. Raises UserError where the run
-    exists with another config, another process works on it, or it cannot be written.
+    `directory` is that of a run to continue; by default it follows from the config. Raises what `set_up` does, and
+    UserError where the run exists with another config, another process works on it, or it cannot be written.
     """
+    workers = workers or Workers()
+    with _ray_early(config, workers) as early:
+        return _carried_out(set_up(), early, directory=directory, workers=workers, progress=progress, watchers=watchers)
+
+
+def _ray_early(config: Experiment, workers: Workers) -> "AbstractContextManager[Begun | None]":
+    """Begins what trains, where anything may be trained, so that it is ready by the time a study is set up."""
+    if config.replay is not None:
+        return nullcontext()
+    from scaling_search.runners.ray.driver import begun_early
+    from scaling_search.training.environment import training_environment
+
+    return begun_early(workers, training_environment())
+
+
+def _carried_out(
+    study: Study,
+    early: "Begun | None",
+    *,
+    directory: RunDirectory | None,
+    workers: Workers,
+    progress: ProgressSetting,
+    watchers: Sequence[Watcher],
+) -> "Findings":
     from scaling_search.analysis.frames import load_run
     from scaling_search.analysis.of_run import findings_of
 
-    config, workers = study.config, workers or Workers()
+    config = study.config
     images_per_host(config.recipe.batch_size, workers.hosts_per_trial)
     check_trackers(config.log)
     reused = [open_trials(path) for path in config.reuse]
@@ -105,7 +132,15 @@ def carry_out(
         plan = study.course(directory, directory.images, display)
         try:
             _train(
-                plan, study, directory, check_lock, reused=reused, workers=workers, display=display, watchers=watchers
+                plan,
+                study,
+                directory,
+                check_lock,
+                early,
+                reused=reused,
+                workers=workers,
+                display=display,
+                watchers=watchers,
             )
         finally:
             Checkpoints(directory.checkpoints_folder).settle()
@@ -123,6 +158,7 @@ def _train(
     study: Study,
     directory: RunDirectory,
     check_lock: Callable[[], None],
+    early: "Begun | None",
     *,
     reused: Sequence[RunDirectory | RecordedTable],
     workers: Workers,
@@ -173,6 +209,7 @@ def _train(
         keep = Keep(directory.weights_folder.resolve(), source.classes, study.config.recipe, study.config.probe_seeds)
         if study.config.keep == "best":
             watchers = (*watchers, Pruner(keep))
+    watchers = (*watchers, LoadsJudges())
     directory.make_folder(directory.checkpoints_folder)
     checkpoints.go_on()
     display.checkpoints(checkpoints.size)
@@ -188,6 +225,7 @@ def _train(
         note=display.note,
         tracking=tracking,
         checkpoints=checkpoints,
+        early=early,
     )
 
 

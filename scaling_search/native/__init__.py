@@ -26,6 +26,13 @@ CALLS = (
     "batch_norm_gradient",
     "normalise",
     "norm_residual",
+    "half_batch_norm",
+    "half_batch_norm_gradient",
+    "half_normalise",
+    "half_norm_depthwise",
+    "half_norm_depthwise_gradient",
+    "half_norm_squeeze_excite",
+    "half_norm_squeeze_excite_gradient",
     "norm_squeeze_excite",
     "norm_squeeze_excite_gradient",
     "squeeze_excite",
@@ -41,6 +48,9 @@ CALLS = (
     "grouped",
     "grouped_dx",
     "grouped_dkernel",
+    "amx",
+    "amx_dx",
+    "amx_dkernel",
     "muon",
     "rmsprop",
 )
@@ -54,6 +64,11 @@ def available() -> bool:
 def convolves() -> bool:
     """Whether dense and grouped convolutions are native too, where `choice` says so of their shapes."""
     return available() and choice.convolves(lanes())
+
+
+def has_amx() -> bool:
+    """Whether convolutions in bfloat16 are native: the CPU has the tile instructions for their products (AMX)."""
+    return _load().amx
 
 
 def lanes() -> int:
@@ -81,6 +96,7 @@ class _Loaded(NamedTuple):
     in_use: bool
     status: str
     lanes: int = 0
+    amx: bool = False
 
 
 @cache
@@ -97,7 +113,8 @@ def _load() -> _Loaded:
     library.scaling_search_instructions.restype = ctypes.c_char_p
     library.scaling_search_lanes.restype = ctypes.c_int64
     instructions, floats = library.scaling_search_instructions().decode(), library.scaling_search_lanes()
-    return _Loaded(True, f"native kernels: in use, {instructions}; for {choice.chosen(floats)}", floats)
+    amx = bool(library.scaling_search_has_amx())
+    return _Loaded(True, f"native kernels: in use, {instructions}; for {choice.chosen(floats, amx)}", floats, amx)
 
 
 def _library() -> Path | None:

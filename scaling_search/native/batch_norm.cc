@@ -34,23 +34,26 @@ INLINE void sum_rows(const Rows& r, double* sums, const Terms& terms) {
   }
 }
 
-void moments(const Rows& r, const float* x, double* sums) {
+template <class T>
+void moments(const Rows& r, const T* x, double* sums) {
   sum_rows(r, sums, [&](auto zero, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
     values[0] = load<decltype(zero)>(x + at);
     values[1] = values[0] * values[0];
   });
 }
 
+template <class T, class To>
 struct Normalise {
   const Rows& r;
-  const float *x, *factor, *offset;
-  float* y;
+  const T* x;
+  const float *factor, *offset;
+  To* y;
 
   template <Activation kActivation>
   void run() const {
     for (int64_t row = r.begin; row < r.end; ++row) {
-      const float* in = x + row * r.channels;
-      float* out = y + row * r.channels;
+      const T* in = x + row * r.channels;
+      To* out = y + row * r.channels;
       for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
         using V = decltype(zero);
         store<V>(out + c, activate<V, kActivation>(load<V>(in + c) * load<V>(factor + c) + load<V>(offset + c)));
@@ -59,14 +62,16 @@ struct Normalise {
   }
 };
 
-void normalise(const Rows& r, Activation activation, const float* x, const float* factor, const float* offset,
-               float* y) {
-  with_activation(activation, Normalise{r, x, factor, offset, y});
+template <class T, class To>
+void normalise(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset, To* y) {
+  with_activation(activation, Normalise<T, To>{r, x, factor, offset, y});
 }
 
+template <class T>
 struct NormaliseWithSlope {
   const Rows& r;
-  const float *x, *factor, *offset;
+  const T* x;
+  const float *factor, *offset;
   float *y, *slope;
 
   template <Activation kActivation>
@@ -83,12 +88,14 @@ struct NormaliseWithSlope {
   }
 };
 
-void normalise_with_slope(const Rows& r, Activation activation, const float* x, const float* factor,
-                          const float* offset, float* y, float* slope) {
-  with_activation(activation, NormaliseWithSlope{r, x, factor, offset, y, slope});
+template <class T>
+void normalise_with_slope(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset,
+                          float* y, float* slope) {
+  with_activation(activation, NormaliseWithSlope<T>{r, x, factor, offset, y, slope});
 }
 
-void apply_slope(int64_t count, const float* slope, float* d) {
+template <class T>
+void apply_slope(int64_t count, const float* slope, T* d) {
   for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
     using V = decltype(zero);
     const V by = load<V>(slope + n);
@@ -96,10 +103,12 @@ void apply_slope(int64_t count, const float* slope, float* d) {
   });
 }
 
+template <class T>
 struct GradientMoments {
   const Rows& r;
-  const float *x, *dy, *factor, *offset;
-  float* dz;
+  const T *x, *dy;
+  const float *factor, *offset;
+  T* dz;
   double* sums;
 
   template <Activation kActivation>
@@ -114,13 +123,15 @@ struct GradientMoments {
   }
 };
 
-void gradient_moments(const Rows& r, Activation activation, const float* x, const float* dy, const float* factor,
-                      const float* offset, float* dz, double* sums) {
-  with_activation(activation, GradientMoments{r, x, dy, factor, offset, dz, sums});
+template <class T>
+void gradient_moments(const Rows& r, Activation activation, const T* x, const T* dy, const float* factor,
+                      const float* offset, T* dz, double* sums) {
+  with_activation(activation, GradientMoments<T>{r, x, dy, factor, offset, dz, sums});
 }
 
-void normalise_dx(const Rows& r, const float* x, const float* dz, const float* factor, const float* slope,
-                  const float* constant, float* dx) {
+template <class T>
+void normalise_dx(const Rows& r, const T* x, const T* dz, const float* factor, const float* slope,
+                  const float* constant, T* dx) {
   for (int64_t row = r.begin; row < r.end; ++row) {
     const int64_t at = row * r.channels;
     for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
@@ -131,10 +142,16 @@ void normalise_dx(const Rows& r, const float* x, const float* dz, const float* f
   }
 }
 
+template <class T>
+constexpr BatchNormKernelsOf<T> kKernels = {moments<T>, normalise<T, T>, gradient_moments<T>, normalise_dx<T>};
+template <class T>
+constexpr JoinedKernelsOf<T> kJoined = {normalise<T, float>, normalise_with_slope<T>, apply_slope<T>};
+
 }  // namespace
 
-const BatchNormKernels SCALING_SEARCH_TABLE(BatchNormKernels) = {
-    moments, normalise, normalise_with_slope, apply_slope, gradient_moments, normalise_dx,
-};
+const BatchNormKernels SCALING_SEARCH_TABLE(BatchNormKernels) = kKernels<float>;
+const HalfBatchNormKernels SCALING_SEARCH_TABLE(HalfBatchNormKernels) = kKernels<Bfloat16>;
+const JoinedKernels SCALING_SEARCH_TABLE(JoinedKernels) = kJoined<float>;
+const HalfJoinedKernels SCALING_SEARCH_TABLE(HalfJoinedKernels) = kJoined<Bfloat16>;
 
 }  // namespace scaling_search

@@ -2,6 +2,7 @@
 #ifndef SCALING_SEARCH_NATIVE_BATCH_NORM_H_
 #define SCALING_SEARCH_NATIVE_BATCH_NORM_H_
 
+#include "bfloat16.h"
 #include "kernels.h"
 
 namespace scaling_search {
@@ -11,28 +12,48 @@ struct Rows {
   int64_t begin, end, channels;
 };
 
-struct BatchNormKernels {
+// For images of floats or of Bfloat16.
+template <class T>
+struct BatchNormKernelsOf {
   // sums = (sum of x, sum of x * x), each (channels,).
-  void (*moments)(const Rows&, const float* x, double* sums);
+  void (*moments)(const Rows&, const T* x, double* sums);
   // y = activation(x * factor + offset).
-  void (*normalise)(const Rows&, Activation, const float* x, const float* factor, const float* offset, float* y);
-  // The same, and the activation's slope there.
-  void (*normalise_with_slope)(const Rows&, Activation, const float* x, const float* factor, const float* offset,
-                               float* y, float* slope);
-  // d = d * slope; 0 where the slope is, whatever d.
-  void (*apply_slope)(int64_t count, const float* slope, float* d);
+  void (*normalise)(const Rows&, Activation, const T* x, const float* factor, const float* offset, T* y);
   // dz = dy * activation'(x * factor + offset); sums = (sum of dz, sum of dz * x).
-  void (*gradient_moments)(const Rows&, Activation, const float* x, const float* dy, const float* factor,
-                           const float* offset, float* dz, double* sums);
+  void (*gradient_moments)(const Rows&, Activation, const T* x, const T* dy, const float* factor, const float* offset,
+                           T* dz, double* sums);
   // dx = dz * factor + x * slope + constant; dz and dx may be the same.
-  void (*normalise_dx)(const Rows&, const float* x, const float* dz, const float* factor, const float* slope,
-                       const float* constant, float* dx);
+  void (*normalise_dx)(const Rows&, const T* x, const T* dz, const float* factor, const float* slope,
+                       const float* constant, T* dx);
 };
 
+// For what is joined with a batch norm, in floats.
+template <class T>
+struct JoinedKernelsOf {
+  // y = activation(x * factor + offset).
+  void (*activate)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y);
+  // The same, and the activation's slope there.
+  void (*activate_with_slope)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y,
+                              float* slope);
+  // d = d * slope; 0 where the slope is, whatever d.
+  void (*apply_slope)(int64_t count, const float* slope, T* d);
+};
+
+using BatchNormKernels = BatchNormKernelsOf<float>;
+using HalfBatchNormKernels = BatchNormKernelsOf<Bfloat16>;
+using JoinedKernels = JoinedKernelsOf<float>;
+using HalfJoinedKernels = JoinedKernelsOf<Bfloat16>;
+
 // Those of the widest instructions that this CPU has.
-const BatchNormKernels& batch_norm_kernels();
+template <class T>
+const BatchNormKernelsOf<T>& batch_norm_kernels();
+template <class T>
+const JoinedKernelsOf<T>& joined_kernels();
 
 SCALING_SEARCH_DECLARE(BatchNormKernels);
+SCALING_SEARCH_DECLARE(HalfBatchNormKernels);
+SCALING_SEARCH_DECLARE(JoinedKernels);
+SCALING_SEARCH_DECLARE(HalfJoinedKernels);
 
 }  // namespace scaling_search
 

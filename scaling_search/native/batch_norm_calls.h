@@ -25,7 +25,8 @@ struct Matrix {
   Rows item(int64_t i) const { return {rows * i / items, rows * (i + 1) / items, channels}; }
 };
 
-inline Matrix matrix_of(ShapeCheck& check, const Array& x, Activation activation) {
+template <class Images>
+Matrix matrix_of(ShapeCheck& check, const Images& x, Activation activation) {
   const Shape shape = shape_of(x);
   check.require(is_known(activation), "the activation has no such number");
   check.require(!shape.empty() && shape.back() > 0 && x.element_count() > 0, "x has no elements");
@@ -50,8 +51,9 @@ void expect_norm(ShapeCheck& check, const Matrix& m, const Array& scale, const A
   check.expect("mean", mean, vector).expect("variance", variance, vector);
 }
 
-inline void expect_norm_gradients(ShapeCheck& check, const Matrix& m, const Array& x, Result& dx, Result& dscale,
-                                  Result& dbias) {
+template <class Images, class Gradients>
+void expect_norm_gradients(ShapeCheck& check, const Matrix& m, const Images& x, Gradients& dx, Result& dscale,
+                           Result& dbias) {
   const Shape vector{m.channels};
   check.expect("dx", dx, shape_of(x)).expect("dscale", dscale, vector).expect("dbias", dbias, vector);
 }
@@ -76,10 +78,11 @@ std::vector<double> sums_of(ffi::ThreadPool& threads, const Matrix& m, const Bod
 
 // Sums of dz and of dz * x, (channels,) each, for which shares of rows are done one after another: an item that a share
 // has whole is summed as soon as its rows are there, while a cache holds them.
+template <class T>
 class GradientSums {
  public:
-  GradientSums(const Matrix& m, const float* x, const float* dz)
-      : m_(m), x_(x), dz_(dz), partial_(m.items * 2 * m.channels), done_(m.items) {}
+  GradientSums(const Matrix& m, const T* x, const T* dz)
+      : m_(m), x_(x), dz_(dz), none_(m.channels), partial_(m.items * 2 * m.channels), done_(m.items) {}
 
   // The first item of a share that begins at a row.
   int64_t first_item(int64_t row) const {
@@ -101,22 +104,24 @@ class GradientSums {
 
  private:
   void sum(int64_t item) {
-    // Without an activation there is nothing to scale, and nothing to store.
-    batch_norm_kernels().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, x_, x_, nullptr,
-                                          partial_.data() + item * 2 * m_.channels);
+    // Without an activation there is nothing to scale by, and nothing to store.
+    batch_norm_kernels<T>().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, none_.data(), none_.data(),
+                                             nullptr, partial_.data() + item * 2 * m_.channels);
     done_[item] = true;
   }
 
   const Matrix& m_;
-  const float *x_, *dz_;
+  const T *x_, *dz_;
+  std::vector<float> none_;
   std::vector<double> partial_;
   std::vector<char> done_;  // Not of bool, whose elements threads cannot set side by side.
 };
 
 // Mean and variance (channels,) of x.
-inline void find_statistics(ffi::ThreadPool& threads, const Matrix& m, const Array& x, float* mean, float* variance) {
-  const std::vector<double> sums = sums_of(
-      threads, m, [&](const Rows& rows, double* out) { batch_norm_kernels().moments(rows, x.typed_data(), out); });
+template <class T>
+void find_statistics(ffi::ThreadPool& threads, const Matrix& m, const T* x, float* mean, float* variance) {
+  const std::vector<double> sums =
+      sums_of(threads, m, [&](const Rows& rows, double* out) { batch_norm_kernels<T>().moments(rows, x, out); });
   for (int64_t c = 0; c < m.channels; ++c) {
     const double average = sums[c] / m.rows, square = sums[m.channels + c] / m.rows - average * average;
     mean[c] = static_cast<float>(average);
@@ -142,9 +147,9 @@ inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, 
 
 // dx, dscale and dbias from dz, what is in front of the activation, and its sums (sum of dz, sum of dz * x). dz may lie
 // where dx will.
-inline void finish_gradient(ffi::ThreadPool& threads, const Matrix& m, const Affine& affine, const Array& x,
-                            const Array& mean, const float* dz, const std::vector<double>& sums, Result& dx,
-                            Result& dscale, Result& dbias) {
+template <class T>
+void finish_gradient(ffi::ThreadPool& threads, const Matrix& m, const Affine& affine, const T* x, const Array& mean,
+                     const T* dz, const std::vector<double>& sums, T* dx, Result& dscale, Result& dbias) {
   // dx = factor * (dz - dbias / n - (x - mean) * inverse * dscale / n), gathered by powers of x.
   std::vector<float> slope(m.channels), constant(m.channels);
   for (int64_t c = 0; c < m.channels; ++c) {
@@ -157,8 +162,7 @@ inline void finish_gradient(ffi::ThreadPool& threads, const Matrix& m, const Aff
     constant[c] = static_cast<float>(-factor * sums[c] / m.rows - by_x * average);
   }
   parallel_for(threads, m.items, [&](int64_t i) {
-    batch_norm_kernels().normalise_dx(m.item(i), x.typed_data(), dz, affine.factor.data(), slope.data(),
-                                      constant.data(), dx->typed_data());
+    batch_norm_kernels<T>().normalise_dx(m.item(i), x, dz, affine.factor.data(), slope.data(), constant.data(), dx);
   });
 }
 

@@ -1,4 +1,6 @@
-"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. All arrays are float32.
+"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. Arrays are float32,
+but what convolutions by AMX take and make, and images of batch norm, alone or joined with what follows, if they are
+bfloat16.
 
 Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
 two. Shapes are checked when a call runs.
@@ -15,6 +17,9 @@ ACTIVATIONS = ("none", "relu", "relu6", "silu")
 """By their numbers in kernels.h."""
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Shape = tuple[int, ...]
+Attribute = np.generic | np.ndarray
+Made = Shape | jax.ShapeDtypeStruct
+"""What a call makes; where a shape is all that is said, float32."""
 
 
 def shape_of(x: Array, kernel: Array, stride: int, pads: Pads) -> Shape:
@@ -52,6 +57,21 @@ def dense_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) ->
     return _call("dense_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
+def amx(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """x (N, H, W, C) with kernel (K, K, C, F), both bfloat16: (N, H', W', F)."""
+    return _call("amx", [_half(shape_of(x, kernel, stride, pads))], x, kernel, **_window(stride, pads))[0]
+
+
+def amx_dx(kernel: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of x, which has this shape, in bfloat16."""
+    return _call("amx_dx", [_half(shape)], kernel, dy, **_window(stride, pads))[0]
+
+
+def amx_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of the kernel, which has this shape, in bfloat16."""
+    return _call("amx_dkernel", [_half(shape)], x, dy, **_window(stride, pads))[0]
+
+
 def pointwise_dkernel(x: Array, dy: Array, shape: Shape) -> Array:
     """The gradient of a kernel (1, 1, C, F) of this shape, from x (N, H, W, C) and dy (N, H, W, F).
 
@@ -87,8 +107,8 @@ def max_pool_gradient(x: Array, y: Array, dy: Array, window: int, stride: int, p
 
 def batch_norm(x: Array, scale: Array, bias: Array, epsilon: float, activation: str) -> tuple[Array, Array, Array]:
     """y (..., C), and the batch's mean and variance (C,)."""
-    shapes = [x.shape, scale.shape, scale.shape]
-    y, mean, variance = _call("batch_norm", shapes, x, scale, bias, **_norm(epsilon, activation))
+    results = _like(x), scale.shape, scale.shape
+    y, mean, variance = _call(_of(x, "batch_norm"), results, x, scale, bias, **_norm(epsilon, activation))
     return y, mean, variance
 
 
@@ -96,8 +116,8 @@ def batch_norm_gradient(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, dy: Array, epsilon: float, activation: str
 ) -> tuple[Array, Array, Array]:
     """The gradients of x, scale and bias."""
-    shapes, arrays = [x.shape, scale.shape, scale.shape], (x, scale, bias, mean, variance, dy)
-    dx, dscale, dbias = _call("batch_norm_gradient", shapes, *arrays, **_norm(epsilon, activation))
+    arrays, static = (x, scale, bias, mean, variance, dy), _norm(epsilon, activation)
+    dx, dscale, dbias = _call(_of(x, "batch_norm_gradient"), [_like(x), scale.shape, bias.shape], *arrays, **static)
     return dx, dscale, dbias
 
 
@@ -105,9 +125,9 @@ def norm_depthwise(
     x: Array, scale: Array, bias: Array, kernel: Array, epsilon: float, activation: str, stride: int, pads: Pads
 ) -> tuple[Array, Array, Array]:
     """`depthwise` of `batch_norm`: y (N, H', W', C), and the batch's mean and variance (C,)."""
-    out = shape_of(x, kernel, stride, pads)
-    static = _norm(epsilon, activation) | _window(stride, pads)
-    y, mean, variance = _call("norm_depthwise", [out, scale.shape, scale.shape], x, scale, bias, kernel, **static)
+    out = jax.ShapeDtypeStruct(shape_of(x, kernel, stride, pads), x.dtype)
+    arrays, static = (x, scale, bias, kernel), _norm(epsilon, activation) | _window(stride, pads)
+    y, mean, variance = _call(_of(x, "norm_depthwise"), [out, scale.shape, scale.shape], *arrays, **static)
     return y, mean, variance
 
 
@@ -125,9 +145,9 @@ def norm_depthwise_gradient(
     pads: Pads,
 ) -> tuple[Array, Array, Array, Array]:
     """The gradients of x, scale, bias and kernel."""
-    shapes = [x.shape, scale.shape, scale.shape, kernel.shape]
+    results = _like(x), scale.shape, scale.shape, kernel.shape
     arrays, static = (x, scale, bias, mean, variance, kernel, dy), _norm(epsilon, activation) | _window(stride, pads)
-    dx, dscale, dbias, dkernel = _call("norm_depthwise_gradient", shapes, *arrays, **static)
+    dx, dscale, dbias, dkernel = _call(_of(x, "norm_depthwise_gradient"), results, *arrays, **static)
     return dx, dscale, dbias, dkernel
 
 
@@ -142,7 +162,8 @@ def normalise(
     x: Array, scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float, activation: str
 ) -> Array:
     """y (..., C), by statistics given (C,)."""
-    return _call("normalise", [x.shape], x, scale, bias, mean, variance, **_norm(epsilon, activation))[0]
+    arrays = (x, scale, bias, mean, variance)
+    return _call(_of(x, "normalise"), [_like(x)], *arrays, **_norm(epsilon, activation))[0]
 
 
 def squeeze_excite(
@@ -186,8 +207,8 @@ def norm_squeeze_excite(
     kept = [(images, channels), (images, squeezed), (images, channels)]
     static = _norm(epsilon, activation) | {"inner": _activation(inner)}
     arrays = (x, scale, bias, squeeze, squeeze_bias, excite, excite_bias)
-    shapes = [x.shape, scale.shape, scale.shape, *kept]
-    y, mean, variance, pooled, hidden, gate = _call("norm_squeeze_excite", shapes, *arrays, **static)
+    results: list[Made] = [_like(x), scale.shape, scale.shape, *kept]
+    y, mean, variance, pooled, hidden, gate = _call(_of(x, "norm_squeeze_excite"), results, *arrays, **static)
     return y, mean, variance, pooled, hidden, gate
 
 
@@ -211,7 +232,8 @@ def norm_squeeze_excite_gradient(
     layers = [squeeze.shape, squeeze.shape[1:], excite.shape, excite.shape[1:]]
     static = _norm(epsilon, activation) | {"inner": _activation(inner)}
     arrays = (x, scale, bias, mean, variance, squeeze, excite, pooled, hidden, gate, dy)
-    return _call("norm_squeeze_excite_gradient", [x.shape, scale.shape, scale.shape, *layers], *arrays, **static)
+    results: list[Made] = [_like(x), scale.shape, scale.shape, *layers]
+    return _call(_of(x, "norm_squeeze_excite_gradient"), results, *arrays, **static)
 
 
 def split(vector: Array, shapes: Sequence[Shape]) -> Sequence[Array]:
@@ -272,10 +294,23 @@ def rmsprop(
     return found
 
 
-def _call(name: str, shapes: Sequence[Shape], *arrays: Array, **attributes: np.generic | np.ndarray) -> Sequence[Array]:
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", results)(*arrays, **attributes)
+def _call(name: str, results: Sequence[Made], *arrays: Array, **attributes: Attribute) -> Sequence[Array]:
+    made = [jax.ShapeDtypeStruct(one, jnp.float32) if isinstance(one, tuple) else one for one in results]
+    found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", made)(*arrays, **attributes)
     return found
+
+
+def _like(x: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+
+
+def _half(shape: Shape) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.bfloat16)
+
+
+def _of(x: Array, name: str) -> str:
+    """The name of a call for images like x."""
+    return f"half_{name}" if x.dtype == jnp.bfloat16 else name
 
 
 def _window(stride: int, pads: Pads) -> dict[str, np.generic]:

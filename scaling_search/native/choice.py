@@ -64,9 +64,10 @@ def convolves(lanes: int) -> bool:
     return lanes >= LANES
 
 
-def chosen(lanes: int) -> str:
-    """What is chosen, in words, with registers of so many floats."""
+def chosen(lanes: int, amx: bool) -> str:
+    """What is chosen, in words, with registers of so many floats, and with or without products by AMX."""
     always = "depthwise convolutions, batch norm, squeeze-and-excitation and maximum pooling"
     if not convolves(lanes):
         return always
-    return f"{always}; and grouped convolutions, and those to {WIDE} or more features"
+    more = "; and in bfloat16, by AMX, all that are not grouped" if amx else ""
+    return f"{always}; and grouped convolutions, and those to {WIDE} or more features{more}"

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "gather.h"
 #include "lanes.h"
 
 #if defined(__AVX512F__)
@@ -22,89 +23,6 @@ constexpr int64_t kRows = SCALING_SEARCH_ROWS;
 // Not a power of two: rows that are a whole number of pages apart would share the same few places of the first cache.
 constexpr int64_t kPitch = kTileDepth + 16;
 constexpr int64_t kLeftFloats = (kPartRows + 16) * kPitch;
-
-template <class V>
-INLINE void copy_by(float* to, const float* from, int64_t count) {
-  constexpr int64_t kWidth = sizeof(V) / sizeof(float);
-  V v;
-  for (int64_t i = 0; i + kWidth < count; i += kWidth) {
-    memcpy(&v, from + i, sizeof(v));
-    memcpy(to + i, &v, sizeof(v));
-  }
-  // The last vector overlaps the one before.
-  memcpy(&v, from + count - kWidth, sizeof(v));
-  memcpy(to + count - kWidth, &v, sizeof(v));
-}
-
-// memcpy and memset cost a call, and runs are short.
-INLINE void copy(float* to, const float* from, int64_t count) {
-  if (count >= kLanes) return copy_by<WideFloat>(to, from, count);
-  if (count >= 4) return copy_by<QuadFloat>(to, from, count);
-  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-}
-
-// An output pixel, and those after it.
-struct Pixel {
-  int64_t image, row, column;
-
-  static Pixel at(const Dense& d, int64_t index) {
-    const Window& w = d.window;
-    if (d.by_position) {
-      const int64_t position = index / d.images;
-      return {index % d.images, position / w.out_width, position % w.out_width};
-    }
-    const int64_t line = index / w.out_width;
-    return {line / w.out_height, line % w.out_height, index % w.out_width};
-  }
-  void advance(const Dense& d) {
-    if (d.by_position) {
-      if (++image < d.images) return;
-      image = 0;
-    }
-    if (++column < d.window.out_width) return;
-    column = 0;
-    if (++row < d.window.out_height || d.by_position) return;
-    row = 0;
-    ++image;
-  }
-};
-
-// Steps of a block of the sum outside of which one side is all zeros.
-struct Steps {
-  int64_t first, last;
-
-  void include(int64_t begin, int64_t end) {
-    first = smaller(first, begin);
-    last = larger(last, end);
-  }
-  static Steps none() { return {kTileDepth, 0}; }
-};
-
-// Elements [begin, end) of what a pixel's window holds, (rows, columns, channels) in a row; zeros outside the image.
-// Returns those inside it, counted from `begin`.
-INLINE Steps gather(const Dense& d, const Pixel& pixel, int64_t begin, int64_t end, const float* x, float* out) {
-  // A copy of its own, as whatever is written through memcpy might have changed the original.
-  const Window w = d.window;
-  Steps inside = Steps::none();
-  // A row of taps meets pixels that lie next to each other.
-  const int64_t run = w.columns * w.channels, line = w.width * w.channels;
-  const int64_t top = pixel.row * w.stride - w.top, left = (pixel.column * w.stride - w.left) * w.channels;
-  int64_t tap = begin / run, at = begin - tap * run;
-  for (int64_t k = begin; k < end; ++tap, at = 0) {
-    const int64_t count = smaller(run - at, end - k), row = top + tap, first = left + at;
-    int64_t from = smaller(larger(0, -first), count), to = larger(from, smaller(count, line - first));
-    if (row < 0 || row >= w.height) from = to = count;
-    if (from > 0) clear(out, from);
-    if (from < to) {
-      copy(out + from, x + (pixel.image * w.height + row) * line + first + from, to - from);
-      inside.include(k - begin + from, k - begin + to);
-    }
-    if (to < count) clear(out + to, count - to);
-    out += count;
-    k += count;
-  }
-  return inside;
-}
 
 // The first `columns` of rows row(k), for `depth` steps k, in panels of kVectors vectors; zeros fill the last.
 template <int kVectors, class Row>
@@ -267,8 +185,7 @@ void forward_by(const Dense& d, const Tile& tile, const float* x, const float* k
   int64_t places[kTileRows];
   Pixel pixel = Pixel::at(d, tile.row);
   for (int64_t i = 0; i < tile.rows; ++i, pixel.advance(d)) {
-    const int64_t row = pixel.image * d.full_height + d.first_row + pixel.row * d.spread;
-    places[i] = (row * d.full_width + d.first_column + pixel.column * d.spread) * d.features;
+    places[i] = pixel.full_place(d) * d.features;
   }
   if (d.depth() == 0) {
     for (int64_t i = 0; i < tile.rows; ++i) clear(y + tile.column + places[i], tile.columns);
@@ -314,7 +231,7 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
     const int64_t depth = end - begin, panel = kRows * depth + kLanes;
     Pixel next = Pixel::at(d, begin);
     const auto slopes = [&](int64_t) __attribute__((always_inline)) {
-      const int64_t at = (next.image * w.out_height + next.row) * w.out_width + next.column;
+      const int64_t at = next.place(d);
       next.advance(d);
       return dy + at * d.features + tile.column;
     };

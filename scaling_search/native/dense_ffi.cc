@@ -6,17 +6,14 @@
 #include <new>
 #include <vector>
 
-#include "dense.h"
+#include "dense_calls.h"
 #include "parallel.h"
-#include "phases.h"
-#include "shapes.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace scaling_search {
 namespace {
 
-constexpr int64_t kSmallImage = 144;  // Pixels.
-constexpr int64_t kFewestItems = 16;  // Of a call, as far as its shapes allow: enough for as many cores.
+constexpr Cut kCut{kTileRows, kTileColumns, kPartRows, 12};
 
 // Room of a thread's own, kept for the next tile.
 float* scratch() {
@@ -30,77 +27,16 @@ float* scratch() {
   return room.get();
 }
 
-// Tiles that cover (rows, columns): as large as can be, but at least `fewest` where that leaves them kPartRows rows and
-// 64 columns.
-std::vector<Tile> tiles_of(int64_t rows, int64_t columns, int64_t fewest) {
-  int64_t down = quotient_up(rows, kTileRows), across = quotient_up(columns, kTileColumns);
-  while (down * across < fewest) {
-    if (rows / down >= 2 * kPartRows) {
-      down *= 2;
-    } else if (columns / across >= 128) {
-      across *= 2;
-    } else {
-      break;
-    }
-  }
-  const int64_t height = quotient_up(quotient_up(rows, down), 12) * 12;
-  const int64_t width = quotient_up(quotient_up(columns, across), 32) * 32;
-  std::vector<Tile> tiles;
-  for (int64_t column = 0; column < columns; column += width) {
-    for (int64_t row = 0; row < rows; row += height) {
-      tiles.push_back({row, std::min(height, rows - row), column, std::min(width, columns - column)});
-    }
-  }
-  return tiles;
-}
-
-// Whether many pixels have taps outside the image. In larger images their order would rather keep what is close together.
-bool is_small(const Window& w) {
-  return w.rows * w.columns > 1 && w.out_height * w.out_width <= kSmallImage;
-}
-
-Dense dense_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
-               int64_t left) {
-  check.require(x.size() == 4 && y.size() == 4 && kernel.size() == 4, "images and kernel must have four dimensions");
-  check.require(stride >= 1, "stride must be at least 1");
-  if (check.failed()) return {};
-  check.expect("kernel", kernel, {kernel[0], kernel[1], x[3], y[3]}).expect("output", y, {x[0], y[1], y[2], y[3]});
-  if (check.failed()) return {};
-  const Window window{x[1], x[2], x[3], y[1], y[2], kernel[0], kernel[1], stride, top, left};
-  return {window, x[0], y[3], y[1], y[2], 0, 0, 1, is_small(window)};
-}
-
 ffi::Error dense_call(ffi::ThreadPool threads, Array x, Array kernel, Result y, int64_t stride, int64_t top,
                       int64_t left) {
   ShapeCheck check("convolution");
   const Dense d = dense_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
   if (check.failed()) return check.error();
-  const std::vector<Tile> tiles = tiles_of(d.pixels(), d.features, kFewestItems);
+  const std::vector<Tile> tiles = tiles_of(kCut, d.pixels(), d.features, kFewestItems);
   parallel_for(threads, static_cast<int64_t>(tiles.size()), [&](int64_t i) {
     dense_kernels().forward(d, tiles[i], x.typed_data(), kernel.typed_data(), y->typed_data(), scratch());
   });
   return ffi::Error::Success();
-}
-
-// A phase of the input's gradient as a convolution of its own.
-struct PhaseOf {
-  Dense dense;
-  std::vector<int64_t> taps;
-  int64_t kernel;  // Where its kernel begins among those of all phases.
-};
-
-std::vector<PhaseOf> dense_phases_of(const Dense& d) {
-  std::vector<PhaseOf> phases;
-  int64_t kernel = 0;
-  for (InputPhase& phase : phases_of(d.window, d.features)) {
-    const Window& w = d.window;
-    const Dense dense{phase.window, d.images,     w.channels, w.height, w.width,
-                      phase.row,    phase.column, w.stride,   is_small(phase.window)};
-    const int64_t size = static_cast<int64_t>(phase.taps.size()) * w.channels * d.features;
-    phases.push_back({dense, std::move(phase.taps), kernel});
-    kernel += size;
-  }
-  return phases;
 }
 
 ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result dx, int64_t stride, int64_t top,
@@ -126,7 +62,7 @@ ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result
       turns.push_back({tap * tap_size, to});
       to += tap_size;
     }
-    for (const Tile& tile : tiles_of(phase.dense.pixels(), channels, kFewestItems)) items.push_back({&phase, tile});
+    for (const Tile& tile : tiles_of(kCut, phase.dense.pixels(), channels, kFewestItems)) items.push_back({&phase, tile});
   }
   const std::unique_ptr<float[]> kernels(new float[kernel.element_count()]);
   constexpr int64_t kBand = 64;  // Channels of a tap that are turned at a time.
@@ -162,7 +98,7 @@ ffi::Error dense_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result
   const int64_t largest = quotient_up(d.depth(), kTileRows) * quotient_up(d.features, kTileColumns);
   const int64_t shares =
       std::max<int64_t>(1, std::min(quotient_up(kFewestItems, largest), pixels / (2 * kTileDepth)));
-  const std::vector<Tile> tiles = tiles_of(d.depth(), d.features, quotient_up(kFewestItems, shares));
+  const std::vector<Tile> tiles = tiles_of(kCut, d.depth(), d.features, quotient_up(kFewestItems, shares));
   const int64_t count = static_cast<int64_t>(tiles.size());
   const std::unique_ptr<float[]> partial(new float[(shares - 1) * size]);
   parallel_for(threads, shares * count, [&](int64_t i) {

@@ -7,19 +7,20 @@ namespace scaling_search {
 namespace {
 
 // A row of outputs, each a sum over rows x columns taps of a source image.
+template <class From, class To>
 struct Row {
-  const float* source;
+  const From* source;
   int64_t width, channels;  // Of the source, in pixels and floats.
   int64_t first_row, rows;  // Source row of the first tap, and taps: all within the source.
   int64_t columns, stride, left;  // Taps in a row; source pixels from output to output; output 0 starts at -left.
   const float* kernel;   // At the first tap.
-  float* out;
+  To* out;
   int64_t out_pitch, count;  // Floats from output to output, and outputs.
 };
 
 // The `kCount` pixels from column `x` of a source row; zero outside where kEdge.
-template <class V, int kCount, bool kEdge>
-INLINE void load_pixels(V (&pixels)[kCount], const float* line, int64_t x, int64_t width, int64_t channels) {
+template <class V, int kCount, bool kEdge, class From>
+INLINE void load_pixels(V (&pixels)[kCount], const From* line, int64_t x, int64_t width, int64_t channels) {
 #pragma GCC unroll 16
   for (int n = 0; n < kCount; ++n) {
     if (!kEdge || (x + n >= 0 && x + n < width)) {
@@ -31,13 +32,13 @@ INLINE void load_pixels(V (&pixels)[kCount], const float* line, int64_t x, int64
 }
 
 // Output `o` at the block of channels from c, for any window.
-template <class V>
-INLINE void correlate_one(const Row& r, int64_t o, int64_t c) {
+template <class V, class From, class To>
+INLINE void correlate_one(const Row<From, To>& r, int64_t o, int64_t c) {
   V sum = {};
   const int64_t x = o * r.stride - r.left;
   const int64_t begin = larger(0, -x), end = smaller(r.columns, r.width - x);
   for (int64_t i = 0; i < r.rows; ++i) {
-    const float* line = r.source + (r.first_row + i) * r.width * r.channels + c;
+    const From* line = r.source + (r.first_row + i) * r.width * r.channels + c;
     for (int64_t j = begin; j < end; ++j) {
       sum += load<V>(line + (x + j) * r.channels) * load<V>(r.kernel + (i * r.columns + j) * r.channels + c);
     }
@@ -46,8 +47,8 @@ INLINE void correlate_one(const Row& r, int64_t o, int64_t c) {
 }
 
 // The same for `kGroup` outputs at once, from the first.
-template <class V, int kColumns, int kStride, int kGroup, bool kEdge>
-INLINE void correlate_group(const Row& r, int64_t first, int64_t c) {
+template <class V, int kColumns, int kStride, int kGroup, bool kEdge, class From, class To>
+INLINE void correlate_group(const Row<From, To>& r, int64_t first, int64_t c) {
   if (Traits<V>::kWidth == 1) {
     for (int64_t o = first; o < first + kGroup; ++o) correlate_one<V>(r, o, c);
     return;
@@ -72,8 +73,8 @@ INLINE void correlate_group(const Row& r, int64_t first, int64_t c) {
 
 // Block by block of channels for each group, which walks through memory as it lies: the other way round, a core that
 // finds a large image in no cache waits for each line of it.
-template <int kColumns, int kStride, int kGroup>
-INLINE void correlate_groups(const Row& r) {
+template <int kColumns, int kStride, int kGroup, class From, class To>
+INLINE void correlate_groups(const Row<From, To>& r) {
   constexpr int64_t kReach = kColumns + (kGroup - 1) * kStride;
   for (int64_t start = 0; start < r.count; start += kGroup) {
     // The last group overlaps the one before, and writes the same values again.
@@ -91,8 +92,8 @@ INLINE void correlate_groups(const Row& r) {
   }
 }
 
-template <int kColumns, int kStride>
-void correlate(const Row& r) {
+template <int kColumns, int kStride, class From, class To>
+void correlate(const Row<From, To>& r) {
   if (r.count >= 4) {
     correlate_groups<kColumns, kStride, 4>(r);
   } else if (r.count >= 2) {
@@ -102,7 +103,8 @@ void correlate(const Row& r) {
   }
 }
 
-void correlate_any(const Row& r) {
+template <class From, class To>
+void correlate_any(const Row<From, To>& r) {
   for (int64_t o = 0; o < r.count; ++o) {
     for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
       correlate_one<decltype(zero)>(r, o, c);
@@ -110,9 +112,11 @@ void correlate_any(const Row& r) {
   }
 }
 
-using Correlate = void (*)(const Row&);
+template <class From, class To>
+using Correlate = void (*)(const Row<From, To>&);
 
-Correlate choose_correlate(int64_t columns, int64_t stride) {
+template <class From, class To>
+Correlate<From, To> choose_correlate(int64_t columns, int64_t stride) {
   switch (stride * 16 + columns) {
     case 16 + 1: return correlate<1, 1>;
     case 16 + 2: return correlate<2, 1>;
@@ -128,16 +132,18 @@ Correlate choose_correlate(int64_t columns, int64_t stride) {
 }
 
 // Leaves of the taps only those whose source row lies within `height`.
-INLINE void clip_rows(Row& r, int64_t first_row, int64_t rows, int64_t height, const float* kernel) {
+template <class From, class To>
+INLINE void clip_rows(Row<From, To>& r, int64_t first_row, int64_t rows, int64_t height, const float* kernel) {
   const int64_t begin = smaller(larger(0, -first_row), rows), end = larger(begin, smaller(rows, height - first_row));
   r.first_row = first_row + begin;
   r.rows = end - begin;
   r.kernel = kernel + begin * r.columns * r.channels;
 }
 
-void forward(const Window& w, const Band& band, const float* x, const float* kernel, float* y) {
-  const Correlate run = choose_correlate(w.columns, w.stride);
-  Row r{};
+template <class T>
+void forward(const Window& w, const Band& band, const float* x, const float* kernel, T* y) {
+  const Correlate<float, T> run = choose_correlate<float, T>(w.columns, w.stride);
+  Row<float, T> r{};
   r.width = w.width;
   r.channels = r.out_pitch = w.channels;
   r.columns = w.columns;
@@ -156,8 +162,9 @@ void forward(const Window& w, const Band& band, const float* x, const float* ker
 
 // Input pixels with the same remainder by the stride meet the same taps: each phase is a correlation of dy, at stride
 // one, with those taps in reverse.
-void dx(const Window& w, const Band& band, const float* phases, const float* dy, float* dx) {
-  Row r{};
+template <class T>
+void dx(const Window& w, const Band& band, const float* phases, const T* dy, T* dx) {
+  Row<T, T> r{};
   r.width = w.out_width;
   r.channels = w.channels;
   r.stride = 1;
@@ -180,7 +187,7 @@ void dx(const Window& w, const Band& band, const float* phases, const float* dy,
         r.count = (w.width - q + w.stride - 1) / w.stride;
         clip_rows(r, first, down.count, w.out_height, phases + taps * w.channels);
         r.out = dx + ((image * w.height + row) * w.width + q) * w.channels;
-        choose_correlate(across.count, 1)(r);
+        choose_correlate<T, T>(across.count, 1)(r);
         taps += down.count * across.count;
       }
     }
@@ -188,8 +195,8 @@ void dx(const Window& w, const Band& band, const float* phases, const float* dy,
 }
 
 // Adds to sums[i][j] what `kGroup` outputs from `first` give; lines[i] is the source row of tap row i, or null.
-template <class V, int kRows, int kColumns, int kStride, int kGroup, bool kEdge>
-INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)[kRows], const float* dy, int64_t x,
+template <class V, int kRows, int kColumns, int kStride, int kGroup, bool kEdge, class T>
+INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)[kRows], const T* dy, int64_t x,
                          int64_t width, int64_t pitch) {
   V slopes[kGroup];
 #pragma GCC unroll 4
@@ -209,8 +216,8 @@ INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)
 
 // dkernel[i, j] for kRows tap rows from `i` and kColumns tap columns from `j`, over a band, for one block of channels.
 // kStride 0 stands for the window's own.
-template <class V, int kRows, int kColumns, int kStride>
-void gather(const Window& w, const Band& band, const float* x, const float* dy, int64_t i, int64_t j, float* dkernel) {
+template <class V, int kRows, int kColumns, int kStride, class T>
+void gather(const Window& w, const Band& band, const float* x, const T* dy, int64_t i, int64_t j, float* dkernel) {
   constexpr int kGroup = kStride ? 4 : 1;
   constexpr int64_t kReach = kColumns + (kGroup - 1) * kStride;
   const int64_t stride = kStride ? kStride : w.stride, pitch = w.channels;
@@ -223,7 +230,7 @@ void gather(const Window& w, const Band& band, const float* x, const float* dy, 
         const bool inside = source >= 0 && source < w.height;
         lines[n] = inside ? x + (image * w.height + source) * w.width * pitch : nullptr;
       }
-      const float* slopes = dy + (image * w.out_height + row) * w.out_width * pitch;
+      const T* slopes = dy + (image * w.out_height + row) * w.out_width * pitch;
       int64_t o = 0;
       for (; o + kGroup <= w.out_width; o += kGroup) {
         const int64_t column = o * stride - w.left + j;
@@ -249,8 +256,8 @@ void gather(const Window& w, const Band& band, const float* x, const float* dy, 
   }
 }
 
-template <class V, int kRows, int kColumns, int kStride>
-INLINE void gather_all(const Window& w, const Band& band, const float* x, const float* dy, float* dkernel) {
+template <class V, int kRows, int kColumns, int kStride, class T>
+INLINE void gather_all(const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
   for (int64_t i = 0; i < w.rows; i += kRows) {
     for (int64_t j = 0; j < w.columns; j += kColumns) {
       gather<V, kRows, kColumns, kStride>(w, band, x, dy, i, j, dkernel);
@@ -258,7 +265,8 @@ INLINE void gather_all(const Window& w, const Band& band, const float* x, const 
   }
 }
 
-void dkernel(const Window& w, const Band& band, const float* x, const float* dy, float* dkernel) {
+template <class T>
+void dkernel(const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
   const bool square = w.rows == w.columns && w.stride <= 2;
   const int64_t kind = square ? w.stride * 16 + w.columns : 0;
   for_blocks(w.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
@@ -277,8 +285,12 @@ void dkernel(const Window& w, const Band& band, const float* x, const float* dy,
   });
 }
 
+template <class T>
+constexpr DepthwiseKernelsOf<T> kKernels = {forward<T>, dx<T>, dkernel<T>};
+
 }  // namespace
 
-const DepthwiseKernels SCALING_SEARCH_TABLE(DepthwiseKernels) = {forward, dx, dkernel};
+const DepthwiseKernels SCALING_SEARCH_TABLE(DepthwiseKernels) = kKernels<float>;
+const HalfDepthwiseKernels SCALING_SEARCH_TABLE(HalfDepthwiseKernels) = kKernels<Bfloat16>;
 
 }  // namespace scaling_search

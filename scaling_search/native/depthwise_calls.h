@@ -43,9 +43,8 @@ struct Depthwise {
   }
 };
 
-inline Depthwise depthwise_of(ShapeCheck& check, const Array& x, const Array& kernel, const Shape& out, int64_t stride,
+inline Depthwise depthwise_of(ShapeCheck& check, const Shape& in, const Shape& taps, const Shape& out, int64_t stride,
                               int64_t top, int64_t left) {
-  const Shape in = shape_of(x), taps = shape_of(kernel);
   check.require(in.size() == 4 && taps.size() == 4 && out.size() == 4, "arrays must have four dimensions");
   check.require(stride >= 1, "stride must be at least 1");
   if (check.failed()) return {};

@@ -13,11 +13,11 @@ namespace {
 ffi::Error depthwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result y, int64_t stride, int64_t top,
                           int64_t left) {
   ShapeCheck check("depthwise convolution");
-  const Depthwise d = depthwise_of(check, x, kernel, shape_of(*y), stride, top, left);
+  const Depthwise d = depthwise_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
   if (check.failed()) return check.error();
   const std::vector<Band> all = bands(d.images, d.window.out_height, d.floats_per_output_row());
   parallel_for(threads, all.size(), [&](int64_t i) {
-    depthwise_kernels().forward(d.window, all[i], x.typed_data(), kernel.typed_data(), y->typed_data());
+    depthwise_kernels<float>().forward(d.window, all[i], x.typed_data(), kernel.typed_data(), y->typed_data());
   });
   return ffi::Error::Success();
 }
@@ -25,7 +25,7 @@ ffi::Error depthwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result
 ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kernel, Array dy, Result dx, Result dkernel,
                                    int64_t stride, int64_t top, int64_t left) {
   ShapeCheck check("gradient of depthwise convolution");
-  const Depthwise d = depthwise_of(check, x, kernel, shape_of(dy), stride, top, left);
+  const Depthwise d = depthwise_of(check, shape_of(x), shape_of(kernel), shape_of(dy), stride, top, left);
   check.expect("dx", dx, d.input()).expect("dkernel", dkernel, d.kernel());
   if (check.failed()) return check.error();
   const Window& w = d.window;
@@ -40,14 +40,14 @@ ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
     // A share's part of dx beside its part of dkernel, as both read about the same rows of dy.
     int64_t band = inputs * i / shares;
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
-      depthwise_kernels().dkernel(w, out[b], x.typed_data(), dy.typed_data(), partial.data() + i * floats);
+      depthwise_kernels<float>().dkernel(w, out[b], x.typed_data(), dy.typed_data(), partial.data() + i * floats);
       const int64_t last = inputs * (b + 1) / most;
       for (; band < last; ++band) {
-        depthwise_kernels().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
+        depthwise_kernels<float>().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
       }
     }
     for (; band < inputs * (i + 1) / shares; ++band) {
-      depthwise_kernels().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
+      depthwise_kernels<float>().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
     }
   });
   const float one = 1;

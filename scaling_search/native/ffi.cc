@@ -43,13 +43,22 @@ namespace scaling_search {
 SCALING_SEARCH_CHOOSE(Kernels, kernels)
 SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
 SCALING_SEARCH_CHOOSE(GroupedKernels, grouped_kernels)
-SCALING_SEARCH_CHOOSE(DepthwiseKernels, depthwise_kernels)
-SCALING_SEARCH_CHOOSE(BatchNormKernels, batch_norm_kernels)
-SCALING_SEARCH_CHOOSE(SqueezeExciteKernels, squeeze_excite_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 SCALING_SEARCH_CHOOSE(PoolingKernels, pooling_kernels)
 SCALING_SEARCH_CHOOSE(ResidualKernels, residual_kernels)
 SCALING_SEARCH_CHOOSE(RmsPropKernels, rmsprop_kernels)
+
+// Of images in float32, and in bfloat16.
+#define SCALING_SEARCH_CHOOSE_BOTH(Table, function)        \
+  template <>                                              \
+  SCALING_SEARCH_CHOOSE(Table, function<float>)            \
+  template <>                                              \
+  SCALING_SEARCH_CHOOSE(Half##Table, function<Bfloat16>)
+
+SCALING_SEARCH_CHOOSE_BOTH(BatchNormKernels, batch_norm_kernels)
+SCALING_SEARCH_CHOOSE_BOTH(JoinedKernels, joined_kernels)
+SCALING_SEARCH_CHOOSE_BOTH(DepthwiseKernels, depthwise_kernels)
+SCALING_SEARCH_CHOOSE_BOTH(SqueezeExciteKernels, squeeze_excite_kernels)
 
 namespace {
 

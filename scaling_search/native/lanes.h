@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bfloat16.h"
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -38,24 +40,29 @@ typedef float WideFloat __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
 typedef int32_t WideInt __attribute__((vector_size(4 * SCALING_SEARCH_LANES)));
 typedef float QuadFloat __attribute__((vector_size(16)));
 typedef int32_t QuadInt __attribute__((vector_size(16)));
+typedef uint16_t WideShort __attribute__((vector_size(2 * SCALING_SEARCH_LANES)));
+typedef uint16_t QuadShort __attribute__((vector_size(8)));
 
 template <class V>
 struct Traits;
 template <>
 struct Traits<WideFloat> {
   using Int = WideInt;
+  using Short = WideShort;
   static constexpr int kWidth = kLanes;
 };
 #if SCALING_SEARCH_LANES > 4
 template <>
 struct Traits<QuadFloat> {
   using Int = QuadInt;
+  using Short = QuadShort;
   static constexpr int kWidth = 4;
 };
 #endif
 template <>
 struct Traits<float> {
   using Int = int32_t;
+  using Short = uint16_t;
   static constexpr int kWidth = 1;
 };
 
@@ -70,6 +77,42 @@ INLINE V load(const float* p) {
 template <class V>
 INLINE void store(float* p, V v) {
   memcpy(p, &v, sizeof(v));
+}
+
+template <class To, class From>
+INLINE To bits_of(From from) {
+  static_assert(sizeof(To) == sizeof(From), "as many bits");
+  To to;
+  memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+template <class To, class From>
+INLINE To converted(From from) {
+  if constexpr (sizeof(To) <= sizeof(int32_t)) {
+    return static_cast<To>(from);
+  } else {
+    return __builtin_convertvector(from, To);
+  }
+}
+
+// Numbers in bfloat16 are computed with as floats, and rounded to the nearest, of two to the even one.
+template <class V>
+INLINE V load(const Bfloat16* p) {
+  typename Traits<V>::Short v;
+  memcpy(&v, p, sizeof(v));
+  return bits_of<V>(converted<typename Traits<V>::Int>(v) << 16);
+}
+
+template <class V>
+INLINE void store(Bfloat16* p, V v) {
+  using Int = typename Traits<V>::Int;
+  const Int bits = bits_of<Int>(v);
+  Int rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  // What is no number stays none.
+  rounded = v == v ? rounded : (bits | 0x00400000);
+  const auto half = converted<typename Traits<V>::Short>(rounded >> 16);
+  memcpy(p, &half, sizeof(half));
 }
 
 // Calls body(V(), first channel) for each block of channels: wide ones, then four, then one at a time.
@@ -118,10 +161,13 @@ INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t quotient_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A memset costs a call, and what is cleared is short.
-INLINE void clear(float* to, int64_t count) {
+template <class T>
+INLINE void clear(T* to, int64_t count) {
+  constexpr int64_t kWidth = sizeof(WideFloat) / sizeof(T);
+  const WideFloat zeros = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store<WideFloat>(to + i, WideFloat{});
-  for (; i < count; ++i) to[i] = 0;
+  for (; i + kWidth <= count; i += kWidth) memcpy(to + i, &zeros, sizeof(zeros));
+  for (; i < count; ++i) to[i] = T{};
 }
 
 template <class V>

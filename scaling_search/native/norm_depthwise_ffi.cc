@@ -1,8 +1,10 @@
 // What XLA calls for a batch norm with its activation and the depthwise convolution behind it, as one: what lies between
-// the two is made band by band in scratch that stays in a core's cache, and in the gradient made again.
+// the two is made band by band, in floats, in scratch that stays in a core's cache, and in the gradient made again.
+// Images are float32 or, with "half_" before the name, bfloat16.
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are; and as if made by two calls.
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "batch_norm_calls.h"
@@ -34,6 +36,7 @@ Reach reach_of(const Window& w, const Band& band) {
 }
 
 // Activated rows of an image, and the activation's slopes there if wanted.
+template <class T>
 class Activated {
  public:
   Activated(const Window& window, Activation activation, const Affine& affine, const std::vector<Band>& bands,
@@ -52,7 +55,7 @@ class Activated {
   }
 
   // Holds rows [first, last) of an image: those held already are moved to the front.
-  void hold(const float* image, int64_t first, int64_t last) {
+  void hold(const T* image, int64_t first, int64_t last) {
     const bool goes_on = image == image_ && first >= first_ && first <= last_;
     const int64_t kept = goes_on ? last_ - first : 0;
     if (kept > 0 && first > first_) {
@@ -64,13 +67,13 @@ class Activated {
     first_ = first;
     last_ = std::max(last, first + kept);
     const Rows rows{0, (last_ - first - kept) * window_.width, window_.channels};
-    const float* x = image + (first + kept) * line();
+    const T* x = image + (first + kept) * line();
     const float *factor = affine_.factor.data(), *offset = affine_.offset.data();
     if (slopes_) {
-      batch_norm_kernels().normalise_with_slope(rows, activation_, x, factor, offset, rows_ + kept * line(),
-                                                slope_ + kept * line());
+      joined_kernels<T>().activate_with_slope(rows, activation_, x, factor, offset, rows_ + kept * line(),
+                                              slope_ + kept * line());
     } else {
-      batch_norm_kernels().normalise(rows, activation_, x, factor, offset, rows_ + kept * line());
+      joined_kernels<T>().activate(rows, activation_, x, factor, offset, rows_ + kept * line());
     }
   }
 
@@ -94,7 +97,7 @@ class Activated {
   const Affine& affine_;
   bool slopes_;
   float *rows_, *slope_;
-  const float* image_ = nullptr;
+  const T* image_ = nullptr;
   int64_t first_ = 0, last_ = 0;
 };
 
@@ -112,39 +115,44 @@ int64_t pixel_of(const Window& w, const Band& band) {
   return (band.image_begin * w.height + reach_of(w, band).begin) * w.width;
 }
 
-ffi::Error norm_depthwise_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array kernel, Result y,
-                               Result mean, Result variance, float epsilon, Activation activation, int64_t stride,
-                               int64_t top, int64_t left) {
+template <ffi::DataType kType>
+ffi::Error norm_depthwise_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Array scale, Array bias, Array kernel,
+                               ffi::ResultBuffer<kType> y, Result mean, Result variance, float epsilon,
+                               Activation activation, int64_t stride, int64_t top, int64_t left) {
+  using T = std::remove_pointer_t<decltype(numbers(y))>;
   ShapeCheck check("batch norm and depthwise convolution");
   const Matrix m = matrix_of(check, x, activation);
-  const Depthwise d = depthwise_of(check, x, kernel, shape_of(*y), stride, top, left);
+  const Depthwise d = depthwise_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
   expect_norm(check, m, scale, bias, mean, variance);
   if (check.failed()) return check.error();
 
-  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  find_statistics(threads, m, numbers(x), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   const Window& w = d.window;
   const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
   const int64_t most = static_cast<int64_t>(all.size()), shares = std::min(most, kMostShares);
   parallel_for(threads, shares, [&](int64_t i) {
-    Activated activated(w, activation, affine, all, false);
+    Activated<T> activated(w, activation, affine, all, false);
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Reach reach = reach_of(w, all[b]);
-      activated.hold(x.typed_data() + input_at(w, all[b]), reach.first, reach.last);
-      depthwise_kernels().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), kernel.typed_data(),
-                                  y->typed_data() + output_at(w, all[b]));
+      activated.hold(numbers(x) + input_at(w, all[b]), reach.first, reach.last);
+      depthwise_kernels<T>().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), kernel.typed_data(),
+                                     numbers(y) + output_at(w, all[b]));
     }
   });
   return ffi::Error::Success();
 }
 
-ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array mean,
-                                        Array variance, Array kernel, Array dy, Result dx, Result dscale, Result dbias,
-                                        Result dkernel, float epsilon, Activation activation, int64_t stride,
-                                        int64_t top, int64_t left) {
+template <ffi::DataType kType>
+ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Array scale, Array bias,
+                                        Array mean, Array variance, Array kernel, ffi::Buffer<kType> dy,
+                                        ffi::ResultBuffer<kType> dx, Result dscale, Result dbias, Result dkernel,
+                                        float epsilon, Activation activation, int64_t stride, int64_t top,
+                                        int64_t left) {
+  using T = std::remove_pointer_t<decltype(numbers(dx))>;
   ShapeCheck check("gradient of batch norm and depthwise convolution");
   const Matrix m = matrix_of(check, x, activation);
-  const Depthwise d = depthwise_of(check, x, kernel, shape_of(dy), stride, top, left);
+  const Depthwise d = depthwise_of(check, shape_of(x), shape_of(kernel), shape_of(dy), stride, top, left);
   expect_norm(check, m, scale, bias, mean, variance);
   expect_norm_gradients(check, m, x, dx, dscale, dbias);
   check.expect("dkernel", dkernel, d.kernel());
@@ -157,39 +165,53 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array 
   const int64_t most = static_cast<int64_t>(all.size()), shares = gradient_shares(d, most);
   const int64_t taps = w.rows * w.columns * w.channels;
   std::vector<float> partial(shares * taps);
-  GradientSums sums(m, x.typed_data(), dx->typed_data());
-  if (most == 0) std::fill(dx->typed_data(), dx->typed_data() + dx->element_count(), 0.0f);
+  GradientSums<T> sums(m, numbers(x), numbers(dx));
+  if (most == 0) std::fill(numbers(dx), numbers(dx) + dx->element_count(), T{});
   parallel_for(threads, shares, [&](int64_t i) {
-    Activated activated(w, activation, affine, all, activation != Activation::kNone);
+    Activated<T> activated(w, activation, affine, all, activation != Activation::kNone);
     int64_t item = sums.first_item(most == 0 ? 0 : pixel_of(w, all[most * i / shares]));
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Band& band = all[b];
       const Reach reach = reach_of(w, band);
-      activated.hold(x.typed_data() + input_at(w, band), reach.first, reach.last);
-      depthwise_kernels().dkernel(activated.window_of(band), own(band), activated.rows(),
-                                  dy.typed_data() + output_at(w, band), partial.data() + i * taps);
+      activated.hold(numbers(x) + input_at(w, band), reach.first, reach.last);
+      depthwise_kernels<T>().dkernel(activated.window_of(band), own(band), activated.rows(),
+                                     numbers(dy) + output_at(w, band), partial.data() + i * taps);
       const bool several = band.image_end - band.image_begin > 1;
       const Band in{band.image_begin, band.image_end, several ? 0 : reach.begin, several ? w.height : reach.end};
-      depthwise_kernels().dx(w, in, phases.data(), dy.typed_data(), dx->typed_data());
+      depthwise_kernels<T>().dx(w, in, phases.data(), numbers(dy), numbers(dx));
       const int64_t first = band.image_begin * w.height + reach.begin, last = band.image_begin * w.height + reach.end;
       if (activation != Activation::kNone) {
-        batch_norm_kernels().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
-                                         dx->typed_data() + first * w.width * w.channels);
+        joined_kernels<T>().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
+                                        numbers(dx) + first * w.width * w.channels);
       }
       sums.sum_to(last * w.width, item);
     }
   });
   const float one = 1;
   kernels().weighted_sum(shares, taps, &one, 0, partial.data(), dkernel->typed_data());
-  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
   return ffi::Error::Success();
+}
+
+template <class Images>
+auto binding() {
+  return with_window(with_norm(arrays_call(Given<Images, Array, Array, Array>{}, Made<Images, Array, Array>{})));
+}
+
+template <class Images>
+auto gradient_binding() {
+  using Arguments = Given<Images, Array, Array, Array, Array, Array, Images>;
+  return with_window(with_norm(arrays_call(Arguments{}, Made<Images, Array, Array, Array>{})));
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise, norm_depthwise_call,
-                              with_window(with_norm(arrays_call<4, 3>())));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise_gradient, norm_depthwise_gradient_call,
-                              with_window(with_norm(arrays_call<7, 4>())));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise, norm_depthwise_call<ffi::F32>, binding<Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_depthwise_gradient, norm_depthwise_gradient_call<ffi::F32>,
+                              gradient_binding<Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_half_norm_depthwise, norm_depthwise_call<ffi::BF16>,
+                              binding<HalfArray>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_half_norm_depthwise_gradient, norm_depthwise_gradient_call<ffi::BF16>,
+                              gradient_binding<HalfArray>());
 
 }  // namespace scaling_search

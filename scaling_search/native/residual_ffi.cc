@@ -16,7 +16,7 @@ ffi::Error norm_residual_call(ffi::ThreadPool threads, Array x, Array scale, Arr
   check.expect("shortcut", shortcut, shape_of(x)).expect("y", y, shape_of(x));
   if (check.failed()) return check.error();
 
-  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  find_statistics(threads, m, x.typed_data(), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   parallel_for(threads, m.items, [&](int64_t i) {
     residual_kernels().normalise_onto(m.item(i), x.typed_data(), affine.factor.data(), affine.offset.data(),

@@ -72,8 +72,9 @@ struct Hidden {
   }
 };
 
+template <class T>
 void forward(const Gate& g, int64_t images, const float* x, const float* squeeze, const float* squeeze_bias,
-             const float* excite, const float* excite_bias, float* y, float* mean, float* hidden, float* gate,
+             const float* excite, const float* excite_bias, T* y, float* mean, float* hidden, float* gate,
              float* active) {
   const float share = 1.0f / static_cast<float>(g.pixels);
   const int64_t size = g.pixels * g.channels;
@@ -112,8 +113,9 @@ void forward(const Gate& g, int64_t images, const float* x, const float* squeeze
   }
 }
 
-void dx(const Gate& g, int64_t images, const float* x, const float* dy, const float* hidden, const float* gate,
-        const float* squeeze, const float* excite, float* dx, float* active, float* dhidden, float* dgate,
+template <class T>
+void dx(const Gate& g, int64_t images, const float* x, const T* dy, const float* hidden, const float* gate,
+        const float* squeeze, const float* excite, T* dx, float* active, float* dhidden, float* dgate,
         float* dmean) {
   const int64_t size = g.pixels * g.channels;
   memset(dgate, 0, images * g.channels * sizeof(float));
@@ -143,8 +145,12 @@ void dx(const Gate& g, int64_t images, const float* x, const float* dy, const fl
   }
 }
 
+template <class T>
+constexpr SqueezeExciteKernelsOf<T> kKernels = {forward<T>, dx<T>, combine};
+
 }  // namespace
 
-const SqueezeExciteKernels SCALING_SEARCH_TABLE(SqueezeExciteKernels) = {forward, dx, combine};
+const SqueezeExciteKernels SCALING_SEARCH_TABLE(SqueezeExciteKernels) = kKernels<float>;
+const HalfSqueezeExciteKernels SCALING_SEARCH_TABLE(HalfSqueezeExciteKernels) = kKernels<Bfloat16>;
 
 }  // namespace scaling_search

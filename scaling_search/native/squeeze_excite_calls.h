@@ -3,6 +3,7 @@
 #define SCALING_SEARCH_NATIVE_SQUEEZE_EXCITE_CALLS_H_
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "batch_norm_calls.h"
@@ -22,9 +23,9 @@ struct SqueezeExcite {
   Shape narrow() const { return {images, gate.squeezed}; }
 };
 
-inline SqueezeExcite squeeze_excite_of(ShapeCheck& check, const Array& x, const Array& squeeze, const Array& excite,
+inline SqueezeExcite squeeze_excite_of(ShapeCheck& check, const Shape& in, const Array& squeeze, const Array& excite,
                                        Activation activation) {
-  const Shape in = shape_of(x), first = shape_of(squeeze);
+  const Shape first = shape_of(squeeze);
   check.require(is_known(activation), "the activation has no such number");
   check.require(in.size() == 4 && first.size() == 2, "x must have four dimensions, squeeze two");
   if (check.failed()) return {};
@@ -50,29 +51,31 @@ void for_images(ffi::ThreadPool& threads, const SqueezeExcite& s, const Body& bo
 }
 
 // The arrays of a call's result, what its gradient needs among them.
+template <class Images>
 struct Gated {
-  Result &y, &mean, &hidden, &gate;
+  Images& y;
+  Result &mean, &hidden, &gate;
 
-  void check(ShapeCheck& check, const SqueezeExcite& s, const Array& x) {
-    check.expect("y", y, shape_of(x)).expect("mean", mean, s.wide()).expect("hidden", hidden, s.narrow());
+  void check(ShapeCheck& check, const SqueezeExcite& s, const Shape& x) {
+    check.expect("y", y, x).expect("mean", mean, s.wide()).expect("hidden", hidden, s.narrow());
     check.expect("gate", gate, s.wide());
   }
 };
 
 // The gate of every image, of which input(first, last) tells where those of a share lie: perhaps in y itself.
-template <class Input>
+template <class Images, class Input>
 void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& squeeze, const Array& squeeze_bias,
-                const Array& excite, const Array& excite_bias, Gated out, const Input& input) {
+                const Array& excite, const Array& excite_bias, Gated<Images> out, const Input& input) {
+  using T = std::remove_pointer_t<decltype(numbers(out.y))>;
   const Gate& g = s.gate;
   const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
   std::vector<float> active(s.images * g.squeezed);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
     const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
-    squeeze_excite_kernels().forward(g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(),
-                                     excite.typed_data(), excite_bias.typed_data(),
-                                     out.y->typed_data() + begin * s.size(), out.mean->typed_data() + wide,
-                                     out.hidden->typed_data() + narrow, out.gate->typed_data() + wide,
-                                     active.data() + narrow);
+    squeeze_excite_kernels<T>().forward(g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(),
+                                        excite.typed_data(), excite_bias.typed_data(), numbers(out.y) + begin * s.size(),
+                                        out.mean->typed_data() + wide, out.hidden->typed_data() + narrow,
+                                        out.gate->typed_data() + wide, active.data() + narrow);
   });
 }
 
@@ -97,21 +100,21 @@ struct LayerGradients {
 
 // All gradients. body(first image, last image, run) calls run(x, dx) for a share: x is what was gated, and dx where its
 // gradient shall be.
-template <class Body>
-void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, const Array& dy,
-                   LayerGradients out, const Body& body) {
+template <class T, class Body>
+void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, const T* dy, LayerGradients out,
+                   const Body& body) {
   const Gate& g = s.gate;
   const int64_t count = s.images;
   const std::vector<float> first = transposed(kept.squeeze.typed_data(), g.channels, g.squeezed);
   std::vector<float> active(count * g.squeezed), dhidden(count * g.squeezed);
   std::vector<float> dgate(count * g.channels), dmean(count * g.channels);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
-    body(begin, end, [&](const float* x, float* dx) {
+    body(begin, end, [&](const float* x, T* dx) {
       const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
-      squeeze_excite_kernels().dx(g, end - begin, x, dy.typed_data() + begin * s.size(),
-                                  kept.hidden.typed_data() + narrow, kept.gate.typed_data() + wide, first.data(),
-                                  kept.excite.typed_data(), dx, active.data() + narrow, dhidden.data() + narrow,
-                                  dgate.data() + wide, dmean.data() + wide);
+      squeeze_excite_kernels<T>().dx(g, end - begin, x, dy + begin * s.size(), kept.hidden.typed_data() + narrow,
+                                     kept.gate.typed_data() + wide, first.data(), kept.excite.typed_data(), dx,
+                                     active.data() + narrow, dhidden.data() + narrow, dgate.data() + wide,
+                                     dmean.data() + wide);
     });
   });
   // Of some squeezed channels: their rows of both kernels' gradients, the first one's transposed.
@@ -121,7 +124,7 @@ void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept&
     const int64_t begin = item * at_once, end = std::min(g.squeezed, begin + at_once);
     const Combination sums{end - begin, count, g.channels, 1, g.squeezed};
     float* const dfirst = rows.data() + begin * g.channels;
-    const auto& combine = squeeze_excite_kernels().combine;
+    const auto& combine = squeeze_excite_kernels<T>().combine;
     combine(sums, dhidden.data() + begin, kept.mean.typed_data(), nullptr, dfirst);
     combine(sums, active.data() + begin, dgate.data(), nullptr, out.dexcite->typed_data() + begin * g.channels);
     for (int64_t n = begin; n < end; ++n) {

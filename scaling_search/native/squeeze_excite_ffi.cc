@@ -1,7 +1,9 @@
-// What XLA calls for squeeze-and-excitation, alone and with the batch norm before it.
+// What XLA calls for squeeze-and-excitation, alone and with the batch norm before it; then images are float32 or, with
+// "half_" before the name, bfloat16.
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are; and of the two as if made by two
 // calls.
+#include <type_traits>
 #include <vector>
 
 #include "batch_norm_calls.h"
@@ -15,10 +17,10 @@ ffi::Error squeeze_excite_call(ffi::ThreadPool threads, Array x, Array squeeze, 
                                Array excite_bias, Result y, Result mean, Result hidden, Result gate,
                                Activation activation) {
   ShapeCheck check("squeeze-excite");
-  const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, activation);
-  Gated out{y, mean, hidden, gate};
+  const SqueezeExcite s = squeeze_excite_of(check, shape_of(x), squeeze, excite, activation);
+  Gated<Result> out{y, mean, hidden, gate};
   check.expect("squeeze_bias", squeeze_bias, {s.gate.squeezed}).expect("excite_bias", excite_bias, {s.gate.channels});
-  out.check(check, s, x);
+  out.check(check, s, shape_of(x));
   if (check.failed()) return check.error();
 
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out,
@@ -31,7 +33,7 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
                                         Result dsqueeze_bias, Result dexcite, Result dexcite_bias,
                                         Activation activation) {
   ShapeCheck check("gradient of squeeze-excite");
-  const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, activation);
+  const SqueezeExcite s = squeeze_excite_of(check, shape_of(x), squeeze, excite, activation);
   const Kept kept{squeeze, excite, mean, hidden, gate};
   LayerGradients layers{dsqueeze, dsqueeze_bias, dexcite, dexcite_bias};
   kept.check(check, s);
@@ -39,45 +41,62 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
   check.expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x));
   if (check.failed()) return check.error();
 
-  gate_gradient(threads, s, kept, dy, layers, [&](int64_t begin, int64_t, const auto& run) {
+  gate_gradient(threads, s, kept, dy.typed_data(), layers, [&](int64_t begin, int64_t, const auto& run) {
     run(x.typed_data() + begin * s.size(), dx->typed_data() + begin * s.size());
   });
   return ffi::Error::Success();
 }
 
-ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array squeeze,
-                                    Array squeeze_bias, Array excite, Array excite_bias, Result y, Result mean,
-                                    Result variance, Result pooled, Result hidden, Result gate, float epsilon,
-                                    Activation activation, Activation inner) {
+// Images in floats and the activation's slopes there, or room for them, kept for the next share.
+float* scratch(int64_t size) {
+  static thread_local std::vector<float> room;
+  if (static_cast<int64_t>(room.size()) < size) room.resize(size);
+  return room.data();
+}
+
+template <ffi::DataType kType>
+ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Array scale, Array bias,
+                                    Array squeeze, Array squeeze_bias, Array excite, Array excite_bias,
+                                    ffi::ResultBuffer<kType> y, Result mean, Result variance, Result pooled,
+                                    Result hidden, Result gate, float epsilon, Activation activation,
+                                    Activation inner) {
   ShapeCheck check("batch norm and squeeze-excite");
   const Matrix m = matrix_of(check, x, activation);
-  const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, inner);
-  Gated out{y, pooled, hidden, gate};
+  const SqueezeExcite s = squeeze_excite_of(check, shape_of(x), squeeze, excite, inner);
+  Gated<ffi::ResultBuffer<kType>> out{y, pooled, hidden, gate};
   expect_norm(check, m, scale, bias, mean, variance);
   check.expect("squeeze_bias", squeeze_bias, {s.gate.squeezed}).expect("excite_bias", excite_bias, {s.gate.channels});
-  out.check(check, s, x);
+  out.check(check, s, shape_of(x));
   if (check.failed()) return check.error();
 
-  find_statistics(threads, m, x, mean->typed_data(), variance->typed_data());
+  using T = std::remove_pointer_t<decltype(numbers(y))>;
+  find_statistics(threads, m, numbers(x), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end) {
-    const Rows rows{begin * s.gate.pixels, end * s.gate.pixels, m.channels};
-    batch_norm_kernels().normalise(rows, activation, x.typed_data(), affine.factor.data(), affine.offset.data(),
-                                   y->typed_data());
-    return y->typed_data() + begin * s.size();
+    const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
+    float* active;
+    if constexpr (std::is_same_v<T, float>) {
+      active = y->typed_data() + begin * s.size();
+    } else {
+      active = scratch((end - begin) * s.size());
+    }
+    joined_kernels<T>().activate(rows, activation, numbers(x) + begin * s.size(), affine.factor.data(),
+                                 affine.offset.data(), active);
+    return active;
   });
   return ffi::Error::Success();
 }
 
-ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array scale, Array bias, Array mean,
-                                             Array variance, Array squeeze, Array excite, Array pooled, Array hidden,
-                                             Array gate, Array dy, Result dx, Result dscale, Result dbias,
-                                             Result dsqueeze, Result dsqueeze_bias, Result dexcite,
-                                             Result dexcite_bias, float epsilon, Activation activation,
-                                             Activation inner) {
+template <ffi::DataType kType>
+ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Array scale, Array bias,
+                                             Array mean, Array variance, Array squeeze, Array excite, Array pooled,
+                                             Array hidden, Array gate, ffi::Buffer<kType> dy,
+                                             ffi::ResultBuffer<kType> dx, Result dscale, Result dbias, Result dsqueeze,
+                                             Result dsqueeze_bias, Result dexcite, Result dexcite_bias, float epsilon,
+                                             Activation activation, Activation inner) {
   ShapeCheck check("gradient of batch norm and squeeze-excite");
   const Matrix m = matrix_of(check, x, activation);
-  const SqueezeExcite s = squeeze_excite_of(check, x, squeeze, excite, inner);
+  const SqueezeExcite s = squeeze_excite_of(check, shape_of(x), squeeze, excite, inner);
   const Kept kept{squeeze, excite, pooled, hidden, gate};
   LayerGradients layers{dsqueeze, dsqueeze_bias, dexcite, dexcite_bias};
   expect_norm(check, m, scale, bias, mean, variance);
@@ -87,24 +106,37 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, A
   layers.check(check, s, kept);
   if (check.failed()) return check.error();
 
+  using T = std::remove_pointer_t<decltype(numbers(dx))>;
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
-  GradientSums sums(m, x.typed_data(), dx->typed_data());
-  gate_gradient(threads, s, kept, dy, layers, [&](int64_t begin, int64_t end, const auto& run) {
+  GradientSums<T> sums(m, numbers(x), numbers(dx));
+  gate_gradient(threads, s, kept, numbers(dy), layers, [&](int64_t begin, int64_t end, const auto& run) {
     const int64_t size = (end - begin) * s.size();
-    static thread_local std::vector<float> room;  // Images and the activation's slopes, kept for the next share.
-    if (static_cast<int64_t>(room.size()) < 2 * size) room.resize(2 * size);
-    float *const active = room.data(), *const slope = active + size;
+    float *const active = scratch(2 * size), *const slope = active + size;
     const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
-    float* const out = dx->typed_data() + begin * s.size();
-    batch_norm_kernels().normalise_with_slope(rows, activation, x.typed_data() + begin * s.size(),
-                                              affine.factor.data(), affine.offset.data(), active, slope);
+    T* const out = numbers(dx) + begin * s.size();
+    joined_kernels<T>().activate_with_slope(rows, activation, numbers(x) + begin * s.size(), affine.factor.data(),
+                                            affine.offset.data(), active, slope);
     run(active, out);
-    batch_norm_kernels().apply_slope(size, slope, out);
+    joined_kernels<T>().apply_slope(size, slope, out);
     int64_t item = sums.first_item(begin * s.gate.pixels);
     sums.sum_to(end * s.gate.pixels, item);
   });
-  finish_gradient(threads, m, affine, x, mean, dx->typed_data(), sums.all(threads), dx, dscale, dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
   return ffi::Error::Success();
+}
+
+template <class Images>
+auto binding() {
+  using Arguments = Given<Images, Array, Array, Array, Array, Array, Array>;
+  using Results = Made<Images, Array, Array, Array, Array, Array>;
+  return with_norm(arrays_call(Arguments{}, Results{})).template Attr<Activation>("inner");
+}
+
+template <class Images>
+auto gradient_binding() {
+  using Arguments = Given<Images, Array, Array, Array, Array, Array, Array, Array, Array, Array, Images>;
+  using Results = Made<Images, Array, Array, Array, Array, Array, Array>;
+  return with_norm(arrays_call(Arguments{}, Results{})).template Attr<Activation>("inner");
 }
 
 }  // namespace
@@ -113,9 +145,13 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite, squeeze_excite_call
                               (arrays_call<5, 4>().Attr<Activation>("activation")));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_squeeze_excite_gradient, squeeze_excite_gradient_call,
                               (arrays_call<7, 5>().Attr<Activation>("activation")));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite, norm_squeeze_excite_call,
-                              with_norm(arrays_call<7, 6>()).Attr<Activation>("inner"));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite_gradient, norm_squeeze_excite_gradient_call,
-                              with_norm(arrays_call<11, 7>()).Attr<Activation>("inner"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite, norm_squeeze_excite_call<ffi::F32>,
+                              binding<Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_norm_squeeze_excite_gradient,
+                              norm_squeeze_excite_gradient_call<ffi::F32>, gradient_binding<Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_half_norm_squeeze_excite, norm_squeeze_excite_call<ffi::BF16>,
+                              binding<HalfArray>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_half_norm_squeeze_excite_gradient,
+                              norm_squeeze_excite_gradient_call<ffi::BF16>, gradient_binding<HalfArray>());
 
 }  // namespace scaling_search

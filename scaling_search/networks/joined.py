@@ -106,7 +106,9 @@ def _norm_then_conv2d(x, scale, bias, kernel, epsilon, activation, stride, pads)
 
 
 def _norm_then_conv2d_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_depthwise if takes_native(*arguments[:4]) else _norm_then_conv2d
+    form: Callable[..., Any] = (
+        calls.norm_depthwise if takes_native(*arguments[1:4], images=arguments[:1]) else _norm_then_conv2d
+    )
     return form(*arguments)
 
 
@@ -115,7 +117,8 @@ def _norm_conv2d_gradient(x, scale, bias, mean, variance, kernel, dy, *static): 
 
 
 def _norm_conv2d_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    native = takes_native(*arguments[:7])
+    x, *others, dy = arguments[:7]
+    native = takes_native(*others, images=[x, dy])
     form: Callable[..., Any] = calls.norm_depthwise_gradient if native else _norm_conv2d_gradient
     return form(*arguments)
 
@@ -169,7 +172,9 @@ def _norm_then_gate(*arguments):  # type: ignore[no-untyped-def]
 
 
 def _norm_then_gate_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_squeeze_excite if takes_native(*arguments[:7]) else _norm_then_gate
+    form: Callable[..., Any] = (
+        calls.norm_squeeze_excite if takes_native(*arguments[1:7], images=arguments[:1]) else _norm_then_gate
+    )
     return form(*arguments)
 
 
@@ -184,7 +189,8 @@ def _norm_gate_gradient(*arguments):  # type: ignore[no-untyped-def]
 
 
 def _norm_gate_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    if not takes_native(*arguments[:13]):
+    first, *others, dy = arguments[:13]
+    if not takes_native(*others, images=[first, dy]):
         return _norm_gate_gradient(*arguments)
     x, scale, bias, squeeze, _, excite, _, mean, variance, *rest = arguments
     dx, dscale, dbias, *layers = calls.norm_squeeze_excite_gradient(

@@ -7,7 +7,7 @@ finds the plain form under `jaxpr` in the equation's parameters, as with any equ
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import jax
@@ -114,17 +114,49 @@ def _batch(
     return results, [0] * len(results)
 
 
+def _on_cpu(*arrays: Array, cpu: Form, jaxpr: PlainForm, out: Out) -> list[Array]:
+    """The form for a CPU, which may compute in float32 what is bfloat16."""
+    return [result.astype(one.dtype) for result, one in zip(cpu(*arrays), out, strict=True)]
+
+
+def in_float32(form: Callable[..., Any]) -> Callable[..., Any]:
+    """A form for a CPU that computes bfloat16 in float32 where there are native kernels, which XLA's are no match for.
+
+    Results are rounded where it is lowered.
+    """
+
+    @wraps(form)
+    def widened(*arguments: Any) -> Any:
+        if not native.available():
+            return form(*arguments)
+        return form(*map(_widened, arguments))
+
+    return widened
+
+
+def _widened(argument: Any) -> Any:
+    is_half = isinstance(argument, Array) and argument.dtype == jnp.bfloat16
+    return argument.astype(jnp.float32) if is_half else argument
+
+
 _by_platform.def_impl(_run)
 _by_platform.def_abstract_eval(lambda *arrays, cpu, jaxpr, out: list(out))
 batching.primitive_batchers[_by_platform] = _batch
 mlir.register_lowering(_by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: jaxpr.form(*arrays)))
-mlir.register_lowering(_by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: cpu(*arrays)), platform="cpu")
+mlir.register_lowering(_by_platform, mlir.lower_fun(_on_cpu), platform="cpu")
 for _gpu in ("cuda", "rocm"):
     mlir.register_lowering(
         _by_platform, mlir.lower_fun(lambda *arrays, cpu, jaxpr, out: jaxpr.gpu(*arrays)), platform=_gpu
     )
 
 
-def takes_native(*arrays: Array) -> bool:
-    """Whether native kernels compute these arrays on a CPU."""
-    return all(array.dtype == jnp.float32 for array in arrays) and native.available()
+def takes_native(*arrays: Array, images: Sequence[Array] = ()) -> bool:
+    """Whether native kernels compute these arrays on a CPU: all float32, but `images` for all bfloat16."""
+    of_images = {array.dtype for array in images}
+    halves = of_images == {jnp.dtype(jnp.bfloat16)}
+    return all(array.dtype == jnp.float32 for array in (*arrays, *(() if halves else images))) and native.available()
+
+
+def takes_amx(*arrays: Array) -> bool:
+    """Whether a CPU multiplies these arrays by its tile instructions."""
+    return all(array.dtype == jnp.bfloat16 for array in arrays) and native.available() and native.has_amx()

@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--smoke", action="store_true", help="the smallest reading of each, to see that it works")
     parser.add_argument("--without-peer", action="store_true", help="of the training steps, only our own side")
-    parser.add_argument("--setting", type=int, nargs="*", help="of the training steps, only these (0 to 6)")
+    parser.add_argument("--setting", type=int, nargs="*", help="of the training steps, only these (0 to 8)")
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 100, 1000], help="of driver: trials in a run")
     parser.add_argument("--trainable-seconds", type=float, nargs="+", default=[0, 0.1, 1], help="of driver: a trial's")
     parser.add_argument("--slots", type=int, help="of driver: trials at a time, if not as many as there are cores")

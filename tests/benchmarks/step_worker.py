@@ -1,6 +1,6 @@
 """One side of a comparison of training steps, a process that runs as many steps as it is told.
 
-    python -m tests.benchmarks.step_worker SIDE NETWORK PIXELS BATCH
+    python -m tests.benchmarks.step_worker SIDE NETWORK PIXELS BATCH PRECISION
 
 Line by line it is told a number of steps on standard input, and answers with seconds a step, once the first, which
 compiles, is done. An empty line ends it; its last answer is its largest resident size in bytes. Answers are JSON.
@@ -12,9 +12,11 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+
+from scaling_search.recipe import Precision
 
 CLASSES = 1000
 LEARNING_RATE = 1e-3
@@ -28,7 +30,7 @@ TIMM = {
 }
 
 
-def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dict[str, float]]:
+def ours(network: str, pixels: int, batch: int, precision: Precision) -> tuple[Callable[[], None], dict[str, float]]:
     """A step of scaling-search, as a trial runs it, and the seconds that came before it."""
     import jax
     import jax.numpy as jnp
@@ -56,6 +58,7 @@ def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dic
         mean=jnp.full(3, 127.0),
         std=jnp.full(3, 64.0),
         steps_per_epoch=100,
+        precision=precision,
     )
     seconds |= program.seconds
     state = program.start(built)
@@ -68,8 +71,10 @@ def ours(network: str, pixels: int, batch: int) -> tuple[Callable[[], None], dic
     return step, seconds
 
 
-def theirs(network: str, pixels: int, batch: int, form: str) -> tuple[Callable[[], None], dict[str, float]]:
-    """A step of timm's network: eager, in channels_last, or compiled."""
+def theirs(
+    network: str, pixels: int, batch: int, precision: Precision, form: str
+) -> tuple[Callable[[], None], dict[str, float]]:
+    """A step of timm's network, in bfloat16 by autocast: eager, in channels_last, or compiled."""
     import timm
     import torch
 
@@ -86,7 +91,8 @@ def theirs(network: str, pixels: int, batch: int, form: str) -> tuple[Callable[[
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(forward(images), labels, label_smoothing=0.1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = torch.nn.functional.cross_entropy(forward(images), labels, label_smoothing=0.1)
         loss.backward()
         optimiser.step()
         loss.item()
@@ -94,13 +100,13 @@ def theirs(network: str, pixels: int, batch: int, form: str) -> tuple[Callable[[
     return step, {}
 
 
-def main(side: str, network: str, pixels: int, batch: int) -> None:
+def main(side: str, network: str, pixels: int, batch: int, precision: Precision) -> None:
     """Answers until told to end."""
     whose, _, form = side.partition(" ")
     if whose == "ours":
-        step, seconds = ours(network, pixels, batch)
+        step, seconds = ours(network, pixels, batch, precision)
     else:
-        step, seconds = theirs(network, pixels, batch, form)
+        step, seconds = theirs(network, pixels, batch, precision, form)
     began = time.perf_counter()
     step()
     _answer({**seconds, "first_step": time.perf_counter() - began})
@@ -121,4 +127,4 @@ def _answer(figures: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), cast(Precision, sys.argv[5]))

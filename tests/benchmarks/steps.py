@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_search import native
+from scaling_search.recipe import Precision
 from scaling_search.training.environment import training_environment, with_users_flags
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +28,11 @@ class Setting:
     network: str
     pixels: int
     batch: int
+    precision: Precision = "float32"
 
     def __str__(self) -> str:
-        return f"{self.network}, {self.pixels} px, batch {self.batch}"
+        precision = "" if self.precision == "float32" else f", {self.precision}"
+        return f"{self.network}, {self.pixels} px, batch {self.batch}{precision}"
 
 
 SETTINGS = (
@@ -40,6 +43,8 @@ SETTINGS = (
     Setting("mobilenet_v2", 96, 32),
     Setting("densenet169", 96, 32),
     Setting("resnext50_32x4d", 96, 32),
+    Setting("resnet50", 96, 32, "bfloat16"),
+    Setting("efficientnet_b0", 96, 32, "bfloat16"),
 )
 
 
@@ -51,7 +56,7 @@ class Side:
         if name.startswith("ours"):
             environment |= with_users_flags(training_environment()) | {"JAX_COMPILATION_CACHE_DIR": cache}
             environment[native.VARIABLE] = "0" if name == "ours pure" else "1"
-        words = [name, setting.network, str(setting.pixels), str(setting.batch)]
+        words = [name, setting.network, str(setting.pixels), str(setting.batch), setting.precision]
         command = [sys.executable, "-m", "tests.benchmarks.step_worker", *words]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -208,6 +208,26 @@ def _show_steps(network: str, rows: dict[str, dict[str, Any]]) -> None:
         print(f"  {side:<26}{''.join(shown)}{row['ready']:9.1f}", flush=True)
 
 
+def start_going_on(session: Session) -> Process:
+    # Sums in one order each time, so that what was stopped can end to the bit as what was not.
+    flags = f"{HEURISTIC} --xla_gpu_deterministic_ops=true"
+    environment = session.environment("going on", **({} if session.cpu else {"XLA_FLAGS": flags}))
+    return session.process("going on", ["-m", "tests.device.going_on", "1" if session.small else "10"], environment)
+
+
+def finish_going_on(session: Session, process: Process, wanted: float) -> None:
+    try:
+        found = session.results["going_on"] = process.answer(session.left(wanted))
+        print(
+            f"\nlosses of trainings at two rates together and alone: {found['alone']:.1e} apart; of trainings stopped "
+            f"after {found['steps_done']} of {found['steps']} steps, then gone on with, and not stopped: "
+            f"{found['gone_on']:.1e}",
+            flush=True,
+        )
+    finally:
+        process.end()
+
+
 def trainings(session: Session, wanted: float) -> None:
     """STEP 1's trainings a minute, each way in turn, beside those of two cores of this machine's CPU."""
     window = 1.0 if session.small else 8.0
@@ -346,7 +366,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--began", type=float, default=time.time())
     parser.add_argument("--seconds", type=float, default=SECONDS, help="what all may take together")
-    parser.add_argument("--parts", nargs="+", default=["agreement", "run", "steps", "trainings"])
+    parser.add_argument("--parts", nargs="+", default=["agreement", "going_on", "run", "steps", "trainings"])
     parser.add_argument("--small", action="store_true", help="small networks, to try the script out")
     parser.add_argument("--cpu", action="store_true", help="use the CPU alone")
     given = parser.parse_args()
@@ -373,14 +393,17 @@ def main() -> None:
     began = time.time()
     running = guarded("run started", lambda: start_run(session))
     comparing = guarded("agreement started", lambda: start_agreement(session)) or {}
+    going_on = guarded("going_on started", lambda: start_going_on(session))
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
         if running is not None:
             guarded("run", lambda: finish_run(session, running, began, 170))
         guarded("agreement", lambda: finish_agreement(session, comparing, max(10, began + 110 - time.time())))
+        if going_on is not None:
+            guarded("going_on", lambda: finish_going_on(session, going_on, max(10, began + 150 - time.time())))
         guarded("steps", lambda: finish_steps(session, stepping, max(10, began + 180 - time.time())))
     finally:
-        for process in (*comparing.values(), *stepping.values()):
+        for process in (*comparing.values(), *stepping.values(), *([going_on] if going_on else [])):
             process.end()
     guarded("trainings", lambda: trainings(session, 100))
     session.results["took"] = time.time() - given.began

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures scaling-search on this machine's GPU, TPU or CPU: a table on the screen and device.json in OUT.
 #
-#     tests/device/run.sh OUT [--parts agreement run steps trainings] [--seconds 360] [--small] [--cpu]
+#     tests/device/run.sh OUT [--parts agreement going_on run steps trainings] [--seconds 360] [--small] [--cpu]
 #
 # Needs a checkout and Python with JAX for the device. What else is missing there comes from wheels (*.whl) and zipped
 # packages (*.zip) in the folder that WHEELS names, .whl by default; no network is used. PYTHON names the interpreter.

@@ -18,12 +18,15 @@ ROOT = Path(__file__).parents[2]
 def test_the_script_measures_and_says_what_it_could_not(tmp_path):
     environment = os.environ | {"PYTHON": sys.executable, "WHEELS": str(tmp_path / "none")}
     command = [str(ROOT / "tests/device/run.sh"), str(tmp_path), "--small", "--cpu", "--seconds", "600"]
-    parts = ["--parts", "steps", "trainings"]
+    parts = ["--parts", "going_on", "steps", "trainings"]
     ran = subprocess.run([*command, *parts], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     found = json.loads((tmp_path / "device.json").read_text())
     assert found["problems"] == {}, ran.stdout
     (step,) = found["steps"]
     assert step["images_per_second"] > 0 and step["ready"] > 0 and step["of_peer"] is None
+    going_on = found["going_on"]
+    assert going_on["stopped"] != going_on["statuses"] == ["ok"] * 5
+    assert going_on["alone"] == going_on["gone_on"] == 0
     (how,) = found["trainings"]
     assert how["per_minute_training"] > how["per_minute"] > 0
     assert not any(one["failed"] for one in how["processes"])

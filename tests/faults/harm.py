@@ -61,8 +61,7 @@ def processes_of(run):
             name = Path(command[0].decode()).name
             if name in SERVERS:
                 found.setdefault(name, []).append(pid)
-            # The raylet's own helpers are called so too; without them it ends.
-            elif command[0].startswith(b"ray::") and not any(word in command[0] for word in (b"IDLE", b"Agent")):
+            elif command[0].startswith(b"ray::") and b"IDLE" not in command[0]:
                 found.setdefault("worker", []).append(pid)
     return found
 

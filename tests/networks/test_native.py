@@ -128,7 +128,7 @@ def test_a_wrong_shape_is_a_clear_error(call, message):
 @needs_library
 def test_a_wrong_type_is_a_clear_error():
     with pytest.raises(Exception, match="F32"):
-        jax.block_until_ready(calls.batch_norm(x.astype(jnp.bfloat16), vector(8), vector(8), 1e-3, "silu"))
+        jax.block_until_ready(calls.batch_norm(x, vector(8).astype(jnp.bfloat16), vector(8), 1e-3, "silu"))
 
 
 @needs_library

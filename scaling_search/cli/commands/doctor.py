@@ -93,7 +93,9 @@ def _advice() -> str:
         return "this machine's NVIDIA GPU, which JAX does not use: pip install 'jax[cuda13]'"
     if not native.available():
         return "native kernels: install a C++ compiler, then reinstall"
-    return f"more cores ({cores_available()} trials run at a time, one per core), or a GPU"
+    more = f"more cores ({cores_available()} trials run at a time, one per core), or a GPU"
+    # Whatever is wide; small networks gain little.
+    return f"--recipe.precision bfloat16, for networks as wide as ResNet-50; {more}" if native.has_amx() else more
 
 
 def _native() -> str:

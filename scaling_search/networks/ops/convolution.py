@@ -1,7 +1,7 @@
 """Convolution, of whatever kind its kernel and its groups make it."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jax import Array, lax
 from scaling_search import native
 from scaling_search.native import calls, choice
 from scaling_search.networks import shifts
-from scaling_search.networks.lowering import Form, by_platform, takes_native
+from scaling_search.networks.lowering import Form, by_platform, in_float32, takes_amx, takes_native
 from scaling_search.networks.shifts import Pads
 
 Padding = Literal["SAME", "SYMMETRIC", "VALID"] | Sequence[tuple[int, int]]
@@ -161,12 +161,14 @@ def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-unty
     return dx, dkernel.reshape(kernel.shape)
 
 
+@in_float32
 def _grouped_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     if _takes_native_dense(x, kernel):
         return [calls.grouped(x, kernel, stride, pads)]
     return [_plain(x, kernel, stride, pads, x.shape[3] // kernel.shape[2])]
 
 
+@in_float32
 def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     if _takes_native_dense(x, kernel, dy):
         dx = calls.grouped_dx(kernel, dy, x.shape, stride, pads)
@@ -182,22 +184,45 @@ def _grouped_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-un
     return dx, jnp.stack(taps).reshape(kernel.shape)
 
 
+@in_float32
 def _depthwise_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     form = calls.depthwise if takes_native(x, kernel) else shifts.depthwise
     return [form(x, kernel, stride, pads)]
 
 
+@in_float32
 def _depthwise_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     form = calls.depthwise_gradient if takes_native(x, kernel, dy) else shifts.depthwise_gradient
     return form(x, kernel, dy, stride, pads)
 
 
+def _by_amx(computed: Computed) -> Computed:
+    """A form for a CPU that multiplies bfloat16 by its tile instructions where it has any, else in float32."""
+    forward, gradient = in_float32(computed.forward), in_float32(computed.gradient)
+
+    @wraps(computed.forward)
+    def forward_by_amx(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+        if takes_amx(x, kernel):
+            return [calls.amx(x, kernel, stride, pads)]
+        return forward(x, kernel, stride, pads)
+
+    @wraps(computed.gradient)
+    def gradient_by_amx(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+        if takes_amx(x, kernel, dy):
+            # Each gradient is a call of its own, as a first layer's input needs none.
+            dx = calls.amx_dx(kernel, dy, x.shape, stride, pads)
+            return dx, calls.amx_dkernel(x, dy, kernel.shape, stride, pads)
+        return gradient(x, kernel, dy, stride, pads)
+
+    return Computed(forward_by_amx, gradient_by_amx)
+
+
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
-MATRIX_PRODUCT_ON_CPU = Computed(_matrix_product, _matrix_product_gradient_on_cpu)
+MATRIX_PRODUCT_ON_CPU = _by_amx(Computed(_matrix_product, _matrix_product_gradient_on_cpu))
 
 POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU, MATRIX_PRODUCT)
 STRIDED_POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU)
 """A convolution on a GPU: XLA 0.11's fusion of a strided slice into a matrix product ends the process."""
-DENSE = Kind(Computed(_dense_on_cpu, _dense_gradient_on_cpu))
+DENSE = Kind(_by_amx(Computed(_dense_on_cpu, _dense_gradient_on_cpu)))
 GROUPED = Kind(Computed(_grouped_on_cpu, _grouped_gradient_on_cpu))
 DEPTHWISE = Kind(Computed(_depthwise_on_cpu, _depthwise_gradient_on_cpu))

@@ -7,7 +7,7 @@ from jax import Array, lax
 
 from scaling_search.native import calls
 from scaling_search.networks import shifts
-from scaling_search.networks.lowering import Form, by_platform, takes_native
+from scaling_search.networks.lowering import Form, by_platform, in_float32, takes_native
 from scaling_search.networks.ops.activation import Activation, activate, activation_gradient
 
 
@@ -49,6 +49,7 @@ def _gate(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: i
     return x * gate[:, None, None].astype(x.dtype), mean, hidden, gate
 
 
+@in_float32
 def _gate_on_cpu(x, squeeze, squeeze_bias, excite, excite_bias, activation):  # type: ignore[no-untyped-def]
     form = calls.squeeze_excite if takes_native(x, squeeze, squeeze_bias, excite, excite_bias) else _gate
     return form(x, squeeze, squeeze_bias, excite, excite_bias, activation)
@@ -73,6 +74,7 @@ def _gate_gradient(x, squeeze, excite, mean, hidden, gate, dy, activation):  # t
     return dx, mean.T @ dhidden, dhidden.sum(0), activate(hidden, activation).T @ dgate, dgate.sum(0)
 
 
+@in_float32
 def _gate_gradient_on_cpu(x, squeeze, excite, mean, hidden, gate, dy, activation):  # type: ignore[no-untyped-def]
     form = calls.squeeze_excite_gradient if takes_native(x, squeeze, excite, dy) else _gate_gradient
     return form(x, squeeze, excite, mean, hidden, gate, dy, activation)

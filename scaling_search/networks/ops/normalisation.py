@@ -67,7 +67,7 @@ def _normalise(x, scale, bias, mean, variance, epsilon, activation):  # type: ig
 
 
 def _normalise_on_cpu(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
-    if takes_native(x, scale, bias, mean, variance):
+    if takes_native(scale, bias, mean, variance, images=[x]):
         return [calls.normalise(x, scale, bias, mean, variance, epsilon, activation)]
     return _normalise(x, scale, bias, mean, variance, epsilon, activation)
 
@@ -81,7 +81,7 @@ def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-u
 
 
 def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
-    if takes_native(x, scale, bias):
+    if takes_native(scale, bias, images=[x]):
         return calls.batch_norm(x, scale, bias, epsilon, activation)
     return _normalise_by_own(x, scale, bias, epsilon, activation)
 
@@ -118,7 +118,7 @@ def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation
 
 
 def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
-    if takes_native(x, scale, bias, dy):
+    if takes_native(scale, bias, images=[x, dy]):
         return calls.batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
     return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
 

@@ -2,7 +2,8 @@
 
 import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import cloudpickle
 
@@ -13,7 +14,7 @@ from scaling_search.runners.agenda import Agenda, OnOutcome, Records, Train
 from scaling_search.runners.ending import Ending
 from scaling_search.runners.progress import Watcher
 from scaling_search.runners.ray.process import CONNECTED, CONNECTING, FINISHED, REFUSED, Job, unreachable
-from scaling_search.runners.ray.session import RaySession, ray_session
+from scaling_search.runners.ray.session import Begun, RaySession, ray_session, terminated_by_exception
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
 from scaling_search.search.plan import Plan, T
@@ -30,6 +31,14 @@ class RayDiedError(Exception):
     """The process that has Ray has ended before its time; the message says how."""
 
 
+@contextmanager
+def begun_early(workers: Workers, worker_env: Mapping[str, str]) -> Iterator[Begun]:
+    """Has a process load Ray Tune, which takes a second, for a `run_on_ray` in the body with the same arguments."""
+    with ExitStack() as end:
+        session = end.enter_context(ray_session(workers, worker_environment(workers, worker_env)))
+        yield Begun(session, end)
+
+
 def run_on_ray(
     plan: Plan[T],
     train: Train[ImageData],
@@ -43,15 +52,17 @@ def run_on_ray(
     note: Callable[[str], None] = lambda line: None,
     tracking: Tracking | None = None,
     checkpoints: Checkpoints | None = None,
+    early: Begun | None = None,
 ) -> T:
     """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
 
     A group of specs is one trial of Ray Tune, on the cores and accelerators that `workers` gives it. A spec whose
     process dies is tried once more and has crashed then; where its machine goes, up to four times more. `train` is
     pickled for the workers, by value where it is defined in a script or a notebook; `worker_env` is set for them before
-    JAX starts. Nothing is started for a plan whose specs are all in `finished`. Where Ray itself dies it is started
-    again, which `note` is told. Trainings are also written to the trackers of `tracking`. Where `train` writes
-    `checkpoints`, Ctrl-C and SIGTERM let it write them first: see `Ending`, also for what is raised then.
+    JAX starts. Nothing is started for a plan whose specs are all in `finished`, nor is again what is begun `early`.
+    Where Ray itself dies it is started again, which `note` is told. Trainings are also written to the trackers of
+    `tracking`. Where `train` writes `checkpoints`, Ctrl-C and SIGTERM let it write them first: see `Ending`, also for
+    what is raised then.
 
     Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
     an outcome in between, and where a machine of a cluster has other versions or cannot load `train`.
@@ -63,7 +74,8 @@ def run_on_ray(
         while not agenda.done:
             try:
                 environment = worker_environment(workers, worker_env or {})
-                _run_once(trials, train, data, workers, environment, tracking, ending)
+                session, early = early.taken_over() if early else ray_session(workers, environment), None
+                _run_once(session, trials, train, data, workers, environment, tracking, ending)
             except RayDiedError as death:
                 if trials.reported == reported:
                     raise UserError(
@@ -97,6 +109,7 @@ def worker_environment(workers: Workers, worker_env: Mapping[str, str]) -> dict[
 
 
 def _run_once(
+    begun: AbstractContextManager[RaySession],
     trials: Trials,
     train: Train[ImageData],
     data: ImageData,
@@ -106,7 +119,7 @@ def _run_once(
     ending: Ending,
 ) -> None:
     """Has a process with Ray train until the plan is done. Raises RayDiedError where it ends before."""
-    with ray_session(workers, environment) as session:
+    with terminated_by_exception(), begun as session:
         try:
             _send_job(session, train, data, workers, environment, tracking)
             _serve(session, trials, workers.address, ending)

@@ -4,6 +4,7 @@ setup.cfg asks for the versions that this was tried with; tests/runners/ray/test
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from scaling_search.errors import UserError
+from scaling_search.runners.ray import stand_in
 
 LOOPBACK = "127.0.0.1"
 
@@ -21,7 +23,7 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
     Raises UserError, with no port open, where this version of Ray has no way to do so that is known here.
     """
     import ray
-    from ray._private import ray_constants
+    from ray._private import ray_constants, services
     from ray._private.node import Node
     from ray.job_config import JobConfig
 
@@ -32,6 +34,7 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
         # would take most of a second to start.
         for name in ("start_log_monitor", "start_monitor", "start_api_server"):
             stack.enter_context(replaced(Node, name, lambda *_, **__: None))
+        stack.enter_context(replaced(services, "_build_python_executable_command_memory_profileable", agent_command))
         # Only for a client does Ray not put the current folder, where a user may have a random.py, before Python's own.
         job = JobConfig(_client_job=True)
         ray.init("local", job_config=job, _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)
@@ -39,6 +42,20 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
     if addresses != {LOOPBACK}:
         ray.shutdown()
         raise _unknown_version(f"it listens on {', '.join(sorted(addresses))} when told to listen on {LOOPBACK}")
+
+
+def agent_command(component: str, *_: Any) -> list[str]:
+    """What Ray starts as one of its agents, before the path of its own program and that program's options."""
+    from ray import _raylet
+
+    names = {
+        "dashboard_agent": ("METRICS_AGENT_PORT_NAME", "METRICS_EXPORT_PORT_NAME", "DASHBOARD_AGENT_LISTEN_PORT_NAME"),
+        "runtime_env_agent": ("RUNTIME_ENV_AGENT_PORT_NAME",),
+    }
+    if component not in names or not all(hasattr(_raylet, name) for name in names[component]):
+        raise _unknown_version(f"its {component} is not known here")
+    ports = [getattr(_raylet, name) for name in names[component]]
+    return [sys.executable, "-I", "-S", stand_in.__file__, ",".join(ports)]
 
 
 @contextmanager

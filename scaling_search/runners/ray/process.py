@@ -9,6 +9,7 @@ import os
 import pickle
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def main(channel: Connection) -> None:
     """Carries out the job that comes through the channel."""
     import ray
 
+    # Ray Tune is loaded while the job is on its way.
+    import_module("scaling_search.runners.ray.tuning")
     job: Job = channel.recv()
     # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
     data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]

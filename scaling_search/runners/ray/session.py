@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -72,11 +72,26 @@ class RaySession:
         return printable(lines[-1])[:500] if lines else ""
 
 
+class Begun:
+    """A session that was begun before it was needed."""
+
+    def __init__(self, session: RaySession, end: ExitStack) -> None:
+        """`end` ends the session."""
+        self._session = session
+        self._end = end
+
+    @contextmanager
+    def taken_over(self) -> Iterator[RaySession]:
+        """The session, which then ends with the body."""
+        with self._end.pop_all():
+            yield self._session
+
+
 @contextmanager
 def ray_session(workers: Workers, worker_env: Mapping[str, str]) -> Iterator[RaySession]:
     """A process that waits for a `process.Job`, in the body of the `with`; it and what it started end with that.
 
-    `worker_env` is the environment of the processes that train.
+    No server is started before the job has come. `worker_env` is the environment of the processes that train.
     """
     # A cluster gives the processes that train their environment by other means.
     here = workers.address is None
@@ -89,7 +104,7 @@ def ray_session(workers: Workers, worker_env: Mapping[str, str]) -> Iterator[Ray
         **local,
         "PYTHONPATH": os.pathsep.join(str(place or Path.cwd()) for place in sys.path),
     }
-    with _terminated_by_exception(), _guarded_folder() as folder:
+    with _guarded_folder() as folder:
         ours, theirs = Pipe()
         with ours:
             # What writes to the folder is ended by the guardian, however this process ends. In a session of its own,
@@ -131,7 +146,7 @@ def _guarded_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _terminated_by_exception() -> Iterator[None]:
+def terminated_by_exception() -> Iterator[None]:
     """Has SIGTERM raise SystemExit in the body, so that what is open is closed, where nobody handles it already."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,9 +1,12 @@
 """Each thing that is used of Ray though Ray does not promise to keep it."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import ray
+from ray import _raylet
 from ray._private import ray_constants, services
 from ray._private.node import Node
 from ray.exceptions import ActorDiedError, RayTaskError
@@ -12,6 +15,9 @@ from ray.tune.experiment import Trial
 
 from scaling_search.errors import UserError
 from scaling_search.runners.ray import private
+from tests.runners.observing import alive, wait_until
+
+NODE = "12" * 28
 
 
 def test_told_that_there_is_no_cluster_ray_takes_loopback_for_its_address():
@@ -54,6 +60,61 @@ def test_servers_without_work_are_not_started(monkeypatch, tmp_path):
     monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "127.0.0.1"}])
     private.init_on_loopback(tmp_path)
     assert calls == [None] * 3 and [getattr(Node, name) for name in names] == usual
+
+
+@pytest.mark.parametrize(
+    ("component", "names"),
+    [
+        (
+            ray_constants.PROCESS_TYPE_DASHBOARD_AGENT,
+            ("METRICS_AGENT_PORT_NAME", "METRICS_EXPORT_PORT_NAME", "DASHBOARD_AGENT_LISTEN_PORT_NAME"),
+        ),
+        (ray_constants.PROCESS_TYPE_RUNTIME_ENV_AGENT, ("RUNTIME_ENV_AGENT_PORT_NAME",)),
+    ],
+)
+def test_what_stands_in_for_an_agent_says_that_its_ports_are_not_in_use_and_ends_with_ray_s_server(
+    tmp_path, component, names
+):
+    command = [
+        *private.agent_command(component, "a folder"),
+        "agent.py",
+        f"--node-id={NODE}",
+        f"--session-dir={tmp_path}",
+    ]
+    # The server is a process that ends once the ports are there.
+    files = [tmp_path / _raylet.get_port_filename(NODE, getattr(_raylet, name)) for name in names]
+    server = f"""
+import pathlib, subprocess, time
+print(subprocess.Popen({command!r}).pid, flush=True)
+while not all(pathlib.Path(file).exists() for file in {[*map(str, files)]!r}):
+    time.sleep(0.01)
+"""
+    began = subprocess.run([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    # Its stdout is that of the server, which is read until both have closed it.
+    agent = int(began.stdout)
+    assert [file.read_text() for file in files] == ["-1"] * len(names)
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    wait_until(lambda: not alive({agent}), seconds=10)
+    assert not alive({agent})
+
+
+def test_an_agent_that_is_not_known_is_refused():
+    with pytest.raises(UserError, match="its log_agent is not known here"):
+        private.agent_command("log_agent")
+
+
+def test_ray_s_agents_are_replaced_while_it_starts(monkeypatch, tmp_path):
+    agents = ("dashboard_agent", "runtime_env_agent")
+    usual, found = services._build_python_executable_command_memory_profileable, []
+
+    def start(*_, **__):
+        found.extend(services._build_python_executable_command_memory_profileable(agent, "") for agent in agents)
+
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "127.0.0.1"}])
+    private.init_on_loopback(tmp_path)
+    assert found == [private.agent_command(agent) for agent in agents]
+    assert usual is services._build_python_executable_command_memory_profileable
 
 
 def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
