@@ -8,7 +8,6 @@ import math
 import re
 from dataclasses import dataclass
 
-import jax
 from flax import nnx
 from jax import Array
 
@@ -17,6 +16,7 @@ from scaling_search.baselines.published import Published
 from scaling_search.family import Naming
 from scaling_search.networks.blocks import Conv
 from scaling_search.networks.convnet import run_stages
+from scaling_search.networks.ops import relu
 from scaling_search.rule import Scale, round_channels, round_layers
 
 STEM = 64
@@ -62,7 +62,7 @@ class Bottleneck(Shortcut):
 
     def __call__(self, x: Array) -> Array:
         """Applies the block."""
-        return jax.nn.relu(self._run_shortcut(x) + self.branch(x))
+        return relu(self._run_shortcut(x) + self.branch(x))
 
 
 class ResNet(PooledStem):

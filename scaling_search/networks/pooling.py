@@ -3,10 +3,13 @@
 Images are NHWC.
 """
 
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from scaling_search.networks import ops
 from scaling_search.networks.ops import Padding, pads_of
+from scaling_search.networks.shifts import Pads
 
 
 def max_pool(x: Array, window: int, stride: int, padding: Padding = "VALID", *, ceil: bool = False) -> Array:
@@ -14,7 +17,11 @@ def max_pool(x: Array, window: int, stride: int, padding: Padding = "VALID", *, 
 
     `ceil` keeps a last window that lies only in part on the image (PyTorch's ceil_mode).
     """
-    return nnx.max_pool(x, (window, window), (stride, stride), _pads(x, window, stride, padding, ceil))
+    pads = _pads(x, window, stride, padding, ceil)
+    if x.dtype == jnp.bfloat16:
+        return ops.max_pool(x, window, stride, pads)
+    # Networks are named by their program in float32, which stays as it was.
+    return nnx.max_pool(x, (window, window), (stride, stride), pads)
 
 
 def average_pool(
@@ -30,11 +37,12 @@ def average_pool(
     return means.astype(x.dtype)
 
 
-def _pads(x: Array, window: int, stride: int, padding: Padding, ceil: bool) -> list[tuple[int, int]]:
+def _pads(x: Array, window: int, stride: int, padding: Padding, ceil: bool) -> Pads:
     pads = pads_of(x.shape, (window, window), stride, padding)
     if not ceil:
-        return list(pads)
+        return pads
     more = (
         -(side + before + after - window) % stride for side, (before, after) in zip(x.shape[1:3], pads, strict=True)
     )
-    return [(before, after + extra) for (before, after), extra in zip(pads, more, strict=True)]
+    (top, bottom), (left, right) = ((before, after + extra) for (before, after), extra in zip(pads, more, strict=True))
+    return (top, bottom), (left, right)

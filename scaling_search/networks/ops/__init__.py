@@ -11,11 +11,12 @@ traced program finds the plain form in it.
 Images are NHWC, kernels HWIO.
 """
 
-from scaling_search.networks.ops.activation import Activation, activate
+from scaling_search.networks.ops.activation import Activation, activate, relu
 from scaling_search.networks.ops.convolution import Padding, conv2d, pads_of
 from scaling_search.networks.ops.gate import squeeze_excite, squeeze_excite_kept
 from scaling_search.networks.ops.many import moving_average, split
 from scaling_search.networks.ops.normalisation import batch_norm, batch_norm_train
+from scaling_search.networks.ops.pool import max_pool
 
 __all__ = [
     "Activation",
@@ -24,8 +25,10 @@ __all__ = [
     "batch_norm",
     "batch_norm_train",
     "conv2d",
+    "max_pool",
     "moving_average",
     "pads_of",
+    "relu",
     "split",
     "squeeze_excite",
     "squeeze_excite_kept",
