@@ -31,6 +31,7 @@ CALLS = (
     "half_normalise",
     "half_norm_depthwise",
     "half_norm_depthwise_gradient",
+    "half_norm_residual",
     "half_norm_squeeze_excite",
     "half_norm_squeeze_excite_gradient",
     "norm_squeeze_excite",

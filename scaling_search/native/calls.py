@@ -153,8 +153,8 @@ def norm_depthwise_gradient(
 
 def norm_residual(x: Array, scale: Array, bias: Array, shortcut: Array, epsilon: float) -> tuple[Array, Array, Array]:
     """relu(shortcut + `batch_norm`): y (..., C), and the batch's mean and variance (C,)."""
-    shapes, arrays = [x.shape, scale.shape, scale.shape], (x, scale, bias, shortcut)
-    y, mean, variance = _call("norm_residual", shapes, *arrays, epsilon=np.float32(epsilon))
+    results, arrays = (_like(x), scale.shape, scale.shape), (x, scale, bias, shortcut)
+    y, mean, variance = _call(_of(x, "norm_residual"), results, *arrays, epsilon=np.float32(epsilon))
     return y, mean, variance
 
 

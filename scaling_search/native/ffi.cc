@@ -45,7 +45,6 @@ SCALING_SEARCH_CHOOSE(DenseKernels, dense_kernels)
 SCALING_SEARCH_CHOOSE(GroupedKernels, grouped_kernels)
 SCALING_SEARCH_CHOOSE(PointwiseKernels, pointwise_kernels)
 SCALING_SEARCH_CHOOSE(PoolingKernels, pooling_kernels)
-SCALING_SEARCH_CHOOSE(ResidualKernels, residual_kernels)
 SCALING_SEARCH_CHOOSE(RmsPropKernels, rmsprop_kernels)
 
 // Of images in float32, and in bfloat16.
@@ -57,6 +56,7 @@ SCALING_SEARCH_CHOOSE(RmsPropKernels, rmsprop_kernels)
 
 SCALING_SEARCH_CHOOSE_BOTH(BatchNormKernels, batch_norm_kernels)
 SCALING_SEARCH_CHOOSE_BOTH(JoinedKernels, joined_kernels)
+SCALING_SEARCH_CHOOSE_BOTH(ResidualKernels, residual_kernels)
 SCALING_SEARCH_CHOOSE_BOTH(DepthwiseKernels, depthwise_kernels)
 SCALING_SEARCH_CHOOSE_BOTH(SqueezeExciteKernels, squeeze_excite_kernels)
 

@@ -7,8 +7,8 @@
 namespace scaling_search {
 namespace {
 
-void normalise_onto(const Rows& r, const float* x, const float* factor, const float* offset, const float* shortcut,
-                    float* y) {
+template <class T>
+void normalise_onto(const Rows& r, const T* x, const float* factor, const float* offset, const T* shortcut, T* y) {
   for (int64_t row = r.begin; row < r.end; ++row) {
     const int64_t at = row * r.channels;
     for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
@@ -21,6 +21,7 @@ void normalise_onto(const Rows& r, const float* x, const float* factor, const fl
 
 }  // namespace
 
-const ResidualKernels SCALING_SEARCH_TABLE(ResidualKernels) = {normalise_onto};
+const ResidualKernels SCALING_SEARCH_TABLE(ResidualKernels) = {normalise_onto<float>};
+const HalfResidualKernels SCALING_SEARCH_TABLE(HalfResidualKernels) = {normalise_onto<Bfloat16>};
 
 }  // namespace scaling_search

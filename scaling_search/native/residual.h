@@ -6,16 +6,22 @@
 
 namespace scaling_search {
 
-struct ResidualKernels {
+// For images of floats or of Bfloat16.
+template <class T>
+struct ResidualKernelsOf {
   // y = relu(x * factor + offset + shortcut).
-  void (*normalise_onto)(const Rows&, const float* x, const float* factor, const float* offset, const float* shortcut,
-                         float* y);
+  void (*normalise_onto)(const Rows&, const T* x, const float* factor, const float* offset, const T* shortcut, T* y);
 };
 
+using ResidualKernels = ResidualKernelsOf<float>;
+using HalfResidualKernels = ResidualKernelsOf<Bfloat16>;
+
 // Those of the widest instructions that this CPU has.
-const ResidualKernels& residual_kernels();
+template <class T>
+const ResidualKernelsOf<T>& residual_kernels();
 
 SCALING_SEARCH_DECLARE(ResidualKernels);
+SCALING_SEARCH_DECLARE(HalfResidualKernels);
 
 }  // namespace scaling_search
 

@@ -37,7 +37,8 @@ INLINE void dots(int64_t count, int64_t columns, const float* a, const float* b,
   });
 }
 
-void combine(const Combination& m, const float* weights, const float* rows, const float* start, float* out) {
+// In line in `dx`: called, a compiler rounds the products of single channels otherwise, and results keep the bits they had.
+INLINE void combined(const Combination& m, const float* weights, const float* rows, const float* start, float* out) {
   for_blocks(m.columns, [&](auto zero, int64_t c) __attribute__((always_inline)) {
     using V = decltype(zero);
     for_fours(m.count, [&](auto at_once, int64_t first) __attribute__((always_inline)) {
@@ -55,6 +56,10 @@ void combine(const Combination& m, const float* weights, const float* rows, cons
       for (int i = 0; i < kCount; ++i) store<V>(out + (first + i) * m.columns + c, sums[i]);
     });
   });
+}
+
+void combine(const Combination& m, const float* weights, const float* rows, const float* start, float* out) {
+  combined(m, weights, rows, start, out);
 }
 
 struct Hidden {
@@ -132,7 +137,7 @@ void dx(const Gate& g, int64_t images, const float* x, const T* dy, const float*
   }
   with_activation(g.activation, Hidden{images * g.squeezed, hidden, active, dhidden});
   with_activation(g.activation, Hidden{images * g.squeezed, hidden, nullptr, active});
-  combine({images, g.squeezed, g.channels, g.squeezed, 1}, dhidden, squeeze, nullptr, dmean);
+  combined({images, g.squeezed, g.channels, g.squeezed, 1}, dhidden, squeeze, nullptr, dmean);
   const float share = 1.0f / static_cast<float>(g.pixels);
   for (int64_t i = 0; i < images; ++i) {
     for (int64_t p = 0; p < g.pixels; ++p) {

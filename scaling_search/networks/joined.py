@@ -229,9 +229,11 @@ _norm_residual.defvjp(_norm_residual_forward, _norm_residual_backward)
 
 def _norm_then_residual(x, scale, bias, shortcut, epsilon):  # type: ignore[no-untyped-def]
     z, mean, variance = ops.batch_norm_train(x, scale, bias, epsilon, "none")
-    return [jnp.maximum(shortcut + z, 0), mean, variance]
+    return [ops.relu(shortcut + z), mean, variance]
 
 
-def _norm_then_residual_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    form: Callable[..., Any] = calls.norm_residual if takes_native(*arguments[:4]) else _norm_then_residual
-    return form(*arguments)
+def _norm_then_residual_on_cpu(x, scale, bias, shortcut, epsilon):  # type: ignore[no-untyped-def]
+    form: Callable[..., Any] = (
+        calls.norm_residual if takes_native(scale, bias, images=[x, shortcut]) else _norm_then_residual
+    )
+    return form(x, scale, bias, shortcut, epsilon)

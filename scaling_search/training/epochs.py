@@ -223,10 +223,8 @@ def _resident(
         return jax.lax.scan(one, state, drawn)
 
     def judge(state: TrainState, pixels: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
-        averaged = steps.averaged(state)
-
         def one(sums: tuple[Array, Array], batch: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
-            correct, entropy = steps.evaluate(averaged, *map(compiler.shared_out, batch))
+            correct, entropy = steps.evaluate(steps.averaged(state), *map(compiler.shared_out, batch))
             return (sums[0] + correct, sums[1] + entropy), None
 
         nothing = jnp.zeros(weights.shape[2:])

@@ -11,8 +11,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jax import Array
+from jax import Array, lax
 
 from scaling_search.native import calls
 from scaling_search.networks import ops
@@ -21,6 +22,9 @@ from scaling_search.networks.lowering import Form, by_platform, takes_native
 ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic that brings singular values to between 0.7 and 1.2 within five iterations."""
+
+PADDED_UP_TO = 1e8
+"""Multiply-adds of a round on a GPU, up to which all matrices are padded to one shape."""
 
 Packed = dict[str, Array]
 Shape = tuple[int, ...]
@@ -66,7 +70,7 @@ def muon(
     where there are more outputs. On a CPU all matrices take theirs in one native call, where that is there.
     """
     static = (tuple(shapes), weight_decay)
-    forms = {"cpu": Form(_moved_on_cpu, static), "plain": Form(_moved, static)}
+    forms = {"cpu": Form(_moved_on_cpu, static), "plain": Form(_moved, static), "gpu": Form(_moved_on_gpu, static)}
 
     def init(params: Packed) -> MuonState:
         return MuonState(jnp.zeros((), jnp.int32), jnp.zeros_like(params["kernels"]), other.init(params))
@@ -97,6 +101,46 @@ def _moved(  # type: ignore[no-untyped-def]
         for index, one in zip(members, step, strict=True):
             packed[index] = -rate * (one.reshape(shapes[index]) + weight_decay * before[index])
     return [jnp.concatenate([jnp.ravel(one) for one in packed] or [updates])]
+
+
+def _moved_on_gpu(  # type: ignore[no-untyped-def]
+    ahead: Array, kernels: Array, updates: Array, rate: Array, shapes: tuple[Shape, ...], weight_decay: float
+):
+    """`_moved`, of matrices that are padded with zeros to one shape where that is little to compute.
+
+    A product of its own for each shape takes longer to launch than the zeros take, and each kernel takes XLA longer to
+    compile than either.
+    """
+    sides = [sorted((math.prod(shape[:-1]), shape[-1])) for shape in shapes if is_matrix(shape)]
+    rows, columns = (max(lengths) for lengths in zip(*sides, strict=True)) if sides else (0, 0)
+    if not 0 < len(sides) * rows * rows * (2 * columns + rows) <= PADDED_UP_TO:
+        return _moved(ahead, kernels, updates, rate, shapes, weight_decay)
+    places, back, factors = _padded(shapes, rows, columns)
+    # Else XLA would compute what is gathered anew for each element.
+    ahead = lax.optimization_barrier(ahead)
+    x = orthogonalised(ahead.at[places].get(mode="fill", fill_value=0)) * factors
+    step = x.reshape(-1).at[back].get(mode="fill", fill_value=0)
+    return [jnp.where(back < x.size, -rate * (step + weight_decay * kernels), updates)]
+
+
+def _padded(shapes: tuple[Shape, ...], rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the matrices among packed kernels lie in an array (N, rows, columns), none taller than wide.
+
+    Where in the vector each element is from, and where in the array each element of the vector is; the size of the
+    other where it is in none. And what the step of each matrix is multiplied by, (N, 1, 1).
+    """
+    taken = [index for index, shape in enumerate(shapes) if is_matrix(shape)]
+    ends = list(accumulate(map(math.prod, shapes)))
+    places = np.full((len(taken), rows, columns), ends[-1], np.int32)
+    factors = np.ones((len(taken), 1, 1), np.float32)
+    for place, factor, index in zip(places, factors, taken, strict=True):
+        one = np.arange(ends[index] - math.prod(shapes[index]), ends[index]).reshape(-1, shapes[index][-1])
+        factor[:] = max(1.0, one.shape[1] / one.shape[0]) ** 0.5
+        one = one.T if one.shape[0] > one.shape[1] else one
+        place[: one.shape[0], : one.shape[1]] = one
+    back = np.full(ends[-1] + 1, places.size, np.int32)
+    back[places.ravel()] = np.arange(places.size)
+    return places, back[:-1], factors
 
 
 def _moved_on_cpu(*arguments):  # type: ignore[no-untyped-def]

@@ -99,6 +99,9 @@ JOINED = {
     "depthwise": lambda x, scale, bias, kernel, *layers: joined.batch_norm_conv2d_train(
         x, scale, bias, kernel, epsilon=1e-3, activation="silu", stride=2
     )[0],
+    "residual": lambda x, scale, bias, kernel, *layers: joined.batch_norm_residual_train(
+        x, scale, bias, jnp.roll(x, 1, axis=0), epsilon=1e-3
+    )[0],
     "gate": lambda x, scale, bias, kernel, *layers: joined.batch_norm_squeeze_excite_train(
         x, scale, bias, layers, epsilon=1e-3, activation="silu", inner="relu"
     )[0],

@@ -11,6 +11,8 @@ from jax import lax
 
 from scaling_search import native
 from scaling_search.networks import joined, ops
+from scaling_search.networks.ops import many, maximum, normalisation
+from scaling_search.networks.pooling import max_pool
 
 ACTIVATIONS = ("silu", "relu", "relu6", "none")
 
@@ -396,3 +398,59 @@ def test_native_results_are_the_same_to_the_last_bit_on_one_core_and_on_more():
         return done.stdout
 
     assert digest(cores[:1]) == digest(cores)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_gpus_batch_norm_and_its_gradients_are_the_plain_ones(activation, large, monkeypatch):
+    monkeypatch.setattr(normalisation, "LARGE", 0 if large else 2**20)
+    x, dz, scale, bias = arrays((4, 5, 6, 7), (4, 5, 6, 7), (7,), (7,))
+    forward = x, scale, bias, 1e-3, activation
+    plain = normalisation._normalise_by_own(*forward)
+    agree(normalisation._normalise_by_own_on_gpu(*forward), plain)
+    backward = x, scale, bias, *plain[1:], dz, 1e-3, activation
+    agree(normalisation._batch_norm_gradient_on_gpu(*backward), normalisation._batch_norm_gradient(*backward))
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 9, 3), (1, 7, 8, 2)])
+@pytest.mark.parametrize(
+    ("window", "stride", "pads"), [(3, 2, ((1, 1), (0, 1))), (2, 2, ((0, 0), (0, 0))), (3, 1, ((1, 1), (2, 0)))]
+)
+def test_a_gpus_max_pool_and_its_gradient_are_the_plain_ones(shape, window, stride, pads):
+    """Values are often equal, where the gradient is the first one's."""
+    x = jnp.round(2 * arrays(shape)[0]).astype(jnp.bfloat16)
+    static = window, stride, pads
+    y, which = maximum._largest_and_which(x, *static)
+    plain, _ = maximum._largest(x, *static)
+    agree(y, plain, tolerance=0)
+    (dy,) = arrays(y.shape, dtype=jnp.bfloat16)
+    given = x, y, which, dy, *static
+    agree(maximum._gathered(*given), list(maximum._gradient(*given)), tolerance=2e-2)
+
+
+def test_max_pool_of_bfloat16_is_that_of_float32():
+    (x,) = arrays((2, 9, 8, 3), dtype=jnp.bfloat16)
+
+    def both(x):
+        return jax.vjp(lambda x: max_pool(x, 3, 2, "SYMMETRIC", ceil=True), x)
+
+    (y, pull), (wide, wide_pull) = both(x), both(x.astype(jnp.float32))
+    agree(y, wide.astype(jnp.bfloat16), tolerance=0)
+    (dy,) = arrays(y.shape, dtype=jnp.bfloat16)
+    agree(pull(dy)[0], wide_pull(dy.astype(jnp.float32))[0].astype(jnp.bfloat16), tolerance=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_relu_and_its_gradient_are_those_of_jax(dtype):
+    x = arrays((50,), dtype=dtype)[0].at[3].set(0)
+    agree(with_gradients(ops.relu, x), with_gradients(jax.nn.relu, x), tolerance=0)
+
+
+def test_a_vector_is_cut_up_at_run_time_on_a_gpu_where_it_is_short():
+    shapes = ((2, 3), (), (4,), (1, 1, 5))
+    (vector,) = arrays((3, 16))
+
+    def cut(form):
+        return jax.vmap(lambda one: form(one, *shapes))(vector)
+
+    agree(cut(many._split_on_gpu), cut(many._split), tolerance=0)

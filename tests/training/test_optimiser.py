@@ -14,7 +14,7 @@ from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.rule import Scale
-from scaling_search.training.muon import _moved, _moved_on_cpu, orthogonalised
+from scaling_search.training.muon import _moved, _moved_on_cpu, _moved_on_gpu, orthogonalised
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
 from scaling_search.training.step import _biases
 
@@ -174,6 +174,17 @@ def test_muon_in_one_native_call_moves_as_the_plain_form_does(size):
     arrays = [jnp.asarray(rng.standard_normal(sum(map(math.prod, shapes))), jnp.float32) for _ in range(3)]
     arguments = (size * arrays[0], *arrays[1:], jnp.float32(0.02), shapes, 0.01)
     (plain,), (found,) = _moved(*arguments), _moved_on_cpu(*arguments)
+    np.testing.assert_allclose(found, plain, atol=2e-5 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("matrices", [True, False])
+def test_muon_of_padded_matrices_moves_as_the_plain_form_does(matrices):
+    shapes = ((3, 3, 3, 12), (1, 1, 23, 69), (3, 3, 1, 30), (1, 1, 69, 23), (1, 1, 2, 7), (1, 1, 7, 1), (5, 3))
+    shapes = shapes if matrices else shapes[2:3] + shapes[-1:]
+    rng = np.random.default_rng(0)
+    arrays = [jnp.asarray(rng.standard_normal(sum(map(math.prod, shapes))), jnp.float32) for _ in range(3)]
+    arguments = (*arrays, jnp.float32(0.02), shapes, 0.01)
+    (plain,), (found,) = _moved(*arguments), _moved_on_gpu(*arguments)
     np.testing.assert_allclose(found, plain, atol=2e-5 * np.abs(plain).max())
 
 

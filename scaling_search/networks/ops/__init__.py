@@ -11,7 +11,7 @@ traced program finds the plain form in it.
 Images are NHWC, kernels HWIO.
 """
 
-from scaling_search.networks.ops.activation import Activation, activate
+from scaling_search.networks.ops.activation import Activation, activate, relu
 from scaling_search.networks.ops.convolution import Padding, conv2d, pads_of
 from scaling_search.networks.ops.gate import squeeze_excite, squeeze_excite_kept
 from scaling_search.networks.ops.many import moving_average, split
@@ -29,6 +29,7 @@ __all__ = [
     "max_pool",
     "moving_average",
     "pads_of",
+    "relu",
     "split",
     "squeeze_excite",
     "squeeze_excite_kept",

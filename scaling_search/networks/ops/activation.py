@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from scaling_search.networks.lowering import Form, by_platform
 
 Activation = Literal["silu", "relu", "relu6", "none"]
 
@@ -33,3 +36,31 @@ def activation_gradient(z: Array, activation: Activation) -> Array | None:
             return ((z > 0) & (z < 6)).astype(z.dtype)
         case "none":
             return None
+
+
+def relu(x: Array) -> Array:
+    """`jax.nn.relu`, of which a GPU keeps the result alone for the gradient: what follows keeps that as well."""
+    # Networks are named by their program in float32, which stays as it was.
+    return _relu(x) if x.dtype == jnp.bfloat16 else jax.nn.relu(x)
+
+
+@jax.custom_vjp
+def _relu(x: Array) -> Array:
+    return by_platform(x, out=[x], cpu=Form(_rectified), plain=Form(_rectified), gpu=Form(_rectified_once))[0]
+
+
+def _rectified(x):  # type: ignore[no-untyped-def]
+    return [jnp.maximum(x, 0)]
+
+
+def _rectified_once(x):  # type: ignore[no-untyped-def]
+    # Else XLA asks x whether the result is above 0, and writes both to memory.
+    return lax.optimization_barrier(_rectified(x))
+
+
+def _relu_forward(x: Array) -> tuple[Array, Array]:
+    y = _relu(x)
+    return y, y
+
+
+_relu.defvjp(_relu_forward, lambda y, dy: (jnp.where(y > 0, dy, 0),))

@@ -12,6 +12,9 @@ from jax import Array, lax
 from scaling_search.native import calls
 from scaling_search.networks.lowering import Form, by_platform, takes_native
 
+CUT_AT_RUN_TIME = 2**20
+"""Elements of a vector up to which a GPU is told at run time where its parts begin: where compiling is what counts."""
+
 
 def moving_average(averages: Sequence[Array], values: Sequence[Array], momentum: float) -> list[Array]:
     """momentum * average + (1 - momentum) * value, of each pair; no gradient flows."""
@@ -28,7 +31,8 @@ def split(vector: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
     In one call on a CPU, where XLA would compile a loop of its own for each.
     """
     out = [jax.ShapeDtypeStruct(shape, vector.dtype) for shape in shapes]
-    return by_platform(vector, out=out, cpu=Form(_split_on_cpu, shapes), plain=Form(_split, shapes))
+    forms = {"cpu": Form(_split_on_cpu, shapes), "plain": Form(_split, shapes), "gpu": Form(_split_on_gpu, shapes)}
+    return by_platform(vector, out=out, **forms)
 
 
 def _moving_average(*arguments):  # type: ignore[no-untyped-def]
@@ -47,6 +51,18 @@ def _moving_average_on_cpu(*arguments):  # type: ignore[no-untyped-def]
 def _split(vector, *shapes):  # type: ignore[no-untyped-def]
     ends = list(accumulate(map(math.prod, shapes)))
     return [vector[end - math.prod(shape) : end].reshape(shape) for shape, end in zip(shapes, ends, strict=True)]
+
+
+def _split_on_gpu(vector, *shapes):  # type: ignore[no-untyped-def]
+    if vector.size > CUT_AT_RUN_TIME:
+        return _split(vector, *shapes)
+    sizes = list(map(math.prod, shapes))
+    # Behind the barrier XLA does not know where a part begins, so that one kernel serves all blocks of a stage.
+    begins = lax.optimization_barrier(
+        [jnp.uint32(end - size) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    )
+    parts = zip(begins, sizes, shapes, strict=True)
+    return [lax.dynamic_slice(vector, (begin,), (size,)).reshape(shape) for begin, size, shape in parts]
 
 
 def _split_on_cpu(vector, *shapes):  # type: ignore[no-untyped-def]

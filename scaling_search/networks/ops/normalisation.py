@@ -11,6 +11,9 @@ from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform, takes_native
 from scaling_search.networks.ops.activation import Activation, activate, activation_gradient
 
+LARGE = 2**20
+"""Elements of an array from which it takes a GPU longer to read it than to be told to."""
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def _batch_norm(
@@ -49,6 +52,14 @@ def _channel_sum(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1]).astype(jnp.float32).sum(0)
 
 
+def _channel_sums(one: Array, other: Array) -> tuple[Array, Array]:
+    """The sums over all but the last axis of two arrays (..., C), in float32; in one kernel on a GPU."""
+    rows = [array.reshape(-1, array.shape[-1]).astype(jnp.float32) for array in (one, other)]
+    zero = jnp.float32(0)
+    total, of_other = lax.reduce(rows, [zero, zero], lambda sums, more: [sums[0] + more[0], sums[1] + more[1]], (0,))
+    return total, of_other
+
+
 def _batch_norm_forward(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
     vector = jax.ShapeDtypeStruct(scale.shape, jnp.float32)
     static = (epsilon, activation)
@@ -57,6 +68,7 @@ def _batch_norm_forward(x, scale, bias, epsilon, activation):  # type: ignore[no
         out=[x, vector, vector],
         cpu=Form(_normalise_by_own_on_cpu, static),
         plain=Form(_normalise_by_own, static),
+        gpu=Form(_normalise_by_own_on_gpu, static),
     )
     return (y, mean, variance), (x, scale, bias, mean, variance)
 
@@ -80,6 +92,15 @@ def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-u
     return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
 
 
+def _normalise_by_own_on_gpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    count = x.size // x.shape[-1]
+    wide = x.astype(jnp.float32)
+    total, squares = _channel_sums(wide, wide * wide)
+    mean = total / count
+    variance = jnp.maximum(squares / count - mean * mean, 0)
+    return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
+
+
 def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
     if takes_native(scale, bias, images=[x]):
         return calls.batch_norm(x, scale, bias, epsilon, activation)
@@ -91,7 +112,11 @@ def batch_norm_gradient(
 ) -> tuple[Array, ...]:
     """The gradients of x, scale and bias of `batch_norm_train`, from the batch's mean and variance."""
     static = (epsilon, activation)
-    forms = {"cpu": Form(_batch_norm_gradient_on_cpu, static), "plain": Form(_batch_norm_gradient, static)}
+    forms = {
+        "cpu": Form(_batch_norm_gradient_on_cpu, static),
+        "plain": Form(_batch_norm_gradient, static),
+        "gpu": Form(_batch_norm_gradient_on_gpu, static),
+    }
     return tuple(by_platform(x, scale, bias, mean, variance, dy, out=[x, scale, bias], **forms))
 
 
@@ -114,6 +139,29 @@ def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation
     slope_of_x = -factor * inverse * dscale / count
     constant = -factor * dbias / count - slope_of_x * mean
     dx = dz.astype(shifts.wide(x)) * factor + (x.astype(shifts.wide(x)) * slope_of_x + constant)
+    return dx.astype(x.dtype), dscale, dbias
+
+
+def _batch_norm_gradient_on_gpu(x, scale, bias, mean, variance, dz, epsilon, activation):  # type: ignore[no-untyped-def]
+    def before_activation(x, dz):  # type: ignore[no-untyped-def]
+        slope = activation_gradient(_affine(x, factor, bias - mean * factor), activation)
+        return (dz if slope is None else dz * slope).astype(shifts.wide(x))
+
+    def anew(*arrays):  # type: ignore[no-untyped-def]
+        # Else XLA keeps slopes, or gradients times slopes, in memory, where they take longer to read than to compute.
+        return lax.optimization_barrier(arrays) if x.size >= LARGE else arrays
+
+    x, mean, variance = anew(x, mean, variance)
+    inverse = lax.rsqrt(variance + epsilon)
+    factor = scale * inverse
+    wide = before_activation(x, dz)
+    dbias, products = _channel_sums(wide, wide * x.astype(jnp.float32))
+    x, dz, dbias = anew(x, dz, dbias)
+    count = x.size // x.shape[-1]
+    dscale = (products - mean * dbias) * inverse
+    slope_of_x = -factor * inverse * dscale / count
+    constant = -factor * dbias / count - slope_of_x * mean
+    dx = before_activation(x, dz) * factor + (x.astype(shifts.wide(x)) * slope_of_x + constant)
     return dx.astype(x.dtype), dscale, dbias
 
 
