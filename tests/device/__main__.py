@@ -397,7 +397,7 @@ def main() -> None:
     stepping = guarded("steps started", lambda: start_steps(session)) or {}
     try:
         if running is not None:
-            guarded("run", lambda: finish_run(session, running, began, 170))
+            guarded("run", lambda: finish_run(session, running, began, 185))
         guarded("agreement", lambda: finish_agreement(session, comparing, max(10, began + 110 - time.time())))
         if going_on is not None:
             guarded("going_on", lambda: finish_going_on(session, going_on, max(10, began + 150 - time.time())))
@@ -405,7 +405,7 @@ def main() -> None:
     finally:
         for process in (*comparing.values(), *stepping.values(), *([going_on] if going_on else [])):
             process.end()
-    guarded("trainings", lambda: trainings(session, 100))
+    guarded("trainings", lambda: trainings(session, 115))
     session.results["took"] = time.time() - given.began
     session.keep()
     shutil.rmtree(session.scratch, ignore_errors=True)
