@@ -37,7 +37,9 @@ struct Tiles {
   ~Tiles() { _tile_release(); }
 };
 
-INLINE __mmask16 mask_of(int64_t count) { return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << larger(0, count)) - 1); }
+INLINE __mmask16 mask_of(int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << larger(0, count)) - 1);
+}
 
 // Pairs (even[n], odd[n]) of up to 16 columns, zeros for the others.
 INLINE __m512i pairs(const Bfloat16* even, const Bfloat16* odd, __mmask16 mask) {
@@ -239,10 +241,11 @@ void forward(const Dense& d, const Tile& tile, const Bfloat16* x, const Bfloat16
         const Bfloat16* const panel = panels + ((tile.column + j) / kAmxBlock * blocks + from) * 2 * kTile;
         multiply(
             smaller(first, last), last,
-            [&](int half, int64_t k) __attribute__((always_inline)) { return left + half * kHalf * pitch + k * kAmxBlock; },
+            [&](int half, int64_t k)
+                __attribute__((always_inline)) { return left + half * kHalf * pitch + k * kAmxBlock; },
             pitch * static_cast<int64_t>(sizeof(Bfloat16)),
-            [&](int half, int64_t k) __attribute__((always_inline)) { return panel + (2 * k + half) * kTile; }, from == 0, sums,
-            kAmxColumns);
+            [&](int half, int64_t k) __attribute__((always_inline)) { return panel + (2 * k + half) * kTile; },
+            from == 0, sums, kAmxColumns);
         if (to < blocks) continue;
         const int64_t columns = smaller(kAmxBlock, tile.columns - j);
         for (int64_t n = 0; n < rows; ++n) put_rounded(sums + n * kAmxColumns, columns, y + places[i + n] + j);
@@ -313,15 +316,19 @@ void dkernel(const Dense& d, const Tile& tile, int64_t begin, int64_t end, const
     for (int64_t j = 0; j < columns; j += kAmxBlock) {
       // Blocks of pixels in whose windows a pixel lies inside the image.
       int64_t first = 0, last = blocks;
-      const auto outside = [&](int64_t block) { return inside[block].last <= j || inside[block].first >= j + kAmxBlock; };
+      const auto outside = [&](int64_t block) {
+        return inside[block].last <= j || inside[block].first >= j + kAmxBlock;
+      };
       while (first < last && outside(first)) ++first;
       while (last > first && outside(last - 1)) --last;
       for (int64_t i = 0; i < rows; i += kAmxBlock) {
         multiply(
             first, last,
-            [&](int half, int64_t k) __attribute__((always_inline)) { return room.turned + ((i / kHalf + half) * kMost + k) * kTile; },
+            [&](int half, int64_t k)
+                __attribute__((always_inline)) { return room.turned + ((i / kHalf + half) * kMost + k) * kTile; },
             kLineBytes,
-            [&](int half, int64_t k) __attribute__((always_inline)) { return tile_at(room.right, kMost, k, j + half * kHalf); },
+            [&](int half, int64_t k)
+                __attribute__((always_inline)) { return tile_at(room.right, kMost, k, j + half * kHalf); },
             from == begin, sums + i * pitch + j, pitch);
       }
     }

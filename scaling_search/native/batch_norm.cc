@@ -13,7 +13,8 @@ INLINE int64_t rows_at_once(int64_t channels) { return larger(8, smaller(128, 81
 // Channels whose float sums are kept at a time.
 constexpr int64_t kPanel = 1024;
 
-// sums = two sums a channel over the rows, the first ones and then the second ones, of what terms(zero, at, c, values) sets: `zero` tells the block's type, `at` is its place.
+// sums = two sums a channel over the rows, the first ones and then the second ones, of what terms(zero, at, c, values)
+// sets: `zero` tells the block's type, `at` is its place.
 template <class Terms>
 INLINE void sum_rows(const Rows& r, double* sums, const Terms& terms) {
   memset(sums, 0, 2 * r.channels * sizeof(double));

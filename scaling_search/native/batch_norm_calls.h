@@ -134,8 +134,8 @@ struct Affine {
   std::vector<float> inverse, factor, offset;  // inverse: one over the standard deviation.
 };
 
-inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, const float* mean, const float* variance,
-                        float epsilon) {
+inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, const float* mean,
+                        const float* variance, float epsilon) {
   Affine a{std::vector<float>(m.channels), std::vector<float>(m.channels), std::vector<float>(m.channels)};
   for (int64_t c = 0; c < m.channels; ++c) {
     a.inverse[c] = 1 / std::sqrt(variance[c] + epsilon);

@@ -1,4 +1,5 @@
-// What XLA calls for batch norm with its activation, of images in float32 and, with "half_" before the name, in bfloat16.
+// What XLA calls for batch norm with its activation, of images in float32 and, with "half_" before the name, in
+// bfloat16.
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <type_traits>

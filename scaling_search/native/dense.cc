@@ -52,7 +52,8 @@ struct Ahead {
   int64_t at;
 
   // Floats [first, first + count) of rows [begin, end) of a matrix, fetched in so many turns.
-  static Ahead of(const float* matrix, int64_t columns, int64_t begin, int64_t end, int64_t first, int64_t count, int64_t turns) {
+  static Ahead of(const float* matrix, int64_t columns, int64_t begin, int64_t end, int64_t first, int64_t count,
+                  int64_t turns) {
     if (end <= begin || count <= 0) return {};
     Ahead a{reinterpret_cast<const char*>(matrix + begin * columns + first), end - begin, count * 4, columns * 4, 0, 0};
     if (a.bytes == a.pitch) a = {a.row, 1, a.rows * a.bytes, 0, 0, 0};
@@ -75,14 +76,16 @@ struct Ahead {
 };
 
 // The same of what pixels [begin, end) of the result meet first, channels [first, first + count) if the kernel is 1x1.
-INLINE Ahead ahead_of(const Dense& d, const float* x, int64_t begin, int64_t end, int64_t first, int64_t count, int64_t turns) {
+INLINE Ahead ahead_of(const Dense& d, const float* x, int64_t begin, int64_t end, int64_t first, int64_t count,
+                      int64_t turns) {
   const Window& w = d.window;
   // By position they lie apart, and elsewhere not all of the pixels between are met.
   if (d.by_position || w.stride > 1) return {};
   const bool narrow = w.rows * w.columns == 1;
   // Beside padding these are not quite the pixels met.
   const int64_t last = d.images * w.height * w.width;
-  return Ahead::of(x, w.channels, smaller(begin, last), smaller(end, last), narrow ? first : 0, narrow ? count : w.channels, turns);
+  return Ahead::of(x, w.channels, smaller(begin, last), smaller(end, last), narrow ? first : 0,
+                   narrow ? count : w.channels, turns);
 }
 
 // A micro-tile's sums.
@@ -192,7 +195,9 @@ void forward_by(const Dense& d, const Tile& tile, const float* x, const float* k
   }
   // A block of whole taps, or of one tap's part, has most steps to leave out.
   const int64_t run = w.columns * w.channels;
-  const int64_t unit = run <= kTileDepth ? run : w.channels <= kTileDepth ? w.channels : w.channels / quotient_up(w.channels, kTileDepth);
+  const int64_t unit = run <= kTileDepth          ? run
+                       : w.channels <= kTileDepth ? w.channels
+                                                  : w.channels / quotient_up(w.channels, kTileDepth);
   for_blocks(0, d.depth(), larger(1, unit), [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
     const auto taps = [&](int64_t k) __attribute__((always_inline)) {
       return kernel + (begin + k) * d.features + tile.column;
@@ -224,7 +229,8 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
   float *left = scratch, *right = scratch + kLeftFloats;
   int64_t places[kTileRows];
   for (int64_t i = 0; i < tile.rows; ++i) places[i] = (tile.row + i) * d.features;
-  const bool is_pointwise = w.rows * w.columns == 1 && w.top == 0 && w.left == 0 && (w.out_height - 1) * w.stride < w.height && (w.out_width - 1) * w.stride < w.width;
+  const bool is_pointwise = w.rows * w.columns == 1 && w.top == 0 && w.left == 0 &&
+                            (w.out_height - 1) * w.stride < w.height && (w.out_width - 1) * w.stride < w.width;
   // So many pixels on, whatever vectors reach beyond a part's rows is still of the images.
   const int64_t pixels = d.pixels(), reach = quotient_up(kRows + kLanes, larger(1, w.channels));
   for_blocks(first, last, kTileDepth + 1, [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
@@ -243,7 +249,9 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
         const float* line = gathered;
         // Of a 1x1 kernel's window what is gathered lies there already, but beyond the last pixel nothing may be read.
         if (is_pointwise && begin + k + reach < pixels) {
-          line = x + ((pixel.image * w.height + pixel.row * w.stride) * w.width + pixel.column * w.stride) * w.channels + row;
+          line = x +
+                 ((pixel.image * w.height + pixel.row * w.stride) * w.width + pixel.column * w.stride) * w.channels +
+                 row;
           steps[0].include(k, k + 1);
         } else {
           const Steps inside = gather(d, pixel, row, row + rows, x, gathered);
@@ -262,7 +270,8 @@ void dkernel_by(const Dense& d, const Tile& tile, int64_t first, int64_t last, c
     // Beyond the last block, too: most often the next pixels are this thread's next.
     const int64_t beyond = smaller(pixels, end + depth);
     Ahead left_ahead = ahead_of(d, x, end, beyond, tile.row, tile.rows, turns);
-    Ahead right_ahead = Ahead::of(dy, d.features, d.by_position ? beyond : end, beyond, tile.column, tile.columns, turns);
+    Ahead right_ahead =
+        Ahead::of(dy, d.features, d.by_position ? beyond : end, beyond, tile.column, tile.columns, turns);
     for_parts<1, kRows, kVectors>(tile, depth, panel, left, right, begin > first, dkernel + tile.column, places, pack,
                                   left_ahead, right_ahead);
   });
@@ -289,7 +298,8 @@ INLINE void transpose_four(const float* matrix, int64_t columns, float* out, int
   QuadFloat rows[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) memcpy(&rows[i], matrix + i * columns, sizeof(QuadFloat));
-  const QuadFloat low = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5), high = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
+  const QuadFloat low = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5),
+                  high = SCALING_SEARCH_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
   const QuadFloat low_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
   const QuadFloat high_next = SCALING_SEARCH_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
   const QuadFloat turned[4] = {

@@ -40,8 +40,8 @@ struct DenseKernels {
   // y = x * kernel, for a tile of (pixels, features). `scratch` has kScratchFloats.
   void (*forward)(const Dense&, const Tile&, const float* x, const float* kernel, float* y, float* scratch);
   // dkernel, for a tile of (rows * columns * channels, features), summed over pixels [begin, end) of the results.
-  void (*dkernel)(const Dense&, const Tile&, int64_t begin, int64_t end, const float* x, const float* dy, float* dkernel,
-                  float* scratch);
+  void (*dkernel)(const Dense&, const Tile&, int64_t begin, int64_t end, const float* x, const float* dy,
+                  float* dkernel, float* scratch);
   // out (columns, rows), with rows `pitch` apart, of a matrix (rows, columns).
   void (*transpose)(int64_t rows, int64_t columns, const float* matrix, float* out, int64_t pitch);
 };

@@ -15,7 +15,8 @@ namespace scaling_search {
 constexpr int64_t kSmallImage = 144;  // Pixels.
 constexpr int64_t kFewestItems = 16;  // Of a call, as far as its shapes allow: enough for as many cores.
 
-// How tiles are cut: the largest ones, the fewest rows where there shall be more tiles, and what rows are a multiple of.
+// How tiles are cut: the largest ones, the fewest rows where there shall be more tiles, and what rows are a multiple
+// of.
 struct Cut {
   int64_t rows, columns, fewest_rows, unit;
 };
@@ -44,13 +45,14 @@ inline std::vector<Tile> tiles_of(const Cut& cut, int64_t rows, int64_t columns,
   return tiles;
 }
 
-// Whether many pixels have taps outside the image. In larger images their order would rather keep what is close together.
+// Whether many pixels have taps outside the image. In larger images their order would rather keep what is close
+// together.
 inline bool is_small(const Window& w) {
   return w.rows * w.columns > 1 && w.out_height * w.out_width <= kSmallImage;
 }
 
-inline Dense dense_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
-               int64_t left) {
+inline Dense dense_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride,
+                      int64_t top, int64_t left) {
   check.require(x.size() == 4 && y.size() == 4 && kernel.size() == 4, "images and kernel must have four dimensions");
   check.require(stride >= 1, "stride must be at least 1");
   if (check.failed()) return {};

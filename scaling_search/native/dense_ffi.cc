@@ -1,5 +1,5 @@
-// What XLA calls for dense convolutions, in float32. How work is cut into tiles depends on shapes alone, and so does the
-// order of every sum.
+// What XLA calls for dense convolutions, in float32. How work is cut into tiles depends on shapes alone, and so does
+// the order of every sum.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -62,7 +62,8 @@ ffi::Error dense_dx_call(ffi::ThreadPool threads, Array kernel, Array dy, Result
       turns.push_back({tap * tap_size, to});
       to += tap_size;
     }
-    for (const Tile& tile : tiles_of(kCut, phase.dense.pixels(), channels, kFewestItems)) items.push_back({&phase, tile});
+    for (const Tile& tile : tiles_of(kCut, phase.dense.pixels(), channels, kFewestItems))
+      items.push_back({&phase, tile});
   }
   const std::unique_ptr<float[]> kernels(new float[kernel.element_count()]);
   constexpr int64_t kBand = 64;  // Channels of a tap that are turned at a time.

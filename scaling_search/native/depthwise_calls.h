@@ -53,7 +53,8 @@ inline Depthwise depthwise_of(ShapeCheck& check, const Shape& in, const Shape& t
   return d;
 }
 
-// The kernel's taps in the order in which `DepthwiseKernels::dx` wants them: by phase of rows, then of columns, each reversed.
+// The kernel's taps in the order in which `DepthwiseKernels::dx` wants them: by phase of rows, then of columns, each
+// reversed.
 inline std::vector<float> split_by_phase(const Window& w, const float* kernel) {
   std::vector<float> phases;
   phases.reserve(w.rows * w.columns * w.channels);
@@ -72,7 +73,8 @@ inline std::vector<float> split_by_phase(const Window& w, const float* kernel) {
   return phases;
 }
 
-// Shares of so many bands that have sums of their own in the kernel's gradient, which cost as much as a few dozen pixels.
+// Shares of so many bands that have sums of their own in the kernel's gradient, which cost as much as a few dozen
+// pixels.
 inline int64_t gradient_shares(const Depthwise& d, int64_t bands) {
   const int64_t pixels = d.images * d.window.out_height * d.window.out_width;
   return std::max<int64_t>(1, std::min({bands, pixels / 32, int64_t{16}}));

@@ -150,7 +150,8 @@ INLINE void add_taps(const Strip& s, const Spread& spread, const float* pixels, 
 #pragma GCC unroll 4
     for (int j = 0; j < kWide; ++j) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) taps[j][v] = load<WideFloat>(kernel + (j * s.channels + c) * s.width + v * kLanes);
+      for (int v = 0; v < kVectors; ++v)
+        taps[j][v] = load<WideFloat>(kernel + (j * s.channels + c) * s.width + v * kLanes);
     }
 #pragma GCC unroll 16
     for (int q = 0; q < kCount + kWide - 1; ++q) {
@@ -202,7 +203,8 @@ void sum_strip(const Strip& s, const Spread& spread, int64_t features, float* ou
 template <class Spread>
 using SumStrip = void (*)(const Strip&, const Spread&, int64_t, float*, int64_t);
 
-// Strips that cover a row: so many of one length. The last one overlaps the one before, and writes the same values again.
+// Strips that cover a row: so many of one length. The last one overlaps the one before, and writes the same values
+// again.
 template <class Spread>
 struct Cut {
   SumStrip<Spread> sum;
@@ -291,7 +293,8 @@ struct Rows {
   int64_t rows, columns;
 };
 
-// Adds the products of kChannels channels at kWide taps that lie side by side: sums[(tap * channels + channel) * width].
+// Adds the products of kChannels channels at kWide taps that lie side by side: sums[(tap * channels + channel) *
+// width].
 template <class Spread, int kWide, int kChannels, int kCount>
 void add_products(const Rows& r, const Spread& spread, int64_t channels, int64_t width, float* sums) {
   WideFloat totals[kChannels][kWide] = {};
@@ -393,7 +396,8 @@ void dkernel(const Grouped& g, const Share& share, const float* x, const float* 
   const int64_t own = groups_in(g, share.bundle);
   const Span span = span_of(w, share.row_begin, share.row_end);
   const Lines lines{scratch, columns_for(w, filled_columns(w)), pixel_of(g)};
-  const Lines slopes{scratch + lines_for(w, share.row_end - share.row_begin) * lines.line(), filled_columns(w), g.width};
+  const Lines slopes{scratch + lines_for(w, share.row_end - share.row_begin) * lines.line(), filled_columns(w),
+                     g.width};
   if (own * g.features < g.width) clear(slopes.data, (share.row_end - share.row_begin) * slopes.line());
   for (int64_t n = share.image_begin; n < share.image_end; ++n) {
     const float* image = x + n * w.height * w.width * pitch + share.bundle * g.bundle * w.channels;

@@ -58,8 +58,8 @@ struct Kernels {
   // out (columns,) = sum over n in order of weights[n * pitch] * rows[n, :].
   void (*weighted_sum)(int64_t count, int64_t columns, const float* weights, int64_t pitch, const float* rows,
                        float* out);
-  // The same of bytes, rounded and clipped to 0..255: weights have kByteWeightBits binary places, columns are a multiple
-  // of kByteBlock, and rows are `pitch` apart.
+  // The same of bytes, rounded and clipped to 0..255: weights have kByteWeightBits binary places, columns are a
+  // multiple of kByteBlock, and rows are `pitch` apart.
   void (*weighted_bytes)(int64_t count, int64_t columns, const int32_t* weights, const uint8_t* rows, int64_t pitch,
                          uint8_t* out);
   // out[i, j] = sum over n < count of left[n, i] * right[n, j].

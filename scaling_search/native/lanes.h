@@ -1,7 +1,7 @@
 // Vector registers of the instruction set that a file is compiled for, and blocks of channels that fill them.
 //
-// Files that include this are compiled once for each instruction set (setup.py). All of it has internal linkage, as must
-// whatever they define but their tables: of two definitions of one function the linker would pick either for all.
+// Files that include this are compiled once for each instruction set (setup.py). All of it has internal linkage, as
+// must whatever they define but their tables: of two definitions of one function the linker would pick either for all.
 #ifndef SCALING_SEARCH_NATIVE_LANES_H_
 #define SCALING_SEARCH_NATIVE_LANES_H_
 
@@ -131,8 +131,8 @@ struct AtOnce {
   static constexpr int kRows = kCount;
 };
 
-// Adds to kCount sums a channel, (kCount, channels) one after another, what terms(zero, row, c, values) sets for the block
-// of channels from c, whose type `zero` tells, in the order of the rows. Walks through memory as rows lie in it.
+// Adds to kCount sums a channel, (kCount, channels) one after another, what terms(zero, row, c, values) sets for the
+// block of channels from c, whose type `zero` tells, in the order of the rows. Walks through memory as rows lie in it.
 template <int kCount, class Terms>
 INLINE void add_rows(int64_t begin, int64_t end, int64_t channels, float* sums, const Terms& terms) {
   const auto add = [&](auto at_once, int64_t row) __attribute__((always_inline)) {

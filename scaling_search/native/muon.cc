@@ -1,4 +1,5 @@
-// A step of Muon (training/muon.py) for all matrices of a network in one call, which XLA would compile product by product.
+// A step of Muon (training/muon.py) for all matrices of a network in one call, which XLA would compile product by
+// product.
 #include <cmath>
 #include <cstring>
 #include <vector>

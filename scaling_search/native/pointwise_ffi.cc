@@ -15,7 +15,8 @@ namespace {
 
 // Of a product's broad side, and of its rows: a share of work. Each share of rows has sums of its own.
 constexpr int64_t kItemColumns = 192, kItemRows = 1024, kMostShares = 16;
-constexpr int64_t kItemSums = 16;  // Rows of the result that are added up, or turned, at a time: a cache's line of them.
+constexpr int64_t kItemSums =
+    16;  // Rows of the result that are added up, or turned, at a time: a cache's line of them.
 
 bool fits(int64_t narrow, int64_t broad) { return narrow % kNarrowBlock == 0 && broad % kBroadBlock == 0; }
 

@@ -33,7 +33,8 @@ ffi::Error norm_residual_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Arr
 
 template <class Images>
 auto binding() {
-  return arrays_call(Given<Images, Array, Array, Images>{}, Made<Images, Array, Array>{}).template Attr<float>("epsilon");
+  return arrays_call(Given<Images, Array, Array, Images>{}, Made<Images, Array, Array>{})
+      .template Attr<float>("epsilon");
 }
 
 }  // namespace

@@ -83,7 +83,8 @@ auto arrays_call() {
 // How XLA calls what slides a window: `binding` says the arrays, and this what else there is to say of the window.
 template <class Binding>
 auto with_window(Binding binding) {
-  return std::move(binding).template Attr<int64_t>("stride").template Attr<int64_t>("top").template Attr<int64_t>("left");
+  return std::move(binding).template Attr<int64_t>("stride").template Attr<int64_t>("top").template Attr<int64_t>(
+      "left");
 }
 
 // A window's call that makes one array of two.
@@ -98,7 +99,8 @@ class ShapeCheck {
   explicit ShapeCheck(const char* operation) : operation_(operation) {}
 
   ShapeCheck& expect(const char* name, const Shape& given, const Shape& needed) {
-    return require(given == needed, std::string(name) + " has shape " + to_string(given) + ", needs " + to_string(needed));
+    return require(given == needed,
+                   std::string(name) + " has shape " + to_string(given) + ", needs " + to_string(needed));
   }
   template <ffi::DataType kType>
   ShapeCheck& expect(const char* name, const ffi::Buffer<kType>& array, const Shape& needed) {

@@ -37,7 +37,8 @@ INLINE void dots(int64_t count, int64_t columns, const float* a, const float* b,
   });
 }
 
-// In line in `dx`: called, a compiler rounds the products of single channels otherwise, and results keep the bits they had.
+// In line in `dx`: called, a compiler rounds the products of single channels otherwise, and results keep the bits they
+// had.
 INLINE void combined(const Combination& m, const float* weights, const float* rows, const float* start, float* out) {
   for_blocks(m.columns, [&](auto zero, int64_t c) __attribute__((always_inline)) {
     using V = decltype(zero);

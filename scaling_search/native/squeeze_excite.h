@@ -23,8 +23,8 @@ struct Combination {
 template <class T>
 struct SqueezeExciteKernelsOf {
   // Images through squeeze-and-excitation; `squeeze` is (squeezed, channels), `excite` (squeezed, channels). Keeps of
-  // each image mean (channels,), hidden (squeezed,) before its activation, and gate (channels,); `active`, as hidden, is
-  // scratch. y may be x.
+  // each image mean (channels,), hidden (squeezed,) before its activation, and gate (channels,); `active`, as hidden,
+  // is scratch. y may be x.
   void (*forward)(const Gate&, int64_t images, const float* x, const float* squeeze, const float* squeeze_bias,
                   const float* excite, const float* excite_bias, T* y, float* mean, float* hidden, float* gate,
                   float* active);

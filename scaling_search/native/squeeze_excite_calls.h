@@ -72,10 +72,10 @@ void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& s
   std::vector<float> active(s.images * g.squeezed);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
     const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
-    squeeze_excite_kernels<T>().forward(g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(),
-                                        excite.typed_data(), excite_bias.typed_data(), numbers(out.y) + begin * s.size(),
-                                        out.mean->typed_data() + wide, out.hidden->typed_data() + narrow,
-                                        out.gate->typed_data() + wide, active.data() + narrow);
+    squeeze_excite_kernels<T>().forward(
+        g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(), excite.typed_data(),
+        excite_bias.typed_data(), numbers(out.y) + begin * s.size(), out.mean->typed_data() + wide,
+        out.hidden->typed_data() + narrow, out.gate->typed_data() + wide, active.data() + narrow);
   });
 }
 
@@ -93,7 +93,8 @@ struct LayerGradients {
   Result &dsqueeze, &dsqueeze_bias, &dexcite, &dexcite_bias;
 
   void check(ShapeCheck& check, const SqueezeExcite& s, const Kept& kept) {
-    check.expect("dsqueeze", dsqueeze, shape_of(kept.squeeze)).expect("dsqueeze_bias", dsqueeze_bias, {s.gate.squeezed});
+    check.expect("dsqueeze", dsqueeze, shape_of(kept.squeeze))
+        .expect("dsqueeze_bias", dsqueeze_bias, {s.gate.squeezed});
     check.expect("dexcite", dexcite, shape_of(kept.excite)).expect("dexcite_bias", dexcite_bias, {s.gate.channels});
   }
 };
