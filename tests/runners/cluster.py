@@ -66,8 +66,11 @@ class Nodes:
 
 
 def main(folder):
+    from ray._private.utils import get_ray_address_file
     from ray.cluster_utils import Cluster
 
+    # Where it says which cluster is the machine's. Its folder is there if Ray was ever started without another.
+    Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(shutdown_at_exit=False)
     nodes = {}
     try:
