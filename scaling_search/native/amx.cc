@@ -15,9 +15,8 @@
 namespace scaling_search {
 namespace {
 
-constexpr int64_t kHalf = kAmxBlock / 2;                        // Rows of a tile, and its pairs.
-constexpr int64_t kTile = kHalf * kAmxBlock;                    // Elements.
-constexpr int64_t kTileBytes = kTile * sizeof(Bfloat16);
+constexpr int64_t kHalf = kAmxBlock / 2;      // Rows of a tile, and its pairs.
+constexpr int64_t kTile = kHalf * kAmxBlock;  // Elements.
 constexpr int64_t kLineBytes = 64;
 
 // Tells the CPU that all tiles are whole, as long as this lives.
@@ -41,10 +40,10 @@ INLINE __mmask16 mask_of(int64_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << larger(0, count)) - 1);
 }
 
-// Pairs (even[n], odd[n]) of up to 16 columns, zeros for the others.
-INLINE __m512i pairs(const Bfloat16* even, const Bfloat16* odd, __mmask16 mask) {
-  const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even));
-  const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd));
+// Pairs (even[n], odd[n]) of the columns in each one's mask, zeros for the others.
+INLINE __m512i pairs(const Bfloat16* even, __mmask16 of_even, const Bfloat16* odd, __mmask16 of_odd) {
+  const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(of_even, even));
+  const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(of_odd, odd));
   return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
@@ -92,9 +91,8 @@ void pack(int64_t depth, int64_t columns, int64_t block, const Bfloat16* matrix,
     const Bfloat16* odd = matrix + smaller(k + 1, depth - 1) * columns;
     for (int64_t c = 0; c < whole; c += kHalf) {
       const __mmask16 mask = mask_of(columns - c);
-      __m512i values = pairs(even + c, odd + c, k < depth ? mask : 0);
-      if (k + 1 >= depth) values = _mm512_and_si512(values, _mm512_set1_epi32(0xffff));
-      _mm512_store_si512(tile_at(panels, blocks, block, c) + pair * kAmxBlock, values);
+      _mm512_store_si512(tile_at(panels, blocks, block, c) + pair * kAmxBlock,
+                         pairs(even + c, k < depth ? mask : 0, odd + c, k + 1 < depth ? mask : 0));
     }
   }
 }
@@ -215,7 +213,6 @@ void forward(const Dense& d, const Tile& tile, const Bfloat16* x, const Bfloat16
   for (int64_t from = 0; from < blocks; from += kMost) {
     const int64_t to = smaller(from + kMost, blocks);
     const int64_t begin = from * kAmxBlock, end = smaller(to * kAmxBlock, depth);
-    Pixel pixel = Pixel::at(d, tile.row);
     for (int64_t i = 0; i < tile.rows; i += kAmxBlock) {
       const int64_t rows = smaller(kAmxBlock, tile.rows - i);
       const Bfloat16* left = room.left;
@@ -225,7 +222,7 @@ void forward(const Dense& d, const Tile& tile, const Bfloat16* x, const Bfloat16
         left = x + (tile.row + i) * w.channels + begin;
         pitch = w.channels;
       } else {
-        pixel = Pixel::at(d, tile.row + i);
+        Pixel pixel = Pixel::at(d, tile.row + i);
         steps = Steps::none();
         for (int64_t n = 0; n < rows; ++n, pixel.advance(d)) {
           Bfloat16* const row = room.left + n * pitch;
@@ -258,7 +255,7 @@ void dkernel(const Dense& d, const Tile& tile, int64_t begin, int64_t end, const
              float* sums, int64_t pitch, void* scratch) {
   const Window& w = d.window;
   const Room room(scratch);
-  const bool plain = is_plain(w) && !d.by_position;
+  const bool plain = is_plain(w);
   const int64_t rows = quotient_up(tile.rows, kAmxBlock) * kAmxBlock;
   const int64_t columns = quotient_up(tile.columns, kAmxBlock) * kAmxBlock;
   constexpr int64_t kMost = kAmxDepth / kAmxBlock;
@@ -293,8 +290,9 @@ void dkernel(const Dense& d, const Tile& tile, int64_t begin, int64_t end, const
           pixel.advance(d);
         }
         for (int64_t c = 0; c < columns; c += kHalf) {
+          const __mmask16 mask = mask_of(tile.columns - c);
           _mm512_store_si512(tile_at(room.right, kMost, block, c) + pair * kAmxBlock,
-                             pairs(windows[0] + c, windows[1] + c, mask_of(tile.columns - c)));
+                             pairs(windows[0] + c, mask, windows[1] + c, mask));
         }
       }
       for (int64_t f = 0; f < rows; f += kHalf) {
@@ -302,10 +300,7 @@ void dkernel(const Dense& d, const Tile& tile, int64_t begin, int64_t end, const
         __m512i values[16];
 #pragma GCC unroll 16
         for (int n = 0; n < 16; ++n) {
-          const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask & there[2 * n], slopes[2 * n] + f));
-          const __m512i high =
-              _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask & there[2 * n + 1], slopes[2 * n + 1] + f));
-          values[n] = _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+          values[n] = pairs(slopes[2 * n] + f, mask & there[2 * n], slopes[2 * n + 1] + f, mask & there[2 * n + 1]);
         }
         transpose(values);
         Bfloat16* const to_tile = room.turned + (f / kHalf * kMost + block) * kTile;

@@ -1,6 +1,7 @@
-"""The native kernels as functions of JAX arrays, for programs compiled for a CPU. Arrays are float32,
-but what convolutions by AMX take and make, and images of batch norm, alone or joined with what follows, if they are
-bfloat16.
+"""The native kernels as functions of JAX arrays, for programs compiled for a CPU.
+
+Arrays are float32, but what convolutions by AMX take and make, which is bfloat16, and the images of batch norm, alone
+or joined with what follows, which may be.
 
 Each answers with the gradients of its operation in a call of its own; `networks.ops` and `networks.joined` join the
 two. Shapes are checked when a call runs.

@@ -18,6 +18,11 @@ def plan():
     return (yield seeds_of("plain", 0))
 
 
+def trained(early, environment, notes, **more):
+    given = {"workers": Workers(), "finished": {}, "on_outcome": notes.record, "worker_env": environment}
+    run_on_ray(plan(), train, DATA, early=early, **given, **more)
+
+
 def loads_ray(pid):
     with open(f"/proc/{pid}/maps") as maps:
         return "_raylet" in maps.read()
@@ -46,16 +51,7 @@ def test_it_is_the_one_that_trains(monkeypatch, tmp_path):
     with begun_early(Workers(), environment) as early:
         processes = descendants(os.getpid()) - {os.getpid()}
         monkeypatch.setattr(driver, "ray_session", None)
-        run_on_ray(
-            plan(),
-            train,
-            DATA,
-            workers=Workers(),
-            finished={},
-            on_outcome=notes.record,
-            worker_env=environment,
-            early=early,
-        )
+        trained(early, environment, notes)
         assert not alive(processes)
     assert [outcome.status for outcome in notes.recorded.values()] == ["ok"]
 
@@ -67,17 +63,7 @@ def test_where_it_has_died_another_is_started(monkeypatch, tmp_path):
     with begun_early(Workers(), environment) as early:
         monkeypatch.setattr(session, "_CODE", code)
         said = []
-        run_on_ray(
-            plan(),
-            train,
-            DATA,
-            workers=Workers(),
-            finished={},
-            on_outcome=notes.record,
-            worker_env=environment,
-            note=said.append,
-            early=early,
-        )
+        trained(early, environment, notes, note=said.append)
     assert [outcome.status for outcome in notes.recorded.values()] == ["ok"]
     assert len(said) == 1 and "exited with status 3" in said[0]
     assert not temporary_files(os.getpid())
