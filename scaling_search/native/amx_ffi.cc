@@ -1,9 +1,5 @@
 // What XLA calls for convolutions in bfloat16, where the CPU multiplies tiles of it. How work is cut depends on shapes
 // alone, and so does the order of every sum.
-#include <cstdlib>
-#include <memory>
-#include <new>
-#include <numeric>
 #include <vector>
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -22,22 +18,6 @@ namespace {
 
 constexpr Cut kCut{kAmxRows, kAmxColumns, 64, kAmxBlock};
 constexpr int64_t kStripe = 16;  // Rows that are finished at a time.
-
-struct Free {
-  void operator()(void* room) const { std::free(room); }
-};
-template <class T>
-using Room = std::unique_ptr<T, Free>;
-
-// Room in which tiles lie line by line.
-template <class T>
-Room<T> room_of(int64_t bytes) {
-  constexpr size_t kAlignment = 64;
-  const size_t whole = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
-  Room<T> room(static_cast<T*>(std::aligned_alloc(kAlignment, whole)));
-  if (!room) throw std::bad_alloc();
-  return room;
-}
 
 // A thread's own, kept for the next tile.
 void* scratch() {

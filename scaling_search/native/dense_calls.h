@@ -3,6 +3,9 @@
 #define SCALING_SEARCH_NATIVE_DENSE_CALLS_H_
 
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -14,6 +17,22 @@ namespace scaling_search {
 
 constexpr int64_t kSmallImage = 144;  // Pixels.
 constexpr int64_t kFewestItems = 16;  // Of a call, as far as its shapes allow: enough for as many cores.
+
+struct Free {
+  void operator()(void* room) const { std::free(room); }
+};
+template <class T>
+using Room = std::unique_ptr<T, Free>;
+
+// Room in which tiles lie line by line.
+template <class T>
+Room<T> room_of(int64_t bytes) {
+  constexpr size_t kAlignment = 64;
+  const size_t whole = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
+  Room<T> room(static_cast<T*>(std::aligned_alloc(kAlignment, whole)));
+  if (!room) throw std::bad_alloc();
+  return room;
+}
 
 // How tiles are cut: the largest ones, the fewest rows where there shall be more tiles, and what rows are a multiple
 // of.

@@ -1,9 +1,7 @@
 // What XLA calls for dense convolutions, in float32. How work is cut into tiles depends on shapes alone, and so does
 // the order of every sum.
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "dense_calls.h"
@@ -17,13 +15,7 @@ constexpr Cut kCut{kTileRows, kTileColumns, kPartRows, 12};
 
 // Room of a thread's own, kept for the next tile.
 float* scratch() {
-  struct Free {
-    void operator()(float* room) const { std::free(room); }
-  };
-  static constexpr size_t kAlignment = 64;
-  static constexpr size_t kBytes = (kScratchFloats * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
-  static thread_local std::unique_ptr<float, Free> room(static_cast<float*>(std::aligned_alloc(kAlignment, kBytes)));
-  if (!room) throw std::bad_alloc();
+  static thread_local const Room<float> room = room_of<float>(kScratchFloats * sizeof(float));
   return room.get();
 }
 
