@@ -276,22 +276,25 @@ def muon(
 
 
 def rmsprop(
-    gradients: Array,
-    params: Array,
-    squares: Array,
-    updates: Array,
+    vectors: Sequence[Array],
     rate: Array,
+    keep: Array,
+    gradients: Sequence[Array],
     momentum: float,
     decay: float,
     epsilon: float,
     weight_decay: float,
 ) -> Sequence[Array]:
-    """Mean squares and updates of packed parameters after a step of RMSProp; where these may be, they are changed."""
-    results = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in (squares, updates)]
+    """Packed parameters, mean squares, updates and averaged parameters after a step of RMSProp.
+
+    Where `vectors`, which are these before it, may be changed, they are. Gradients are in pieces, which lie one after
+    another in the vectors.
+    """
+    results = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in vectors]
     named = {"momentum": momentum, "decay": decay, "epsilon": epsilon, "weight_decay": weight_decay}
     static = {name: np.float32(value) for name, value in named.items()}
-    call = jax.ffi.ffi_call("scaling_search_rmsprop", results, input_output_aliases={2: 0, 3: 1})
-    found: Sequence[Array] = call(gradients, params, squares, updates, rate, **static)
+    call = jax.ffi.ffi_call("scaling_search_rmsprop", results, input_output_aliases={n: n for n in range(len(results))})
+    found: Sequence[Array] = call(*vectors, rate, keep, *gradients, **static)
     return found
 
 

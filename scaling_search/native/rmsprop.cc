@@ -21,15 +21,20 @@ INLINE WideFloat root(WideFloat x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
 INLINE WideFloat root(WideFloat x) { return _mm256_sqrt_ps(x); }
 #endif
 
-void step(const RmsProp& rule, int64_t count, const float* gradients, const float* parameters, const float* squares,
-          const float* updates, float* new_squares, float* new_updates) {
+void step(const RmsProp& rule, int64_t count, const float* gradients, const RmsPropVectors& vectors) {
   const RmsProp r = rule;
+  const RmsPropVectors v = vectors;
   for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
     using V = decltype(zero);
-    const V gradient = load<V>(gradients + n) + load<V>(parameters + n) * r.weight_decay;
-    const V square = load<V>(squares + n) * r.decay + gradient * gradient * (1 - r.decay);
-    store<V>(new_squares + n, square);
-    store<V>(new_updates + n, load<V>(updates + n) * r.momentum - gradient / root(square + r.epsilon) * r.rate);
+    const V parameter = load<V>(v.parameters + n);
+    const V gradient = load<V>(gradients + n) + parameter * r.weight_decay;
+    const V square = load<V>(v.squares + n) * r.decay + gradient * gradient * (1 - r.decay);
+    const V update = load<V>(v.updates + n) * r.momentum - gradient / root(square + r.epsilon) * r.rate;
+    const V moved = parameter + update;
+    store<V>(v.new_squares + n, square);
+    store<V>(v.new_updates + n, update);
+    store<V>(v.new_parameters + n, moved);
+    store<V>(v.new_averages + n, load<V>(v.averages + n) * r.keep + moved * (1 - r.keep));
   });
 }
 

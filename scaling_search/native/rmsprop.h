@@ -8,15 +8,22 @@ namespace scaling_search {
 
 struct RmsProp {
   float rate, momentum, decay, epsilon, weight_decay;
+  float keep;  // How much of an average stays.
+};
+
+// Vectors of a step, from some element on. What is new may lie where the old is.
+struct RmsPropVectors {
+  const float *parameters, *squares, *updates, *averages;
+  float *new_parameters, *new_squares, *new_updates, *new_averages;
 };
 
 struct RmsPropKernels {
   // With g = gradient + weight_decay * parameter:
   //   new square = decay * square + (1 - decay) * g * g
   //   new update = momentum * update - rate * g / sqrt(new square + epsilon)
-  // What is new may lie where the old is.
-  void (*step)(const RmsProp&, int64_t count, const float* gradients, const float* parameters, const float* squares,
-               const float* updates, float* new_squares, float* new_updates);
+  //   new parameter = parameter + new update
+  //   new average = keep * average + (1 - keep) * new parameter
+  void (*step)(const RmsProp&, int64_t count, const float* gradients, const RmsPropVectors&);
 };
 
 // Those of the widest instructions that this CPU has.

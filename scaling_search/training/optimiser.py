@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from scaling_search.family import Family, fields_of
 from scaling_search.recipe import Recipe
+from scaling_search.training.moving import Optimiser, by_optax
 from scaling_search.training.muon import muon
 from scaling_search.training.rmsprop import rmsprop
 
@@ -76,7 +77,7 @@ def _one_cycle(recipe: Recipe, total: int) -> optax.Schedule:
 
 def optimiser(
     recipe: Recipe, steps_per_epoch: int, kernels: Sequence[tuple[int, ...]] = (), biases: ArrayLike = 0.0
-) -> optax.GradientTransformation:
+) -> Optimiser:
     """The recipe's optimiser, for parameters packed as {"kernels": vector, "rest": vector}.
 
     `kernels` are the shapes of what is packed in the first, which Muon needs; `biases` is 1 where the second holds
@@ -87,11 +88,13 @@ def optimiser(
     adamw = optax.adamw(rate, **betas, weight_decay=recipe.weight_decay, mask=_KERNELS)
     match recipe.optimiser:
         case "adamw":
-            return adamw
+            return by_optax(adamw)
         case "muon":
-            return muon(rate, kernels, momentum=recipe.momentum, weight_decay=recipe.weight_decay, other=adamw)
+            return by_optax(
+                muon(rate, kernels, momentum=recipe.momentum, weight_decay=recipe.weight_decay, other=adamw)
+            )
         case "sgd":
-            return optax.chain(_penalty(recipe, biases), optax.sgd(rate, recipe.momentum, nesterov=True))
+            return by_optax(optax.chain(_penalty(recipe, biases), optax.sgd(rate, recipe.momentum, nesterov=True)))
         case "rmsprop":
             return rmsprop(
                 rate,

@@ -12,49 +12,56 @@ from jax import Array, lax
 
 from scaling_search.native import calls
 from scaling_search.networks.lowering import Form, by_platform, takes_native
-
-Packed = dict[str, Array]
+from scaling_search.training.moving import Optimiser, Packed, Pieces, joined_pieces, towards
 
 
 def rmsprop(
     rate: optax.Schedule, *, momentum: float, decay: float, epsilon: float, weight_decay: Mapping[str, float | Array]
-) -> optax.GradientTransformation:
+) -> Optimiser:
     """RMSProp as TensorFlow has it, which the paper used: mean squares start at 1, epsilon lies inside the root.
 
-    Weight decay, a number for each vector or one for each of its parameters, is part of the gradient. The state is that
-    of `optax.rmsprop`.
+    Weight decay, a number for each vector or one for each of its parameters, is part of the gradient. What it remembers
+    is the state of `optax.rmsprop`.
     """
     like = optax.rmsprop(rate, decay, epsilon, initial_scale=1.0, momentum=momentum)
 
-    def stepped(
-        gradients: Array, params: Array, squares: Array, updates: Array, now: Array, decays: Any
-    ) -> list[Array]:
+    def stepped(pieces: list[Array], vectors: list[Array], now: Array, keep: Array, decays: Any) -> list[Array]:
         if isinstance(decays, Array):
-            gradients, decays = gradients + decays * params, 0.0
+            pieces, decays = [joined_pieces(pieces) + decays * vectors[0]], 0.0
         static = (momentum, decay, epsilon, decays)
         forms = {"cpu": Form(_stepped_on_cpu, static), "plain": Form(_stepped, static)}
-        return by_platform(gradients, params, squares, updates, now, out=[squares, updates], **forms)
+        return by_platform(*vectors, now, keep, *pieces, out=vectors, **forms)
 
-    def update(gradients: Packed, state: Any, params: Packed) -> tuple[Packed, Any]:
-        squares, counted, trace = state
+    def move(
+        gradients: Pieces, memory: Any, params: Packed, averages: Packed, keep: Array, times: Array | None
+    ) -> tuple[Packed, Any, Packed]:
+        squares, counted, trace = memory
         now = jnp.asarray(rate(counted.count), jnp.float32)
-        after = {
-            name: stepped(gradients[name], params[name], squares.nu[name], trace.trace[name], now, weight_decay[name])
-            for name in params
-        }
-        updates = {name: one[1] for name, one in after.items()}
-        squares = squares._replace(nu={name: one[0] for name, one in after.items()})
+        if times is not None:
+            now = times * now
+        after = {}
+        for name, pieces in gradients.items():
+            vectors = [params[name], squares.nu[name], trace.trace[name], averages[name]]
+            after[name] = stepped(pieces, vectors, now, keep, weight_decay[name])
+        params, nu, updates, averages = ({name: one[n] for name, one in after.items()} for n in range(4))
         counted = counted._replace(count=optax.safe_increment(counted.count))
-        return updates, (squares, counted, trace._replace(trace=updates))
+        return params, (squares._replace(nu=nu), counted, trace._replace(trace=updates)), averages
 
-    return optax.GradientTransformation(like.init, update)  # type: ignore[arg-type]
+    return Optimiser(like.init, move)  # type: ignore[arg-type]
 
 
-def _stepped(gradients, params, squares, updates, rate, momentum, decay, epsilon, weight_decay):  # type: ignore[no-untyped-def]
-    gradients = gradients + weight_decay * params
+def _stepped(params, squares, updates, averages, rate, keep, *rest):  # type: ignore[no-untyped-def]
+    *pieces, momentum, decay, epsilon, weight_decay = rest
+    gradients = joined_pieces(pieces) + weight_decay * params
     squares = (1 - decay) * gradients**2 + decay * squares
-    return [squares, -rate * (gradients * lax.rsqrt(squares + epsilon)) + momentum * updates]
+    updates = -rate * (gradients * lax.rsqrt(squares + epsilon)) + momentum * updates
+    params = params + updates
+    return [params, squares, updates, towards(averages, params, keep)]
 
 
-def _stepped_on_cpu(*arguments):  # type: ignore[no-untyped-def]
-    return (calls.rmsprop if takes_native(*arguments[:5]) else _stepped)(*arguments)
+def _stepped_on_cpu(params, squares, updates, averages, rate, keep, *rest):  # type: ignore[no-untyped-def]
+    *pieces, momentum, decay, epsilon, weight_decay = rest
+    vectors = params, squares, updates, averages
+    if takes_native(*vectors, rate, keep, *pieces):
+        return calls.rmsprop(vectors, rate, keep, pieces, momentum, decay, epsilon, weight_decay)
+    return _stepped(*vectors, rate, keep, *rest)

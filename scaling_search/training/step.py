@@ -29,6 +29,7 @@ from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.recipe import Precision, Recipe
+from scaling_search.training.moving import Packed, Pieces, joined_pieces, towards
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, optimiser
 from scaling_search.training.precision import compute_in
 
@@ -80,6 +81,14 @@ class _Parts(NamedTuple):
     streams: Any
 
 
+class _Inverse(NamedTuple):
+    """How the parts become a network's state again; both can be traced."""
+
+    cut: Callable[[Packed], Pieces]
+    put_together: Callable[[Pieces, Array, Any], nnx.State[Any, Any]]
+    """(pieces of the params, statistics, streams) -> state."""
+
+
 def _is_float(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
@@ -123,8 +132,8 @@ def _trainable(trained: Trained) -> Any:
     return nnx.Param if trained == "all" else nnx.All(nnx.Param, nnx.PathContains(HEAD))
 
 
-def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, Callable[[_Parts], nnx.State[Any, Any]]]:
-    """The graph of a network, the parts of its state, and the inverse of these, which can be traced."""
+def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, _Inverse]:
+    """The graph of a network, the parts of its state, and the inverse of these."""
     state: tuple[Any, ...] = nnx.split(network, _trainable(trained), ...)
     graphdef, params, others = state
     kernel_list, rest_list, join_params = _partition(params, lambda leaf: leaf.ndim >= 2)
@@ -132,12 +141,14 @@ def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, Cal
     (kernels, kernels_back), (rest, rest_back) = _pack(kernel_list), _pack(rest_list)
     statistics, statistics_back = _pack(statistic_list)
 
-    def put_together(parts: _Parts) -> nnx.State[Any, Any]:
-        params = join_params(kernels_back(parts.params["kernels"]), rest_back(parts.params["rest"]))
-        others = join_others(statistics_back(parts.statistics), parts.streams)
-        return nnx.merge_state(params, others)
+    def cut(params: Packed) -> Pieces:
+        return {"kernels": kernels_back(params["kernels"]), "rest": rest_back(params["rest"])}
 
-    return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), put_together
+    def put_together(pieces: Pieces, statistics: Array, streams: Any) -> nnx.State[Any, Any]:
+        params = join_params(pieces["kernels"], pieces["rest"])
+        return nnx.merge_state(params, join_others(statistics_back(statistics), streams))
+
+    return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), _Inverse(cut, put_together)
 
 
 def _kernel_shapes(network: nnx.Module, trained: Trained) -> list[tuple[int, ...]]:
@@ -197,7 +208,7 @@ def steps_of(
     rule = optimiser(recipe, steps_per_epoch, _kernel_shapes(network, trained), _biases(network, trained))
     _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
     compute_in(network, precision)
-    graphdef, _, put_together = _take_apart(network, trained)
+    graphdef, _, (cut, put_together) = _take_apart(network, trained)
 
     def network_of(state: nnx.State[Any, Any]) -> Any:
         # Without copy, batch statistics written under jax.grad raise TraceContextError.
@@ -207,10 +218,10 @@ def steps_of(
         return ((batch.astype(jnp.float32) - mean) / std).astype(precision)
 
     def gradient(
-        params: dict[str, Array], statistics: Array, streams: Any, batch: Array, labels: Any
-    ) -> tuple[tuple[Array, tuple[Array, Any]], dict[str, Array]]:
-        def loss(params: dict[str, Array]) -> tuple[Array, tuple[Array, Any]]:
-            net = network_of(put_together(_Parts(params, statistics, streams)))
+        pieces: Pieces, statistics: Array, streams: Any, batch: Array, labels: Any
+    ) -> tuple[tuple[Array, tuple[Array, Any]], Pieces]:
+        def loss(pieces: Pieces) -> tuple[Array, tuple[Array, Any]]:
+            net = network_of(put_together(pieces, statistics, streams))
             net.train() if trained == "all" else net.eval()
             answers = net(normalised(batch))
             logits, *auxiliary = answers if isinstance(answers, tuple) else (answers,)
@@ -220,36 +231,34 @@ def steps_of(
                 total += AUXILIARY_LOSS * optax.softmax_cross_entropy(_wide(more), targets).mean()
             return total, _changed(net, trained)
 
-        return jax.value_and_grad(loss, has_aux=True)(params)
+        return jax.value_and_grad(loss, has_aux=True)(pieces)
 
     def accumulated(state: TrainState, batch: Array, labels: Any) -> Any:
         """What `gradient` answers, of one part of the batch after another."""
+        pieces = cut(state.params)
 
         def one(carry: Any, part: Any) -> tuple[Any, Array]:
             statistics, streams, total = carry
-            (value, (statistics, streams)), gradients = gradient(state.params, statistics, streams, *part)
-            return (statistics, streams, jax.tree.map(jnp.add, total, gradients)), value
+            (value, (statistics, streams)), gradients = gradient(pieces, statistics, streams, *part)
+            total = {name: total[name] + joined_pieces(gradients[name]) for name in total}
+            return (statistics, streams, total), value
 
-        cut = jax.tree.map(lambda array: array.reshape(parts, -1, *array.shape[1:]), (batch, labels))
+        parted = jax.tree.map(lambda array: array.reshape(parts, -1, *array.shape[1:]), (batch, labels))
         nothing = jax.tree.map(jnp.zeros_like, state.params)
-        (statistics, streams, total), values = jax.lax.scan(one, (state.statistics, state.streams, nothing), cut)
-        return (values.mean(), (statistics, streams)), jax.tree.map(lambda leaf: leaf / parts, total)
+        (statistics, streams, total), values = jax.lax.scan(one, (state.statistics, state.streams, nothing), parted)
+        return (values.mean(), (statistics, streams)), {name: [vector / parts] for name, vector in total.items()}
 
     def train(state: TrainState, batch: Array, labels: Any) -> tuple[TrainState, Array]:
         if parts == 1:
-            answer = gradient(state.params, state.statistics, state.streams, batch, labels)
+            answer = gradient(cut(state.params), state.statistics, state.streams, batch, labels)
         else:
             answer = accumulated(state, batch, labels)
         (value, (statistics, streams)), gradients = answer
-        updates, optimiser_state = rule.update(gradients, state.optimiser, state.params)
-        if state.times is not None:
-            # Every rule is linear in its rate.
-            updates = jax.tree.map(lambda leaf: state.times * leaf, updates)
-        params = optax.apply_updates(state.params, updates)
-        decay = ema_decay(recipe, state.step)
-        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, (params, statistics))
-        after = TrainState(state.step + 1, params, statistics, streams, optimiser_state, ema, state.times)  # type: ignore[arg-type]
-        return after, value
+        keep = jnp.asarray(ema_decay(recipe, state.step), jnp.float32)
+        averages, of_statistics = state.ema
+        params, memory, averages = rule.move(gradients, state.optimiser, state.params, averages, keep, state.times)
+        ema = averages, towards(of_statistics, statistics, keep)
+        return TrainState(state.step + 1, params, statistics, streams, memory, ema, state.times), value
 
     def evaluate(averaged: nnx.State[Any, Any], batch: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
         net = network_of(averaged)
@@ -271,7 +280,7 @@ def steps_of(
 
     def averaged(state: TrainState) -> nnx.State[Any, Any]:
         params, statistics = state.ema
-        return put_together(_Parts(params, statistics, state.streams))
+        return put_together(cut(params), statistics, state.streams)
 
     return Steps(train, evaluate, start, averaged)
 
