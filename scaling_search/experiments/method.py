@@ -207,8 +207,10 @@ def _steps(
     rule = config.rule
     judged: list[Spec] = []
     if layout is not None:
-        # The published models need no winner: trained in the same batch, they leave no worker idle.
+        # The published models need no winner, nor do the baseline's fresh seeds: trained in the same batch, they leave
+        # no worker idle.
         also = [*shorter_specs(layout, config, data), *step2_specs(published, config, data)]
+        also += [spec for spec in confirming_specs(layout.baseline, config, data) if can_do(spec)]
         if config.certainty is None:
             directory.write_document("step1", layout.document())
             progress.phase("STEP 1 and the published models" if published else "STEP 1")
@@ -217,8 +219,8 @@ def _steps(
             yield from step1_in_rounds(layout, config, data, also=also, directory=directory, progress=progress)
         judgement = judgement_of(directory)
         networks = {network.fingerprint: network for network in layout.networks}
-        selected, others = named_networks(judgement)
-        judged = [spec for name in (*selected, *others) for spec in confirming_specs(networks[name], config, data)]
+        selected, _ = named_networks(judgement)
+        judged = [spec for name in selected for spec in confirming_specs(networks[name], config, data)]
         # Tables that were recorded before fresh seeds judged these networks lack them.
         judged = [spec for spec in judged if can_do(spec)]
         judged += specs_of(networks[judgement.winner.fingerprint], config, data, test=True)
