@@ -42,6 +42,7 @@ def ffi_headers() -> Path | None:
 # Compiled once, and once for each.
 ONCE = (
     "ffi.cc",
+    "parallel.cc",
     "batch_norm_ffi.cc",
     "depthwise_ffi.cc",
     "norm_depthwise_ffi.cc",

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -143,3 +145,24 @@ def test_silu_is_accurate_everywhere_and_keeps_what_is_no_number():
     assert np.isnan(got[-1])
     assert got[-2] == np.inf
     np.testing.assert_allclose(got[:-2], exact[:-2], rtol=1e-6, atol=1e-35)
+
+
+@needs_library
+def test_programs_that_run_at_once_or_after_a_pause_compute_the_same():
+    """Threads that share a loop are one program's at a time, and sleep where there is nothing to do."""
+    rng = np.random.default_rng(0)
+    x, dy = (jnp.asarray(rng.normal(size=(32, 12, 12, 24)), jnp.float32) for _ in range(2))
+    kernel = jnp.asarray(rng.normal(size=(3, 3, 1, 24)), jnp.float32)
+    gradient = jax.jit(lambda *arrays: calls.depthwise_gradient(*arrays, 1, ((1, 1), (1, 1))))
+    expected = [np.asarray(array) for array in gradient(x, kernel, dy)]
+
+    def agree(pause: float) -> bool:
+        for _ in range(50):
+            found = gradient(x, kernel, dy)
+            if not all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True)):
+                return False
+            time.sleep(pause)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(agree, (0.0, 0.0, 1e-4, 1e-3)))
