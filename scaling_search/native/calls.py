@@ -73,12 +73,25 @@ def amx_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> A
     return _call("amx_dkernel", [_half(shape)], x, dy, **_window(stride, pads))[0]
 
 
-def pointwise_dkernel(x: Array, dy: Array, shape: Shape) -> Array:
-    """The gradient of a kernel (1, 1, C, F) of this shape, from x (N, H, W, C) and dy (N, H, W, F).
+def pointwise(x: Array, kernel: Array) -> Array:
+    """x (N, H, W, C) with kernel (1, 1, C, F): (N, H, W, F)."""
+    return _call("pointwise", [(*x.shape[:-1], kernel.shape[3])], x, kernel)[0]
 
-    One of C and F must be a multiple of 8, the other of 16.
-    """
-    return _call("pointwise_dkernel", [shape], x, dy)[0]
+
+def pointwise_gradient(x: Array, kernel: Array, dy: Array) -> tuple[Array, Array]:
+    """The gradients of x and kernel."""
+    dx, dkernel = _call("pointwise_gradient", [x.shape, kernel.shape], x, kernel, dy)
+    return dx, dkernel
+
+
+def gathered(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """`dense`, for few channels."""
+    return _call("gathered", [shape_of(x, kernel, stride, pads)], x, kernel, **_window(stride, pads))[0]
+
+
+def gathered_dkernel(x: Array, dy: Array, shape: Shape, stride: int, pads: Pads) -> Array:
+    """The gradient of the kernel, which has this shape."""
+    return _call("gathered_dkernel", [shape], x, dy, **_window(stride, pads))[0]
 
 
 def grouped(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:

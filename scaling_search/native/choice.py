@@ -8,50 +8,56 @@ norm, whose two forms were equal for ResNet-50.
 
 LANES = 8
 """Floats of AVX2's registers. Without these, dense and grouped convolutions were not measured and keep XLA's."""
-WIDE = 32
-"""From so many features on a native convolution is at least as fast as XLA's. Narrower ones keep XLA's."""
-WIDE_PRODUCT = 64
-"""The same of the kernel's gradient in a convolution with a 1x1 kernel."""
-MANY = 2**23
-"""From so many multiply-adds on the kernel's gradient of a 1x1 convolution is native where one side's channels are a
-multiple of 8 and the other's of 16."""
 WIDEST_LANES = 16
 """Floats of AVX-512's registers, with which convolutions that gather nothing may be faster than products; with AVX2's
 eight they are slower."""
+WIDE = 32
+"""From so many features on a native convolution is at least as fast as XLA's. Narrower ones are where they gather
+nothing."""
+FEW = 4
+"""Up to so many channels, as images have, a convolution is a product of gathered windows, however many features."""
 DIRECT = 144
-"""They are at stride one from so many pixels of an image on."""
+"""Convolutions gather nothing at stride one from so many pixels of an image on, and where they are narrow."""
 NARROW = 64
 """The same of the kernel's gradient, to so many features."""
+LARGE = 2**18
+"""From so many numbers on the kernel of a 1x1 convolution is as well XLA's, unless its gradient is known to be
+slower."""
+WIDE_PRODUCT = 64
+"""The gradient of such a kernel is native from so many features on, if there are as many channels."""
 
 
-def convolution(kernel: tuple[int, ...]) -> bool:
-    """Whether a convolution with a kernel (K, K, C, F), K > 1, is native."""
-    return kernel[3] >= WIDE
+def convolution(kernel: tuple[int, ...], lanes: int) -> bool:
+    """Whether a convolution with a kernel (K, K, C, F), K > 1, is native, with registers of so many floats."""
+    return kernel[3] >= WIDE or gathers_windows(kernel) or lanes >= WIDEST_LANES
 
 
-def input_gradient(kernel: tuple[int, ...]) -> bool:
+def input_gradient(kernel: tuple[int, ...], lanes: int) -> bool:
     """Whether the gradient of its input is."""
-    return kernel[2] >= WIDE
+    return kernel[2] >= WIDE or lanes >= WIDEST_LANES
 
 
-def kernel_gradient(kernel: tuple[int, ...]) -> bool:
+def kernel_gradient(kernel: tuple[int, ...], lanes: int) -> bool:
     """Whether the gradient of its kernel is; K may be 1."""
     if kernel[:2] == (1, 1):
         # XLA's own, which has the features as rows, is fast where these are more than the channels.
         return kernel[2] >= kernel[3] >= WIDE_PRODUCT
-    return kernel[3] >= WIDE
+    return convolution(kernel, lanes)
 
 
-def pointwise_gradient(pixels: int, kernel: tuple[int, ...]) -> bool:
-    """Whether the gradient of a kernel (1, 1, C, F) is, of a convolution of so many pixels of a batch at stride 1."""
-    fewer, more = sorted(kernel[2:])
-    blocks = (fewer % 8 == 0 and more % 16 == 0) or (fewer % 16 == 0 and more % 8 == 0)
-    return blocks and pixels * fewer * more >= MANY
+def pointwise(kernel: tuple[int, ...]) -> bool:
+    """Whether a convolution with a kernel (1, 1, C, F) at stride 1 is native, and its gradients."""
+    return kernel[2] * kernel[3] < LARGE
+
+
+def gathers_windows(kernel: tuple[int, ...]) -> bool:
+    """Whether a native convolution with a kernel (K, K, C, F), K > 1, is a product of windows, and so its gradient."""
+    return kernel[2] <= FEW
 
 
 def is_direct(image: tuple[int, ...], stride: int, lanes: int) -> bool:
     """Whether a native convolution to an image (N, H, W, C) gathers nothing, with registers of so many floats."""
-    return lanes >= WIDEST_LANES and stride == 1 and image[1] * image[2] >= DIRECT
+    return lanes >= WIDEST_LANES and (image[3] < WIDE or (stride == 1 and image[1] * image[2] >= DIRECT))
 
 
 def has_direct_gradient(image: tuple[int, ...], stride: int, lanes: int) -> bool:

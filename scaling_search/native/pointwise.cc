@@ -1,73 +1,286 @@
-// Kernel gradients of 1x1 convolutions, compiled once for each instruction set (see pointwise.h and setup.py).
+// 1x1 convolutions and their gradients, compiled once for each instruction set (see pointwise.h and setup.py).
+//
+// Registers lie along a matrix's columns, whatever their number: the last of a row is filled by a mask.
 #include "pointwise.h"
 
+#include "gather.h"
 #include "lanes.h"
 
 namespace scaling_search {
 namespace {
 
-// A tile of the result, which registers hold: columns of the narrow side by vectors of the broad one.
-constexpr int kTile = kLanes == 16 ? 8 : 4;
-constexpr int kVectors = kLanes == 4 ? 2 : 3;
-// Rows at a time: those of a tile stay in the first cache.
-constexpr int64_t kDepth = 128;
+// Vectors of a tile of a result, which registers hold, and its rows by how many vectors it has.
+constexpr int kVectors = 3;
+constexpr int kWide = kLanes == 16 ? 2 : 1;
+constexpr int tile_rows(int vectors) { return kWide * 12 / vectors; }
 
-// What the rows give to a tile, added to what is there or not. Those that come next are fetched meanwhile.
-template <int kCount, bool kFetch>
-INLINE void add_tile(const Pointwise& p, bool add, const float* narrow, const float* broad, float* out) {
-  WideFloat sums[kTile][kCount] = {};
-  if (add) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kTile; ++i) {
-#pragma GCC unroll 3
-      for (int v = 0; v < kCount; ++v) sums[i][v] = load<WideFloat>(out + i * p.broad + v * kLanes);
-    }
+// The first `count` floats of a register, at most all; none of the others is read or written.
+class Part {
+ public:
+#if defined(__AVX512F__)
+  INLINE explicit Part(int64_t count) : mask_(static_cast<__mmask16>((1u << count) - 1)) {}
+  INLINE WideFloat load(const float* from) const { return _mm512_maskz_loadu_ps(mask_, from); }
+  INLINE void store(float* to, WideFloat v) const { _mm512_mask_storeu_ps(to, mask_, v); }
+
+ private:
+  __mmask16 mask_;
+#else
+  INLINE explicit Part(int64_t count) : count_(count) {
+    for (int n = 0; n < kLanes; ++n) mask_[n] = n < count ? -1 : 0;
   }
-  for (int64_t row = p.begin; row < p.end; ++row) {
-    const float* left = narrow + row * p.narrow;
-    const float* right = broad + row * p.broad;
-    WideFloat values[kCount];
-#pragma GCC unroll 3
-    for (int v = 0; v < kCount; ++v) {
-      values[v] = load<WideFloat>(right + v * kLanes);
-      if (kFetch) __builtin_prefetch(right + kDepth * p.broad + v * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < kTile; ++i) {
-#pragma GCC unroll 3
-      for (int v = 0; v < kCount; ++v) sums[i][v] += left[i] * values[v];
-    }
+#if defined(__AVX2__)
+  INLINE WideFloat load(const float* from) const { return _mm256_maskload_ps(from, (__m256i)mask_); }
+#else
+  INLINE WideFloat load(const float* from) const {
+    if (count_ == kLanes) return scaling_search::load<WideFloat>(from);
+    WideFloat v = {};
+    for (int64_t n = 0; n < count_; ++n) v[n] = from[n];
+    return v;
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < kTile; ++i) {
-#pragma GCC unroll 3
-    for (int v = 0; v < kCount; ++v) store<WideFloat>(out + i * p.broad + v * kLanes, sums[i][v]);
+#endif
+  // By ordinary instructions, as masks make a store slow on some CPUs.
+  INLINE void store(float* to, WideFloat v) const {
+    if (count_ == kLanes) return scaling_search::store<WideFloat>(to, v);
+    float values[kLanes];
+    scaling_search::store<WideFloat>(values, v);
+    int64_t at = 0;
+    if (count_ & 4) memcpy(to, values, 16), at = 4;
+    if (count_ & 2) memcpy(to + at, values + at, 8), at += 2;
+    if (count_ & 1) to[at] = values[at];
+  }
+
+ private:
+  WideInt mask_;
+  int64_t count_;
+#endif
+};
+
+// Calls body(Count<vectors>, first column, part of the last vector) for each panel of so many columns.
+template <int kNumber>
+struct Count {
+  static constexpr int kCount = kNumber;
+};
+
+INLINE int64_t panel_of(int64_t vectors) { return vectors == 4 ? 2 : smaller(vectors, kVectors); }
+
+template <class Body>
+INLINE void for_panels(int64_t columns, const Body& body) {
+  for (int64_t j = 0; j < columns;) {
+    const int64_t count = panel_of(quotient_up(columns - j, kLanes)), width = count * kLanes;
+    const Part last(smaller(kLanes, columns - j - (width - kLanes)));
+    if (count == 3) {
+      body(Count<3>{}, j, last);
+    } else if (count == 2) {
+      body(Count<2>{}, j, last);
+    } else {
+      body(Count<1>{}, j, last);
+    }
+    j += width;
   }
 }
 
 template <int kCount>
-INLINE void add_tiles(const Pointwise& p, bool add, const float* narrow, const float* broad, float* out) {
-  add_tile<kCount, true>(p, add, narrow, broad, out);
-  for (int64_t i = kTile; i < p.narrow; i += kTile) {
-    add_tile<kCount, false>(p, add, narrow + i, broad, out + i * p.broad);
+INLINE void load_row(const float* from, const Part& last, WideFloat* values) {
+#pragma GCC unroll 3
+  for (int v = 0; v + 1 < kCount; ++v) values[v] = load<WideFloat>(from + v * kLanes);
+  values[kCount - 1] = last.load(from + (kCount - 1) * kLanes);
+}
+
+template <int kCount>
+INLINE void store_row(float* to, const Part& last, const WideFloat* values) {
+#pragma GCC unroll 3
+  for (int v = 0; v + 1 < kCount; ++v) store<WideFloat>(to + v * kLanes, values[v]);
+  last.store(to + (kCount - 1) * kLanes, values[kCount - 1]);
+}
+
+// ------------------------------------------------------------------------------------------------ product
+
+// Rows whose left side stays in the first cache while all panels of the right one pass.
+constexpr int64_t kBlock = 48;
+// A tile's rows are reached from every third one, by an index of one or two rows: one register each would be too many.
+constexpr int kApart = 3;
+
+// Memory to be read or written next, fetched little by little while products are summed.
+struct Ahead {
+  const char* at;
+  int64_t lines;  // At a time.
+
+  static Ahead of(const float* from, int64_t floats, int64_t times) {
+    return {reinterpret_cast<const char*>(from), quotient_up(floats * 4, kLine * times)};
+  }
+  INLINE void fetch() {
+    for (int64_t n = 0; n < lines; ++n, at += kLine) __builtin_prefetch(at);
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;  // Bytes of a line of a cache.
+};
+
+template <int kRows, int kCount>
+void product_tile(const Product& p, const Part& last, const float* left, const float* right, float* out,
+                  const float* next, int64_t step) {
+  WideFloat sums[kRows][kCount] = {};
+  constexpr int kStarts = (kRows + kApart - 1) / kApart;
+  const float* starts[kStarts];
+#pragma GCC unroll 8
+  for (int i = 0; i < kStarts; ++i) starts[i] = left + i * kApart * p.depth;
+  const int64_t pitch = p.depth, columns = p.columns, depth = p.depth;
+  for (int64_t k = 0; k < depth; ++k) {
+    WideFloat values[kCount];
+    load_row<kCount>(right, last, values);
+    right += columns;
+    __builtin_prefetch(next, 0, 2);
+    next += step;
+#pragma GCC unroll 24
+    for (int i = 0; i < kRows; ++i) {
+      const float value = starts[i / kApart][i % kApart * pitch + k];
+#pragma GCC unroll 3
+      for (int v = 0; v < kCount; ++v) sums[i][v] += value * values[v];
+    }
+  }
+#pragma GCC unroll 24
+  for (int i = 0; i < kRows; ++i) store_row<kCount>(out + i * columns, last, sums[i]);
+}
+
+constexpr int product_rows(int vectors) { return vectors == 1 ? 12 : tile_rows(vectors); }
+
+void product(const Product& p, const float* left, const float* right, float* out) {
+  int64_t tiles = 0, panels = 0;
+  for_panels(p.columns, [&](auto count, int64_t, const Part&) { tiles += kBlock / product_rows(decltype(count)::kCount); ++panels; });
+  for (int64_t begin = p.begin; begin < p.end; begin += kBlock) {
+    const int64_t end = smaller(begin + kBlock, p.end);
+    const float* next = left + end * p.depth;
+    Ahead result = Ahead::of(out + end * p.columns, kBlock * p.columns, tiles);
+    for_panels(p.columns, [&](auto count, int64_t j, const Part& last) __attribute__((always_inline)) {
+      constexpr int kCount = decltype(count)::kCount, kRows = product_rows(kCount);
+      if (p.end - p.begin < kRows) {
+        for (int64_t row = begin; row < end; ++row) {
+          product_tile<1, kCount>(p, last, left + row * p.depth, right + j, out + row * p.columns + j, left, 0);
+        }
+        return;
+      }
+      for (int64_t row = begin; row < end; row += kRows) {
+        result.fetch();
+        // The last tile may write what is there again.
+        const int64_t first = smaller(row, p.end - kRows);
+        product_tile<kRows, kCount>(p, last, left + first * p.depth, right + j, out + first * p.columns + j, next, kRows / panels); next += kRows / panels * p.depth;
+      }
+    });
   }
 }
+
+// ------------------------------------------------------------------------------------------------ kernel's gradient
+
+// Rows at a time: those of a tile stay in the first cache.
+constexpr int64_t kDepth = 144;
+
+// What the rows give to a tile, added to what is there or not. What comes next is fetched meanwhile: columns of the
+// narrow side and, from `next` on, a panel of the broad one.
+template <int kRows, int kCount, bool kFetch>
+void add_tile(const Pointwise& p, bool add, const Part& last, const float* narrow, const float* broad,
+              const float* next, float* out) {
+  WideFloat sums[kRows][kCount] = {};
+  if (add) {
+#pragma GCC unroll 24
+    for (int i = 0; i < kRows; ++i) load_row<kCount>(out + i * p.broad, last, sums[i]);
+  }
+  const float *left = narrow + p.begin * p.narrow, *right = broad + p.begin * p.broad;
+  for (int64_t row = p.begin; row < p.end; ++row, left += p.narrow, right += p.broad) {
+    WideFloat values[kCount];
+    load_row<kCount>(right, last, values);
+    if (kFetch) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kCount; ++v) __builtin_prefetch(next + v * kLanes);
+      next += p.broad;
+    }
+    __builtin_prefetch(left + kRows);
+#pragma GCC unroll 24
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 3
+      for (int v = 0; v < kCount; ++v) sums[i][v] += left[i] * values[v];
+    }
+  }
+#pragma GCC unroll 24
+  for (int i = 0; i < kRows; ++i) store_row<kCount>(out + i * p.broad, last, sums[i]);
+}
+
+// A tile of so many rows, at most kRows.
+template <int kRows, int kCount>
+INLINE void add_tile_of(int64_t rows, const Pointwise& p, bool add, const Part& last, const float* narrow,
+                        const float* broad, const float* next, float* out) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return add_tile_of<kRows - 1, kCount>(rows, p, add, last, narrow, broad, next, out);
+  }
+  (next ? add_tile<kRows, kCount, true> : add_tile<kRows, kCount, false>)(p, add, last, narrow, broad, next, out);
+}
+
+// Tiles of about as many rows each.
+struct Tiles {
+  int64_t rows, count;
+  INLINE Tiles(int64_t all, int64_t most) : rows(all), count(quotient_up(all, most)) {}
+  INLINE int64_t begin(int64_t n) const { return rows * n / count; }
+  INLINE int64_t length(int64_t n) const { return begin(n + 1) - begin(n); }
+};
 
 void dkernel(const Pointwise& whole, const float* narrow, const float* broad, float* out) {
   Pointwise p = whole;
   for (p.begin = whole.begin; p.begin < whole.end; p.begin += kDepth) {
     p.end = smaller(p.begin + kDepth, whole.end);
-    const bool add = p.begin > whole.begin;
-    int64_t j = 0;
-    for (; j + kVectors * kLanes <= p.columns; j += kVectors * kLanes) {
-      add_tiles<kVectors>(p, add, narrow, broad + j, out + j);
+    const bool add = whole.add || p.begin > whole.begin;
+    for_panels(p.columns, [&](auto count, int64_t j, const Part& last) __attribute__((always_inline)) {
+      constexpr int kCount = decltype(count)::kCount, kRows = tile_rows(kCount);
+      const Tiles tiles(p.narrow, kRows);
+      const float* next = nullptr;
+      if (j + kCount * kLanes < p.columns) {
+        next = broad + p.begin * p.broad + j + kCount * kLanes;
+      } else if (p.end < p.rows) {
+        next = broad + p.end * p.broad;
+      }
+      for (int64_t n = 0; n < tiles.count; ++n) {
+        const int64_t i = tiles.begin(n);
+        add_tile_of<kRows, kCount>(tiles.length(n), p, add, last, narrow + i, broad + j, n ? nullptr : next,
+                                   out + i * p.broad + j);
+      }
+    });
+  }
+}
+
+int64_t cost(int64_t narrow, int64_t broad) {
+  int64_t sum = 0;
+  for (int64_t vectors = quotient_up(broad, kLanes); vectors > 0;) {
+    const int64_t panel = panel_of(vectors);
+    const Tiles tiles(narrow, tile_rows(static_cast<int>(panel)));
+    for (int64_t n = 0; n < tiles.count; ++n) {
+      // Half cycles: two products at a time, each of which takes four; two registers are loaded at a time.
+      sum += larger(larger(8, tiles.length(n) * panel), tiles.length(n) + panel);
     }
-    for (; j < p.columns; j += kLanes) add_tiles<1>(p, add, narrow, broad + j, out + j);
+    vectors -= panel;
+  }
+  return sum;
+}
+
+// ------------------------------------------------------------------------------------------------ windows
+
+void gather_windows(const Dense& d, int64_t begin, int64_t end, const float* x, float* rows) {
+  const Window w = d.window;
+  const int64_t depth = d.depth(), run = w.columns * w.channels, line = w.width * w.channels;
+  const Part part(smaller(run, kLanes));
+  Pixel pixel = Pixel::at(d, begin);
+  for (int64_t n = begin; n < end; ++n, pixel.advance(d), rows += depth) {
+    const int64_t top = pixel.row * w.stride - w.top, left = pixel.column * w.stride - w.left;
+    const bool inside = top >= 0 && top + w.rows <= w.height && left >= 0 && left + w.columns <= w.width;
+    if (!inside || run > kLanes) {
+      gather(d, pixel, 0, depth, x, rows);
+      continue;
+    }
+    const float* from = x + (pixel.image * w.height + top) * line + left * w.channels;
+    // Whole registers: what is written beyond a row of taps, the next one writes over.
+    for (int64_t i = 0; i < w.rows; ++i) store<WideFloat>(rows + i * run, part.load(from + i * line));
   }
 }
 
 }  // namespace
 
-const PointwiseKernels SCALING_SEARCH_TABLE(PointwiseKernels) = {dkernel};
+const PointwiseKernels SCALING_SEARCH_TABLE(PointwiseKernels) = {kLanes, product, dkernel, cost, gather_windows};
 
 }  // namespace scaling_search

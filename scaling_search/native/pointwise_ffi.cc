@@ -1,10 +1,12 @@
-// What XLA calls for the kernel gradient of a 1x1 convolution: the check of shapes and the split into items.
+// What XLA calls for 1x1 convolutions, for others of so few channels that a pixel's window is a short row, and for their
+// gradients: checks of shapes and the split into items.
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <algorithm>
 #include <memory>
+#include <vector>
 
-#include "dense.h"
+#include "dense_calls.h"
 #include "parallel.h"
 #include "pointwise.h"
 #include "shapes.h"
@@ -13,66 +15,218 @@
 namespace scaling_search {
 namespace {
 
-// Of a product's broad side, and of its rows: a share of work. Each share of rows has sums of its own.
+// Rows of a share of a product, which fill tiles, and how many shares there are at least, as far as rows allow.
+constexpr int64_t kProductRows = 192, kTileOfRows = 24, kFewestShares = 16;
+// Of a kernel's gradient, columns of the broad side, and rows: a share of work. Each share of rows has sums of its own.
 constexpr int64_t kItemColumns = 192, kItemRows = 1024, kMostShares = 16;
-constexpr int64_t kItemSums =
-    16;  // Rows of the result that are added up, or turned, at a time: a cache's line of them.
+// Rows of the result that are added up, or turned, at a time: a cache's line of them.
+constexpr int64_t kItemSums = 16;
+// Rows that are used more than once while they are in a core's cache.
+constexpr int64_t kBlockRows = 144;
 
-bool fits(int64_t narrow, int64_t broad) { return narrow % kNarrowBlock == 0 && broad % kBroadBlock == 0; }
+using Floats = std::unique_ptr<float[]>;
 
-// dkernel (..., C, F) from x (..., C) and dy (..., F).
-ffi::Error pointwise_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result dkernel) {
-  ShapeCheck check("kernel gradient of 1x1 convolution");
-  const Shape in = shape_of(x), out = shape_of(dy), kernel = shape_of(*dkernel);
-  check.require(!in.empty() && !out.empty() && kernel.size() >= 2, "too few dimensions");
-  if (check.failed()) return check.error();
+struct Sides {
+  int64_t pixels, channels, features;
+};
+
+// Those of images x (..., C) and y (..., F) and of a kernel (..., C, F).
+Sides sides_of(ShapeCheck& check, const Array& x, const Array& y, const Array& kernel) {
+  const Shape in = shape_of(x), out = shape_of(y), taps = shape_of(kernel);
+  check.require(!in.empty() && !out.empty() && taps.size() >= 2, "too few dimensions");
+  if (check.failed()) return {};
   const int64_t channels = in.back(), features = out.back();
-  const auto count = static_cast<int64_t>(channels > 0 ? x.element_count() / channels : 0);
-  check.require(static_cast<int64_t>(dkernel->element_count()) == channels * features && kernel.back() == features,
-                "dkernel has shape " + to_string(kernel));
-  check.require(static_cast<int64_t>(dy.element_count()) == count * features, "dy has shape " + to_string(out));
-  check.require(fits(channels, features) || fits(features, channels), "the channels are no multiples of 8 and 16");
-  if (check.failed()) return check.error();
+  const auto pixels = static_cast<int64_t>(channels > 0 ? x.element_count() / channels : 0);
+  check.require(static_cast<int64_t>(kernel.element_count()) == channels * features && taps.back() == features,
+                "kernel has shape " + to_string(taps));
+  check.require(static_cast<int64_t>(y.element_count()) == pixels * features,
+                "images have shapes " + to_string(in) + " and " + to_string(out));
+  return {pixels, channels, features};
+}
 
-  if (count == 0) {
-    std::fill_n(dkernel->typed_data(), channels * features, 0.0f);
-    return ffi::Error::Success();
-  }
+// Calls body(begin, end) for shares of so many rows.
+template <class Body>
+void for_shares(ffi::ThreadPool& threads, int64_t rows, const Body& body) {
+  if (rows == 0) return;
+  const int64_t fewest = quotient_up(quotient_up(rows, kFewestShares), kTileOfRows) * kTileOfRows;
+  const int64_t share = std::min(kProductRows, fewest);
+  parallel_for(threads, quotient_up(rows, share),
+               [&](int64_t item) { body(item * share, std::min(rows, (item + 1) * share)); });
+}
 
-  // The result's rows are the narrow side's channels; where these are the features, it is transposed afterwards.
-  const bool turned = !fits(channels, features) || (fits(features, channels) && features < channels);
-  const int64_t narrow = turned ? features : channels, broad = turned ? channels : features, size = narrow * broad;
-  const float* left = (turned ? dy : x).typed_data();
-  const float* right = (turned ? x : dy).typed_data();
-  const int64_t shares = std::max<int64_t>(1, std::min(count / kItemRows, kMostShares));
-  const int64_t panels = quotient_up(broad, kItemColumns);
-  const bool direct = shares == 1 && !turned;
-  const std::unique_ptr<float[]> partial(direct ? nullptr : new float[shares * size]);
-  float* const sums = direct ? dkernel->typed_data() : partial.get();
-  parallel_for(threads, shares * panels, [&](int64_t item) {
-    const int64_t share = item / panels, first = item % panels * kItemColumns;
-    const int64_t columns = std::min(kItemColumns, broad - first);
-    pointwise_kernels().dkernel({count * share / shares, count * (share + 1) / shares, narrow, broad, columns}, left,
-                                right + first, sums + share * size + first);
+// The same of blocks of rows [begin, end).
+template <class Body>
+void for_blocks(int64_t begin, int64_t end, const Body& body) {
+  for (; begin < end; begin += kBlockRows) body(begin, std::min(begin + kBlockRows, end));
+}
+
+// A kernel (C, F) turned: (F, C).
+Floats turned(ffi::ThreadPool& threads, int64_t channels, int64_t features, const float* kernel) {
+  Floats out(new float[channels * features]);
+  constexpr int64_t kBand = 64;
+  parallel_for(threads, quotient_up(channels, kBand), [&](int64_t band) {
+    const int64_t first = band * kBand;
+    dense_kernels().transpose(std::min(kBand, channels - first), features, kernel + first * features,
+                              out.get() + first, channels);
   });
-  if (direct) return ffi::Error::Success();
+  return out;
+}
+
+// A kernel's gradient (channels, features), as sums over shares of the rows of two matrices, narrow and broad. Where the
+// narrow one's columns are the features, it is turned in the end.
+struct Gradient {
+  int64_t rows, channels, features, shares;
+  bool turned;
+
+  Gradient(int64_t rows, int64_t channels, int64_t features)
+      : rows(rows),
+        channels(channels),
+        features(features),
+        shares(std::max<int64_t>(1, std::min(rows / kItemRows, kMostShares))),
+        turned(pointwise_kernels().cost(features, channels) < pointwise_kernels().cost(channels, features)) {}
+  int64_t narrow() const { return turned ? features : channels; }
+  int64_t broad() const { return turned ? channels : features; }
+  int64_t begin(int64_t share) const { return rows * share / shares; }
+
+  // Adds to sums, or begins them, what rows [begin, end) give to columns [first, first + columns) of the broad side.
+  void add(int64_t begin, int64_t end, bool more, int64_t first, int64_t columns, const float* left,
+           const float* right, float* sums) const {
+    pointwise_kernels().dkernel({begin, end, rows, narrow(), broad(), columns, more}, turned ? right : left,
+                                (turned ? left : right) + first, sums + first);
+  }
+};
+
+// Calls add(share, panel, sums) for each share and for so many panels, and adds up the shares.
+template <class Add>
+void sum_up(ffi::ThreadPool& threads, const Gradient& g, int64_t panels, float* dkernel, const Add& add) {
+  const int64_t narrow = g.narrow(), broad = g.broad(), size = narrow * broad;
+  if (g.rows == 0) {
+    std::fill_n(dkernel, size, 0.0f);
+    return;
+  }
+  const bool direct = g.shares == 1 && !g.turned;
+  const Floats partial(direct ? nullptr : new float[g.shares * size]);
+  float* const sums = direct ? dkernel : partial.get();
+  parallel_for(threads, g.shares * panels, [&](int64_t item) {
+    const int64_t share = item / panels;
+    add(share, item % panels, sums + share * size);
+  });
+  if (direct) return;
   parallel_for(threads, quotient_up(narrow, kItemSums), [&](int64_t item) {
     const int64_t first = item * kItemSums, rows = std::min(kItemSums, narrow - first);
     float* const begin = sums + first * broad;
-    for (int64_t share = 1; share < shares; ++share) {
+    for (int64_t share = 1; share < g.shares; ++share) {
       for (int64_t i = 0; i < rows * broad; ++i) begin[i] += begin[share * size + i];
     }
-    if (turned) {
-      dense_kernels().transpose(rows, broad, begin, dkernel->typed_data() + first, narrow);
+    if (g.turned) {
+      dense_kernels().transpose(rows, broad, begin, dkernel + first, narrow);
     } else {
-      std::copy_n(begin, rows * broad, dkernel->typed_data() + first * broad);
+      std::copy_n(begin, rows * broad, dkernel + first * broad);
     }
+  });
+}
+
+// y (..., F) from x (..., C) and kernel (..., C, F).
+ffi::Error pointwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result y) {
+  ShapeCheck check("1x1 convolution");
+  const Sides s = sides_of(check, x, *y, kernel);
+  if (check.failed()) return check.error();
+  for_shares(threads, s.pixels, [&](int64_t begin, int64_t end) {
+    pointwise_kernels().product({begin, end, s.channels, s.features}, x.typed_data(), kernel.typed_data(),
+                                y->typed_data());
+  });
+  return ffi::Error::Success();
+}
+
+// dx (..., C) and dkernel (..., C, F) from x (..., C), kernel (..., C, F) and dy (..., F).
+ffi::Error pointwise_gradient_call(ffi::ThreadPool threads, Array x, Array kernel, Array dy, Result dx,
+                                   Result dkernel) {
+  ShapeCheck check("gradient of 1x1 convolution");
+  const Sides s = sides_of(check, x, dy, kernel);
+  check.expect("dx", dx, shape_of(x)).expect("dkernel", dkernel, shape_of(kernel));
+  if (check.failed()) return check.error();
+  const Floats back = turned(threads, s.channels, s.features, kernel.typed_data());
+  const Gradient g(s.pixels, s.channels, s.features);
+  const auto add = [&](int64_t begin, int64_t end, bool more, int64_t first, int64_t columns, float* sums) {
+    g.add(begin, end, more, first, columns, x.typed_data(), dy.typed_data(), sums);
+  };
+  const auto multiply = [&](int64_t begin, int64_t end) {
+    pointwise_kernels().product({begin, end, s.features, s.channels}, dy.typed_data(), back.get(), dx->typed_data());
+  };
+  if (g.shares > 1) {
+    // What of dy is in the cache serves both.
+    sum_up(threads, g, 1, dkernel->typed_data(), [&](int64_t share, int64_t, float* sums) {
+      const int64_t first = g.begin(share);
+      for_blocks(first, g.begin(share + 1), [&](int64_t begin, int64_t end) {
+        add(begin, end, begin > first, 0, g.broad(), sums);
+        multiply(begin, end);
+      });
+    });
+    return ffi::Error::Success();
+  }
+  sum_up(threads, g, quotient_up(g.broad(), kItemColumns), dkernel->typed_data(),
+         [&](int64_t, int64_t panel, float* sums) {
+           const int64_t first = panel * kItemColumns;
+           add(0, s.pixels, false, first, std::min(kItemColumns, g.broad() - first), sums);
+         });
+  for_shares(threads, s.pixels, multiply);
+  return ffi::Error::Success();
+}
+
+// Room of a thread's own for a block of windows and what is written beyond the last, kept for the next.
+float* windows_room(int64_t depth) {
+  static thread_local std::vector<float> room;
+  const auto floats = static_cast<size_t>(kBlockRows * depth + pointwise_kernels().lanes);
+  if (room.size() < floats) room.resize(floats);
+  return room.data();
+}
+
+Dense gathered_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
+             int64_t left) {
+  Dense d = dense_of(check, x, kernel, y, stride, top, left);
+  d.by_position = false;
+  return d;
+}
+
+// y = x * kernel, each pixel's window being gathered.
+ffi::Error gathered_call(ffi::ThreadPool threads, Array x, Array kernel, Result y, int64_t stride, int64_t top,
+                    int64_t left) {
+  ShapeCheck check("convolution");
+  const Dense d = gathered_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
+  if (check.failed()) return check.error();
+  for_shares(threads, d.pixels(), [&](int64_t first, int64_t last) {
+    float* const windows = windows_room(d.depth());
+    for_blocks(first, last, [&](int64_t begin, int64_t end) {
+      pointwise_kernels().gather(d, begin, end, x.typed_data(), windows);
+      pointwise_kernels().product({0, end - begin, d.depth(), d.features}, windows, kernel.typed_data(),
+                                  y->typed_data() + begin * d.features);
+    });
+  });
+  return ffi::Error::Success();
+}
+
+ffi::Error gathered_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result dkernel, int64_t stride, int64_t top,
+                            int64_t left) {
+  ShapeCheck check("kernel gradient of convolution");
+  const Dense d = gathered_of(check, shape_of(x), shape_of(*dkernel), shape_of(dy), stride, top, left);
+  if (check.failed()) return check.error();
+  const Gradient g(d.pixels(), d.depth(), d.features);
+  sum_up(threads, g, 1, dkernel->typed_data(), [&](int64_t share, int64_t, float* sums) {
+    float* const windows = windows_room(d.depth());
+    const int64_t first = g.begin(share);
+    for_blocks(first, g.begin(share + 1), [&](int64_t begin, int64_t end) {
+      pointwise_kernels().gather(d, begin, end, x.typed_data(), windows);
+      g.add(0, end - begin, begin > first, 0, g.broad(), windows, dy.typed_data() + begin * d.features, sums);
+    });
   });
   return ffi::Error::Success();
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_pointwise_dkernel, pointwise_dkernel_call, (arrays_call<2, 1>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_pointwise, pointwise_call, (arrays_call<2, 1>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_pointwise_gradient, pointwise_gradient_call, (arrays_call<3, 2>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_gathered, gathered_call, window_call());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(scaling_search_gathered_dkernel, gathered_dkernel_call, window_call());
 
 }  // namespace scaling_search

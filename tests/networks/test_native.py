@@ -87,14 +87,6 @@ x = jnp.ones((2, 4, 4, 8))
             lambda: calls.dense_dkernel(x, jnp.ones((3, 4, 4, 5)), (3, 3, 8, 5), 1, ((1, 1), (1, 1))),
             "output has shape (3, 4, 4, 5), needs (2, 4, 4, 5)",
         ),
-        (
-            lambda: calls.pointwise_dkernel(x, jnp.ones((2, 4, 3, 16)), (1, 1, 8, 16)),
-            "dy has shape (2, 4, 3, 16)",
-        ),
-        (
-            lambda: calls.pointwise_dkernel(x, jnp.ones((2, 4, 4, 17)), (1, 1, 8, 17)),
-            "the channels are no multiples of 8 and 16",
-        ),
         (lambda: calls.batch_norm(x, vector(7), vector(8), 1e-3, "silu"), "scale has shape (7), needs (8)"),
         (
             lambda: calls.norm_depthwise(

@@ -362,9 +362,10 @@ x, dy = (jnp.asarray(np.random.default_rng(n).normal(size=(16, 12, 12, 40)), jnp
 kernel, dense = jnp.linspace(-1, 1, 1000).reshape(5, 5, 1, 40), jnp.linspace(-1, 1, 1600).reshape(40, 40)
 taps, one = jnp.linspace(-1, 1, 14400).reshape(3, 3, 40, 40), jnp.ones(40)
 wide = jnp.linspace(-1, 1, 3840).reshape(1, 1, 40, 96)
+few = jnp.linspace(-1, 1, 1080).reshape(3, 3, 3, 40)
 
-def block(x, kernel, taps, wide, scale, bias, dense):
-    x = ops.conv2d(ops.conv2d(x, taps), taps[:, :, :5], groups=8)
+def block(x, kernel, taps, wide, few, scale, bias, dense):
+    x = ops.conv2d(x[..., :3], few) + ops.conv2d(ops.conv2d(x, taps), taps[:, :, :5], groups=8)
     y = ops.batch_norm_train(ops.conv2d(x, kernel, groups=40), scale, bias, 1e-3, "silu")[0]
     y = joined.batch_norm_conv2d_train(y, scale, bias, kernel, epsilon=1e-3, activation="silu")[0]
     y = ops.conv2d(ops.conv2d(y, wide), jnp.swapaxes(wide, 2, 3))
@@ -378,9 +379,9 @@ def both(*inputs):
     y, pull = jax.vjp(block, *inputs)
     return y, pull(dy)
 
-results = jax.tree.leaves(both(x, kernel, taps, wide, one, one, dense))
+results = jax.tree.leaves(both(x, kernel, taps, wide, few, one, one, dense))
 dy = dy.astype(jnp.bfloat16)
-results += jax.tree.leaves(jax.jit(both.__wrapped__)(x.astype(jnp.bfloat16), kernel, taps, wide, one, one, dense))
+results += jax.tree.leaves(jax.jit(both.__wrapped__)(x.astype(jnp.bfloat16), kernel, taps, wide, few, one, one, dense))
 print(hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in results)).hexdigest())
 """
 

@@ -124,33 +124,48 @@ def _matrix_product_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-un
     return dx, _kernel_gradient(rows, drows)[None, None]
 
 
+def _matrix_product_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
+    if stride == 1 and choice.pointwise(kernel.shape) and _takes_native_dense(x, kernel):
+        return [calls.pointwise(x, kernel)]
+    return _matrix_product(x, kernel, stride, pads)
+
+
 def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    takes_native_dense = _takes_native_dense(x, kernel, dy)
+    if stride == 1 and choice.pointwise(kernel.shape) and takes_native_dense:
+        return calls.pointwise_gradient(x, kernel, dy)
     dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
-    pixels = dy.size // dy.shape[3]
-    if stride == 1 and choice.pointwise_gradient(pixels, kernel.shape) and _takes_native_dense(x, kernel, dy):
-        dkernel = calls.pointwise_dkernel(x, dy, kernel.shape)
-    elif choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
+    if takes_native_dense and choice.kernel_gradient(kernel.shape, native.lanes()):
         dkernel = calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     return dx, dkernel
 
 
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    if choice.convolution(kernel.shape) and _takes_native_dense(x, kernel):
-        is_direct = choice.is_direct(calls.shape_of(x, kernel, stride, pads), stride, native.lanes())
-        return [(calls.grouped if is_direct else calls.dense)(x, kernel, stride, pads)]
-    return [_plain(x, kernel, stride, pads, 1)]
+    if not (_takes_native_dense(x, kernel) and choice.convolution(kernel.shape, native.lanes())):
+        return [_plain(x, kernel, stride, pads, 1)]
+    form = calls.dense
+    if choice.gathers_windows(kernel.shape):
+        form = calls.gathered
+    elif choice.is_direct(calls.shape_of(x, kernel, stride, pads), stride, native.lanes()):
+        form = calls.grouped
+    return [form(x, kernel, stride, pads)]
 
 
 def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     # Each gradient is a call of its own, as a first layer's input needs none.
-    if choice.input_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        is_direct = choice.is_direct(x.shape, stride, native.lanes())
+    takes_native_dense, lanes = _takes_native_dense(x, kernel, dy), native.lanes()
+    if takes_native_dense and choice.input_gradient(kernel.shape, lanes):
+        is_direct = choice.is_direct(x.shape, stride, lanes)
         dx = (calls.grouped_dx if is_direct else calls.dense_dx)(kernel, dy, x.shape, stride, pads)
     else:
         (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
-    if choice.kernel_gradient(kernel.shape) and _takes_native_dense(x, kernel, dy):
-        is_direct = choice.has_direct_gradient(dy.shape, stride, native.lanes())
-        return dx, (calls.grouped_dkernel if is_direct else calls.dense_dkernel)(x, dy, kernel.shape, stride, pads)
+    if takes_native_dense and choice.kernel_gradient(kernel.shape, lanes):
+        form = calls.dense_dkernel
+        if choice.gathers_windows(kernel.shape):
+            form = calls.gathered_dkernel
+        elif choice.has_direct_gradient(dy.shape, stride, lanes):
+            form = calls.grouped_dkernel
+        return dx, form(x, dy, kernel.shape, stride, pads)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
     drows = dy.reshape(-1, dy.shape[3])
@@ -218,7 +233,7 @@ def _by_amx(computed: Computed) -> Computed:
 
 
 MATRIX_PRODUCT = Computed(_matrix_product, _matrix_product_gradient)
-MATRIX_PRODUCT_ON_CPU = _by_amx(Computed(_matrix_product, _matrix_product_gradient_on_cpu))
+MATRIX_PRODUCT_ON_CPU = _by_amx(Computed(_matrix_product_on_cpu, _matrix_product_gradient_on_cpu))
 
 POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU, MATRIX_PRODUCT)
 STRIDED_POINTWISE = Kind(MATRIX_PRODUCT_ON_CPU)
