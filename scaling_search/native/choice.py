@@ -21,8 +21,9 @@ DIRECT = 144
 NARROW = 64
 """The same of the kernel's gradient, to so many features."""
 LARGE = 2**18
-"""From so many numbers on the kernel of a 1x1 convolution is as well XLA's, unless its gradient is known to be
-slower."""
+"""From so many numbers on the kernel of a 1x1 convolution is as well XLA's."""
+OF_PIXEL = 2**10
+"""Its gradients are XLA's from so many numbers on for each pixel of a batch."""
 WIDE_PRODUCT = 64
 """The gradient of such a kernel is native from so many features on, if there are as many channels."""
 
@@ -46,8 +47,13 @@ def kernel_gradient(kernel: tuple[int, ...], lanes: int) -> bool:
 
 
 def pointwise(kernel: tuple[int, ...]) -> bool:
-    """Whether a convolution with a kernel (1, 1, C, F) at stride 1 is native, and its gradients."""
+    """Whether a convolution with a kernel (1, 1, C, F) at stride 1 is native."""
     return kernel[2] * kernel[3] < LARGE
+
+
+def pointwise_gradient(pixels: int, kernel: tuple[int, ...]) -> bool:
+    """Whether its gradients are, with so many pixels of a batch."""
+    return pointwise(kernel) and kernel[2] * kernel[3] < OF_PIXEL * pixels
 
 
 def gathers_windows(kernel: tuple[int, ...]) -> bool:

@@ -15,10 +15,13 @@
 namespace scaling_search {
 namespace {
 
-// Rows of a share of a product, which fill tiles, and how many shares there are at least, as far as rows allow.
-constexpr int64_t kProductRows = 192, kTileOfRows = 24, kFewestShares = 16;
+// Of a product, what rows of a share are a multiple of, how few they are where there are several, and how many shares a
+// thread has. Each row is a result of its own: shares may follow the number of threads.
+constexpr int64_t kTileOfRows = 24, kFewestRows = 48, kSharesOfThread = 4;
 // Of a kernel's gradient, columns of the broad side, and rows: a share of work. Each share of rows has sums of its own.
 constexpr int64_t kItemColumns = 192, kItemRows = 1024, kMostShares = 16;
+// What it costs to turn a number of the result in the end, as kernels count.
+constexpr int64_t kTurn = 16;
 // Rows of the result that are added up, or turned, at a time: a cache's line of them.
 constexpr int64_t kItemSums = 16;
 // Rows that are used more than once while they are in a core's cache.
@@ -48,8 +51,9 @@ Sides sides_of(ShapeCheck& check, const Array& x, const Array& y, const Array& k
 template <class Body>
 void for_shares(ffi::ThreadPool& threads, int64_t rows, const Body& body) {
   if (rows == 0) return;
-  const int64_t fewest = quotient_up(quotient_up(rows, kFewestShares), kTileOfRows) * kTileOfRows;
-  const int64_t share = std::min(kProductRows, fewest);
+  const int64_t most = threads.num_threads() > 1 ? kSharesOfThread * threads.num_threads() : 1;
+  const int64_t shares = std::max<int64_t>(1, std::min(most, rows / kFewestRows));
+  const int64_t share = quotient_up(quotient_up(rows, shares), kTileOfRows) * kTileOfRows;
   parallel_for(threads, quotient_up(rows, share),
                [&](int64_t item) { body(item * share, std::min(rows, (item + 1) * share)); });
 }
@@ -83,7 +87,8 @@ struct Gradient {
         channels(channels),
         features(features),
         shares(std::max<int64_t>(1, std::min(rows / kItemRows, kMostShares))),
-        turned(pointwise_kernels().cost(features, channels) < pointwise_kernels().cost(channels, features)) {}
+        turned(rows * pointwise_kernels().cost(features, channels) + kTurn * channels * features <
+               rows * pointwise_kernels().cost(channels, features)) {}
   int64_t narrow() const { return turned ? features : channels; }
   int64_t broad() const { return turned ? channels : features; }
   int64_t begin(int64_t share) const { return rows * share / shares; }

@@ -132,7 +132,8 @@ def _matrix_product_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-
 
 def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     takes_native_dense = _takes_native_dense(x, kernel, dy)
-    if stride == 1 and choice.pointwise(kernel.shape) and takes_native_dense:
+    pixels = dy.size // dy.shape[3]
+    if stride == 1 and takes_native_dense and choice.pointwise_gradient(pixels, kernel.shape):
         return calls.pointwise_gradient(x, kernel, dy)
     dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
     if takes_native_dense and choice.kernel_gradient(kernel.shape, native.lanes()):
