@@ -7,38 +7,34 @@
 namespace scaling_search {
 namespace {
 
-// Rows whose sums stay in float registers before they join the double ones: few enough to stay in the cache.
-INLINE int64_t rows_at_once(int64_t channels) { return larger(8, smaller(128, 8192 / channels)); }
+// Lines whose sums are floats before they join the double ones: few where a line's sums take several turns, so that
+// the lines stay in the cache.
+INLINE int64_t lines_at_once(int64_t line) { return line > kSumsAtOnce ? 8 : 64; }
 
-// Channels whose float sums are kept at a time.
-constexpr int64_t kPanel = 1024;
-
-// sums = two sums a channel over the rows, the first ones and then the second ones, of what terms(zero, at, c, values)
-// sets: `zero` tells the block's type, `at` is its place.
+// sums = two sums a channel, the first ones and then the second ones, of what terms(part, at, c, values) sets for the
+// elements from `at`, with c their place in a line.
 template <class Terms>
-INLINE void sum_rows(const Rows& r, double* sums, const Terms& terms) {
+INLINE void double_sums(const Rows& r, double* sums, const Terms& terms) {
   memset(sums, 0, 2 * r.channels * sizeof(double));
-  const int64_t step = rows_at_once(r.channels);
-  float partial[2 * kPanel];
-  for (int64_t begin = r.begin; begin < r.end; begin += step) {
-    for (int64_t first = 0; first < r.channels; first += kPanel) {
-      const int64_t channels = smaller(kPanel, r.channels - first);
-      memset(partial, 0, 2 * channels * sizeof(float));
-      add_rows<2>(begin, smaller(begin + step, r.end), channels, partial,
-                  [&](auto zero, int64_t row, int64_t c, auto& values)
-                      __attribute__((always_inline)) { terms(zero, row * r.channels + first + c, first + c, values); });
-      for (int64_t c = 0; c < channels; ++c) {
-        sums[first + c] += partial[c];
-        sums[r.channels + first + c] += partial[channels + c];
-      }
-    }
+  const int64_t end = r.end * r.channels, step = lines_at_once(r.line) * r.line;
+  for (int64_t begin = r.begin * r.channels; begin < end; begin += step) {
+    sum_rows<2>(begin, smaller(begin + step, end), r.line, terms,
+                [&](int64_t first, int64_t count, const auto& partial) __attribute__((always_inline)) {
+                  // Those of a line that is several rows come all at once.
+                  static_assert(kLongestLine <= kSumsAtOnce, "so that they do");
+                  for (int64_t from = 0; from < count; from += r.channels) {
+                    const int64_t channels = smaller(r.channels, count - from);
+                    for (int64_t c = 0; c < channels; ++c) sums[first + c] += partial[0][from + c];
+                    for (int64_t c = 0; c < channels; ++c) sums[r.channels + first + c] += partial[1][from + c];
+                  }
+                });
   }
 }
 
 template <class T>
 void moments(const Rows& r, const T* x, double* sums) {
-  sum_rows(r, sums, [&](auto zero, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
-    values[0] = load<decltype(zero)>(x + at);
+  double_sums(r, sums, [&](auto part, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
+    values[0] = load(part, x + at);
     values[1] = values[0] * values[0];
   });
 }
@@ -52,14 +48,12 @@ struct Normalise {
 
   template <Activation kActivation>
   void run() const {
-    for (int64_t row = r.begin; row < r.end; ++row) {
-      const T* in = x + row * r.channels;
-      To* out = y + row * r.channels;
-      for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-        using V = decltype(zero);
-        store<V>(out + c, activate<V, kActivation>(load<V>(in + c) * load<V>(factor + c) + load<V>(offset + c)));
-      });
-    }
+    for_elements(
+        r.begin * r.channels, r.end * r.channels, r.line,
+        [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+      const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
+      store(part, y + at, activate<kActivation>(z));
+    });
   }
 };
 
@@ -77,15 +71,13 @@ struct NormaliseWithSlope {
 
   template <Activation kActivation>
   void run() const {
-    for (int64_t row = r.begin; row < r.end; ++row) {
-      for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-        using V = decltype(zero);
-        const int64_t at = row * r.channels + c;
-        const V z = load<V>(x + at) * load<V>(factor + c) + load<V>(offset + c);
-        store<V>(y + at, activate<V, kActivation>(z));
-        store<V>(slope + at, activation_gradient<V, kActivation>(z, broadcast<V>(1.0f)));
-      });
-    }
+    for_elements(
+        r.begin * r.channels, r.end * r.channels, r.line,
+        [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+      const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
+      store(part, y + at, activate<kActivation>(z));
+      store(part, slope + at, activation_gradient<kActivation>(z, broadcast(1.0f)));
+    });
   }
 };
 
@@ -97,10 +89,9 @@ void normalise_with_slope(const Rows& r, Activation activation, const T* x, cons
 
 template <class T>
 void apply_slope(int64_t count, const float* slope, T* d) {
-  for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
-    using V = decltype(zero);
-    const V by = load<V>(slope + n);
-    store<V>(d + n, by == V{} ? V{} : load<V>(d + n) * by);
+  for_blocks(count, [&](auto part, int64_t n) __attribute__((always_inline)) {
+    const WideFloat by = load(part, slope + n);
+    store(part, d + n, by == WideFloat{} ? WideFloat{} : load(part, d + n) * by);
   });
 }
 
@@ -114,12 +105,11 @@ struct GradientMoments {
 
   template <Activation kActivation>
   void run() const {
-    sum_rows(r, sums, [&](auto zero, int64_t at, int64_t c, auto& values) __attribute__((always_inline)) {
-      using V = decltype(zero);
-      const V value = load<V>(x + at), z = value * load<V>(factor + c) + load<V>(offset + c);
-      values[0] = activation_gradient<V, kActivation>(z, load<V>(dy + at));
+    double_sums(r, sums, [&](auto part, int64_t at, int64_t c, auto& values) __attribute__((always_inline)) {
+      const WideFloat value = load(part, x + at), z = value * load(part, factor + c) + load(part, offset + c);
+      values[0] = activation_gradient<kActivation>(z, load(part, dy + at));
       values[1] = values[0] * value;
-      if (kActivation != Activation::kNone) store<V>(dz + at, values[0]);
+      if (kActivation != Activation::kNone) store(part, dz + at, values[0]);
     });
   }
 };
@@ -133,14 +123,12 @@ void gradient_moments(const Rows& r, Activation activation, const T* x, const T*
 template <class T>
 void normalise_dx(const Rows& r, const T* x, const T* dz, const float* factor, const float* slope,
                   const float* constant, T* dx) {
-  for (int64_t row = r.begin; row < r.end; ++row) {
-    const int64_t at = row * r.channels;
-    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      using V = decltype(zero);
-      const V linear = load<V>(x + at + c) * load<V>(slope + c) + load<V>(constant + c);
-      store<V>(dx + at + c, load<V>(dz + at + c) * load<V>(factor + c) + linear);
-    });
-  }
+  for_elements(
+        r.begin * r.channels, r.end * r.channels, r.line,
+        [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+    const WideFloat linear = load(part, x + at) * load(part, slope + c) + load(part, constant + c);
+    store(part, dx + at, load(part, dz + at) * load(part, factor + c) + linear);
+  });
 }
 
 template <class T>

@@ -7,9 +7,14 @@
 
 namespace scaling_search {
 
+constexpr int64_t kLongestLine = 1280;
+
 // A matrix (rows, channels), of which a kernel takes rows [begin, end).
+//
+// Several rows are taken as one line of up to kLongestLine elements, so that they fill registers whatever the number of
+// channels. Vectors of channels that kernels are given come repeated to fill such a line; sums are of channels again.
 struct Rows {
-  int64_t begin, end, channels;
+  int64_t begin, end, channels, line;
 };
 
 // For images of floats or of Bfloat16.

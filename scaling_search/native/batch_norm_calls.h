@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -18,12 +19,34 @@ inline bool is_known(Activation activation) {
   return activation >= Activation::kNone && activation <= Activation::kSilu;
 }
 
-// A matrix of rows split into items.
-struct Matrix {
-  int64_t rows, channels, items;
+constexpr int64_t kMostLanes = 16;  // Of a register, whatever the instructions.
 
-  Rows item(int64_t i) const { return {rows * i / items, rows * (i + 1) / items, channels}; }
+// As many rows as fill whole registers, where that is not too long.
+inline int64_t line_of(int64_t channels) {
+  const int64_t line = channels / std::gcd(channels, kMostLanes) * kMostLanes;
+  return line <= kLongestLine ? line : channels;
+}
+
+// A matrix of rows split into items, which begin where a cache's line does.
+struct Matrix {
+  int64_t rows, channels, items, line;
+
+  Rows item(int64_t i) const { return {start(i), i + 1 == items ? rows : start(i + 1), channels, line}; }
+  Rows all_of(int64_t count) const { return {0, count, channels, line}; }
+
+ private:
+  int64_t start(int64_t i) const { return rows / kMostLanes * i / items * kMostLanes; }
 };
+
+// A vector of channels, repeated for a line.
+inline std::vector<float> repeated(std::vector<float> vector, int64_t line) {
+  int64_t filled = static_cast<int64_t>(vector.size());
+  vector.resize(line);
+  for (; filled < line; filled *= 2) {
+    std::copy_n(vector.begin(), std::min(filled, line - filled), vector.begin() + filled);
+  }
+  return vector;
+}
 
 template <class Images>
 Matrix matrix_of(ShapeCheck& check, const Images& x, Activation activation) {
@@ -33,7 +56,7 @@ Matrix matrix_of(ShapeCheck& check, const Images& x, Activation activation) {
   if (check.failed()) return {};
   const int64_t channels = shape.back(), count = static_cast<int64_t>(x.element_count());
   const int64_t items = std::min<int64_t>({count / channels, quotient_up(count, kItemFloats), 64});
-  return {count / channels, channels, items};
+  return {count / channels, channels, items, line_of(channels)};
 }
 
 // How XLA calls what has a batch norm: `binding` says the arrays.
@@ -82,7 +105,7 @@ template <class T>
 class GradientSums {
  public:
   GradientSums(const Matrix& m, const T* x, const T* dz)
-      : m_(m), x_(x), dz_(dz), none_(m.channels), partial_(m.items * 2 * m.channels), done_(m.items) {}
+      : m_(m), x_(x), dz_(dz), none_(m.line), partial_(m.items * 2 * m.channels), done_(m.items) {}
 
   // The first item of a share that begins at a row.
   int64_t first_item(int64_t row) const {
@@ -131,7 +154,8 @@ void find_statistics(ffi::ThreadPool& threads, const Matrix& m, const T* x, floa
 
 // What normalises: y = activation(x * factor + offset).
 struct Affine {
-  std::vector<float> inverse, factor, offset;  // inverse: one over the standard deviation.
+  std::vector<float> inverse;         // One over the standard deviation.
+  std::vector<float> factor, offset;  // Repeated for a line.
 };
 
 inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, const float* mean,
@@ -142,6 +166,8 @@ inline Affine affine_of(const Matrix& m, const Array& scale, const Array& bias, 
     a.factor[c] = scale.typed_data()[c] * a.inverse[c];
     a.offset[c] = bias.typed_data()[c] - mean[c] * a.factor[c];
   }
+  a.factor = repeated(std::move(a.factor), m.line);
+  a.offset = repeated(std::move(a.offset), m.line);
   return a;
 }
 
@@ -161,6 +187,8 @@ void finish_gradient(ffi::ThreadPool& threads, const Matrix& m, const Affine& af
     slope[c] = static_cast<float>(by_x);
     constant[c] = static_cast<float>(-factor * sums[c] / m.rows - by_x * average);
   }
+  slope = repeated(std::move(slope), m.line);
+  constant = repeated(std::move(constant), m.line);
   parallel_for(threads, m.items, [&](int64_t i) {
     batch_norm_kernels<T>().normalise_dx(m.item(i), x, dz, affine.factor.data(), slope.data(), constant.data(), dx);
   });

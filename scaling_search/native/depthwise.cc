@@ -19,56 +19,53 @@ struct Row {
 };
 
 // The `kCount` pixels from column `x` of a source row; zero outside where kEdge.
-template <class V, int kCount, bool kEdge, class From>
-INLINE void load_pixels(V (&pixels)[kCount], const From* line, int64_t x, int64_t width, int64_t channels) {
+template <int kCount, bool kEdge, class Part, class From>
+INLINE void load_pixels(Part part, WideFloat (&pixels)[kCount], const From* line, int64_t x, int64_t width,
+                        int64_t channels) {
 #pragma GCC unroll 16
   for (int n = 0; n < kCount; ++n) {
     if (!kEdge || (x + n >= 0 && x + n < width)) {
-      pixels[n] = load<V>(line + (x + n) * channels);
+      pixels[n] = load(part, line + (x + n) * channels);
     } else {
-      pixels[n] = V{};
+      pixels[n] = WideFloat{};
     }
   }
 }
 
 // Output `o` at the block of channels from c, for any window.
-template <class V, class From, class To>
-INLINE void correlate_one(const Row<From, To>& r, int64_t o, int64_t c) {
-  V sum = {};
+template <class Part, class From, class To>
+INLINE void correlate_one(Part part, const Row<From, To>& r, int64_t o, int64_t c) {
+  WideFloat sum = {};
   const int64_t x = o * r.stride - r.left;
   const int64_t begin = larger(0, -x), end = smaller(r.columns, r.width - x);
   for (int64_t i = 0; i < r.rows; ++i) {
     const From* line = r.source + (r.first_row + i) * r.width * r.channels + c;
     for (int64_t j = begin; j < end; ++j) {
-      sum += load<V>(line + (x + j) * r.channels) * load<V>(r.kernel + (i * r.columns + j) * r.channels + c);
+      sum += load(part, line + (x + j) * r.channels) * load(part, r.kernel + (i * r.columns + j) * r.channels + c);
     }
   }
-  store<V>(r.out + o * r.out_pitch + c, sum);
+  store(part, r.out + o * r.out_pitch + c, sum);
 }
 
 // The same for `kGroup` outputs at once, from the first.
-template <class V, int kColumns, int kStride, int kGroup, bool kEdge, class From, class To>
-INLINE void correlate_group(const Row<From, To>& r, int64_t first, int64_t c) {
-  if (Traits<V>::kWidth == 1) {
-    for (int64_t o = first; o < first + kGroup; ++o) correlate_one<V>(r, o, c);
-    return;
-  }
-  V sums[kGroup] = {};
+template <int kColumns, int kStride, int kGroup, bool kEdge, class Part, class From, class To>
+INLINE void correlate_group(Part part, const Row<From, To>& r, int64_t first, int64_t c) {
+  WideFloat sums[kGroup] = {};
   const int64_t x = first * kStride - r.left;
   for (int64_t i = 0; i < r.rows; ++i) {
-    V pixels[kColumns + (kGroup - 1) * kStride];
-    load_pixels<V, kColumns + (kGroup - 1) * kStride, kEdge>(
-        pixels, r.source + (r.first_row + i) * r.width * r.channels + c, x, r.width, r.channels);
+    WideFloat pixels[kColumns + (kGroup - 1) * kStride];
+    load_pixels<kColumns + (kGroup - 1) * kStride, kEdge>(
+        part, pixels, r.source + (r.first_row + i) * r.width * r.channels + c, x, r.width, r.channels);
     const float* taps = r.kernel + i * kColumns * r.channels + c;
 #pragma GCC unroll 8
     for (int j = 0; j < kColumns; ++j) {
-      const V tap = load<V>(taps + j * r.channels);
+      const WideFloat tap = load(part, taps + j * r.channels);
 #pragma GCC unroll 4
       for (int n = 0; n < kGroup; ++n) sums[n] += pixels[n * kStride + j] * tap;
     }
   }
 #pragma GCC unroll 4
-  for (int n = 0; n < kGroup; ++n) store<V>(r.out + (first + n) * r.out_pitch + c, sums[n]);
+  for (int n = 0; n < kGroup; ++n) store(part, r.out + (first + n) * r.out_pitch + c, sums[n]);
 }
 
 // Block by block of channels for each group, which walks through memory as it lies: the other way round, a core that
@@ -81,12 +78,11 @@ INLINE void correlate_groups(const Row<From, To>& r) {
     const int64_t first = smaller(start, r.count - kGroup);
     const int64_t x = first * kStride - r.left;
     const bool inside = x >= 0 && x + kReach <= r.width;
-    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      using V = decltype(zero);
+    for_blocks(r.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
       if (inside) {
-        correlate_group<V, kColumns, kStride, kGroup, false>(r, first, c);
+        correlate_group<kColumns, kStride, kGroup, false>(part, r, first, c);
       } else {
-        correlate_group<V, kColumns, kStride, kGroup, true>(r, first, c);
+        correlate_group<kColumns, kStride, kGroup, true>(part, r, first, c);
       }
     });
   }
@@ -106,8 +102,8 @@ void correlate(const Row<From, To>& r) {
 template <class From, class To>
 void correlate_any(const Row<From, To>& r) {
   for (int64_t o = 0; o < r.count; ++o) {
-    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      correlate_one<decltype(zero)>(r, o, c);
+    for_blocks(r.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
+      correlate_one(part, r, o, c);
     });
   }
 }
@@ -195,17 +191,17 @@ void dx(const Window& w, const Band& band, const float* phases, const T* dy, T* 
 }
 
 // Adds to sums[i][j] what `kGroup` outputs from `first` give; lines[i] is the source row of tap row i, or null.
-template <class V, int kRows, int kColumns, int kStride, int kGroup, bool kEdge, class T>
-INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)[kRows], const T* dy, int64_t x,
-                         int64_t width, int64_t pitch) {
-  V slopes[kGroup];
+template <int kRows, int kColumns, int kStride, int kGroup, bool kEdge, class Part, class T>
+INLINE void gather_group(Part part, WideFloat (&sums)[kRows][kColumns], const float* const (&lines)[kRows],
+                         const T* dy, int64_t x, int64_t width, int64_t pitch) {
+  WideFloat slopes[kGroup];
 #pragma GCC unroll 4
-  for (int n = 0; n < kGroup; ++n) slopes[n] = load<V>(dy + n * pitch);
+  for (int n = 0; n < kGroup; ++n) slopes[n] = load(part, dy + n * pitch);
 #pragma GCC unroll 3
   for (int i = 0; i < kRows; ++i) {
     if (!lines[i]) continue;
-    V pixels[kColumns + (kGroup - 1) * kStride];
-    load_pixels<V, kColumns + (kGroup - 1) * kStride, kEdge>(pixels, lines[i], x, width, pitch);
+    WideFloat pixels[kColumns + (kGroup - 1) * kStride];
+    load_pixels<kColumns + (kGroup - 1) * kStride, kEdge>(part, pixels, lines[i], x, width, pitch);
 #pragma GCC unroll 4
     for (int n = 0; n < kGroup; ++n) {
 #pragma GCC unroll 8
@@ -216,12 +212,13 @@ INLINE void gather_group(V (&sums)[kRows][kColumns], const float* const (&lines)
 
 // dkernel[i, j] for kRows tap rows from `i` and kColumns tap columns from `j`, over a band, for one block of channels.
 // kStride 0 stands for the window's own.
-template <class V, int kRows, int kColumns, int kStride, class T>
-void gather(const Window& w, const Band& band, const float* x, const T* dy, int64_t i, int64_t j, float* dkernel) {
+template <int kRows, int kColumns, int kStride, class Part, class T>
+void gather(Part part, const Window& w, const Band& band, const float* x, const T* dy, int64_t i, int64_t j,
+            float* dkernel) {
   constexpr int kGroup = kStride ? 4 : 1;
   constexpr int64_t kReach = kColumns + (kGroup - 1) * kStride;
   const int64_t stride = kStride ? kStride : w.stride, pitch = w.channels;
-  V sums[kRows][kColumns] = {};
+  WideFloat sums[kRows][kColumns] = {};
   for (int64_t image = band.image_begin; image < band.image_end; ++image) {
     for (int64_t row = band.row_begin; row < band.row_end; ++row) {
       const float* lines[kRows];
@@ -235,32 +232,32 @@ void gather(const Window& w, const Band& band, const float* x, const T* dy, int6
       for (; o + kGroup <= w.out_width; o += kGroup) {
         const int64_t column = o * stride - w.left + j;
         if (column >= 0 && column + kReach <= w.width) {
-          gather_group<V, kRows, kColumns, kStride, kGroup, false>(sums, lines, slopes + o * pitch, column, w.width,
-                                                                   pitch);
+          gather_group<kRows, kColumns, kStride, kGroup, false>(part, sums, lines, slopes + o * pitch, column, w.width,
+                                                                pitch);
         } else {
-          gather_group<V, kRows, kColumns, kStride, kGroup, true>(sums, lines, slopes + o * pitch, column, w.width,
-                                                                  pitch);
+          gather_group<kRows, kColumns, kStride, kGroup, true>(part, sums, lines, slopes + o * pitch, column, w.width,
+                                                               pitch);
         }
       }
       for (; o < w.out_width; ++o) {
-        gather_group<V, kRows, kColumns, kStride, 1, true>(sums, lines, slopes + o * pitch, o * stride - w.left + j,
-                                                           w.width, pitch);
+        gather_group<kRows, kColumns, kStride, 1, true>(part, sums, lines, slopes + o * pitch, o * stride - w.left + j,
+                                                        w.width, pitch);
       }
     }
   }
   for (int n = 0; n < kRows; ++n) {
     for (int m = 0; m < kColumns; ++m) {
       float* out = dkernel + ((i + n) * w.columns + j + m) * pitch;
-      store<V>(out, load<V>(out) + sums[n][m]);
+      store(part, out, load(part, out) + sums[n][m]);
     }
   }
 }
 
-template <class V, int kRows, int kColumns, int kStride, class T>
-INLINE void gather_all(const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
+template <int kRows, int kColumns, int kStride, class Part, class T>
+INLINE void gather_all(Part part, const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
   for (int64_t i = 0; i < w.rows; i += kRows) {
     for (int64_t j = 0; j < w.columns; j += kColumns) {
-      gather<V, kRows, kColumns, kStride>(w, band, x, dy, i, j, dkernel);
+      gather<kRows, kColumns, kStride>(part, w, band, x, dy, i, j, dkernel);
     }
   }
 }
@@ -269,18 +266,16 @@ template <class T>
 void dkernel(const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
   const bool square = w.rows == w.columns && w.stride <= 2;
   const int64_t kind = square ? w.stride * 16 + w.columns : 0;
-  for_blocks(w.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-    using V = decltype(zero);
-    if (Traits<V>::kWidth == 1) return gather_all<V, 1, 1, 0>(w, band, x + c, dy + c, dkernel + c);
+  for_blocks(w.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
     // Of a 3x3 kernel all sums fit into registers at once; of a larger one a row of them does.
     switch (kind) {
-      case 16 + 3: return gather_all<V, 3, 3, 1>(w, band, x + c, dy + c, dkernel + c);
-      case 16 + 5: return gather_all<V, 1, 5, 1>(w, band, x + c, dy + c, dkernel + c);
-      case 16 + 7: return gather_all<V, 1, 7, 1>(w, band, x + c, dy + c, dkernel + c);
-      case 32 + 3: return gather_all<V, 3, 3, 2>(w, band, x + c, dy + c, dkernel + c);
-      case 32 + 5: return gather_all<V, 1, 5, 2>(w, band, x + c, dy + c, dkernel + c);
-      case 32 + 7: return gather_all<V, 1, 7, 2>(w, band, x + c, dy + c, dkernel + c);
-      default: return gather_all<V, 1, 1, 0>(w, band, x + c, dy + c, dkernel + c);
+      case 16 + 3: return gather_all<3, 3, 1>(part, w, band, x + c, dy + c, dkernel + c);
+      case 16 + 5: return gather_all<1, 5, 1>(part, w, band, x + c, dy + c, dkernel + c);
+      case 16 + 7: return gather_all<1, 7, 1>(part, w, band, x + c, dy + c, dkernel + c);
+      case 32 + 3: return gather_all<3, 3, 2>(part, w, band, x + c, dy + c, dkernel + c);
+      case 32 + 5: return gather_all<1, 5, 2>(part, w, band, x + c, dy + c, dkernel + c);
+      case 32 + 7: return gather_all<1, 7, 2>(part, w, band, x + c, dy + c, dkernel + c);
+      default: return gather_all<1, 1, 0>(part, w, band, x + c, dy + c, dkernel + c);
     }
   });
 }

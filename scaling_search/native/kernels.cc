@@ -2,7 +2,7 @@
 // kernels.h and setup.py).
 //
 // Channels lie next to each other in memory, so every kernel goes through a block of channels at a time with one
-// vector register a value. Channels beyond the last full block take narrower blocks, so nothing is read or written
+// vector register a value. Of channels beyond the last full block part of a register is read and written, so nothing is
 // out of bounds. No kernel knows of threads: sums are in the order of the rows it is given.
 #include "kernels.h"
 
@@ -12,11 +12,10 @@ namespace scaling_search {
 namespace {
 
 void weighted_sum(int64_t count, int64_t columns, const float* weights, int64_t pitch, const float* rows, float* out) {
-  for_blocks(columns, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-    using V = decltype(zero);
-    V sum = zero;
-    for (int64_t n = 0; n < count; ++n) sum += load<V>(rows + n * columns + c) * weights[n * pitch];
-    store<V>(out + c, sum);
+  for_blocks(columns, [&](auto part, int64_t c) __attribute__((always_inline)) {
+    WideFloat sum = {};
+    for (int64_t n = 0; n < count; ++n) sum += load(part, rows + n * columns + c) * weights[n * pitch];
+    store(part, out + c, sum);
   });
 }
 

@@ -39,9 +39,9 @@ Reach reach_of(const Window& w, const Band& band) {
 template <class T>
 class Activated {
  public:
-  Activated(const Window& window, Activation activation, const Affine& affine, const std::vector<Band>& bands,
-            bool slopes)
-      : window_(window), activation_(activation), affine_(affine), slopes_(slopes) {
+  Activated(const Matrix& matrix, const Window& window, Activation activation, const Affine& affine,
+            const std::vector<Band>& bands, bool slopes)
+      : matrix_(matrix), window_(window), activation_(activation), affine_(affine), slopes_(slopes) {
     int64_t rows = 0;
     for (const Band& band : bands) {
       const Reach reach = reach_of(window, band);
@@ -66,7 +66,7 @@ class Activated {
     image_ = image;
     first_ = first;
     last_ = std::max(last, first + kept);
-    const Rows rows{0, (last_ - first - kept) * window_.width, window_.channels};
+    const Rows rows = matrix_.all_of((last_ - first - kept) * window_.width);
     const T* x = image + (first + kept) * line();
     const float *factor = affine_.factor.data(), *offset = affine_.offset.data();
     if (slopes_) {
@@ -92,6 +92,7 @@ class Activated {
  private:
   int64_t line() const { return window_.width * window_.channels; }
 
+  const Matrix& matrix_;
   const Window& window_;
   Activation activation_;
   const Affine& affine_;
@@ -132,7 +133,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Ar
   const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
   const int64_t most = static_cast<int64_t>(all.size()), shares = std::min(most, kMostShares);
   parallel_for(threads, shares, [&](int64_t i) {
-    Activated<T> activated(w, activation, affine, all, false);
+    Activated<T> activated(m, w, activation, affine, all, false);
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Reach reach = reach_of(w, all[b]);
       activated.hold(numbers(x) + input_at(w, all[b]), reach.first, reach.last);
@@ -168,7 +169,7 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
   GradientSums<T> sums(m, numbers(x), numbers(dx));
   if (most == 0) std::fill(numbers(dx), numbers(dx) + dx->element_count(), T{});
   parallel_for(threads, shares, [&](int64_t i) {
-    Activated<T> activated(w, activation, affine, all, activation != Activation::kNone);
+    Activated<T> activated(m, w, activation, affine, all, activation != Activation::kNone);
     int64_t item = sums.first_item(most == 0 ? 0 : pixel_of(w, all[most * i / shares]));
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Band& band = all[b];

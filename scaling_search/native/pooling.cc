@@ -24,16 +24,15 @@ void largest(const Window& window, const float* x, float* y) {
   const Window w = window;
   for_windows(w, [&](int64_t top, int64_t bottom, int64_t left, int64_t right, int64_t pixel)
                      __attribute__((always_inline)) {
-    for_blocks(w.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      using V = decltype(zero);
-      V best = broadcast<V>(-__builtin_inff());
+    for_blocks(w.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
+      WideFloat best = broadcast(-__builtin_inff());
       for (int64_t row = top; row < bottom; ++row) {
         for (int64_t column = left; column < right; ++column) {
-          const V value = load<V>(x + (row * w.width + column) * w.channels + c);
+          const WideFloat value = load(part, x + (row * w.width + column) * w.channels + c);
           best = (value > best) | (value != value) ? value : best;
         }
       }
-      store<V>(y + pixel * w.channels + c, best);
+      store(part, y + pixel * w.channels + c, best);
     });
   });
 }
@@ -43,16 +42,15 @@ void largest_dx(const Window& window, const float* x, const float* y, const floa
   memset(dx, 0, static_cast<size_t>(w.height * w.width * w.channels) * sizeof(float));
   for_windows(w, [&](int64_t top, int64_t bottom, int64_t left, int64_t right, int64_t pixel)
                      __attribute__((always_inline)) {
-    for_blocks(w.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      using V = decltype(zero);
-      const V best = load<V>(y + pixel * w.channels + c);
-      V left_over = load<V>(dy + pixel * w.channels + c);
+    for_blocks(w.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
+      const WideFloat best = load(part, y + pixel * w.channels + c);
+      WideFloat left_over = load(part, dy + pixel * w.channels + c);
       for (int64_t row = top; row < bottom; ++row) {
         for (int64_t column = left; column < right; ++column) {
           const int64_t at = (row * w.width + column) * w.channels + c;
-          const auto found = load<V>(x + at) == best;
-          store<V>(dx + at, load<V>(dx + at) + (found ? left_over : zero));
-          left_over = found ? zero : left_over;
+          const auto found = load(part, x + at) == best;
+          store(part, dx + at, load(part, dx + at) + (found ? left_over : WideFloat{}));
+          left_over = found ? WideFloat{} : left_over;
         }
       }
     });

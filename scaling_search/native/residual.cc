@@ -9,14 +9,12 @@ namespace {
 
 template <class T>
 void normalise_onto(const Rows& r, const T* x, const float* factor, const float* offset, const T* shortcut, T* y) {
-  for (int64_t row = r.begin; row < r.end; ++row) {
-    const int64_t at = row * r.channels;
-    for_blocks(r.channels, [&](auto zero, int64_t c) __attribute__((always_inline)) {
-      using V = decltype(zero);
-      const V z = load<V>(x + at + c) * load<V>(factor + c) + load<V>(offset + c);
-      store<V>(y + at + c, activate<V, Activation::kRelu>(load<V>(shortcut + at + c) + z));
-    });
-  }
+  for_elements(
+        r.begin * r.channels, r.end * r.channels, r.line,
+        [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+    const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
+    store(part, y + at, activate<Activation::kRelu>(load(part, shortcut + at) + z));
+  });
 }
 
 }  // namespace

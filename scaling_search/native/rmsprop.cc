@@ -6,35 +6,31 @@
 namespace scaling_search {
 namespace {
 
-INLINE float root(float x) { return __builtin_sqrtf(x); }
-
-template <class V>
-INLINE V root(V x) {
-  for (int n = 0; n < Traits<V>::kWidth; ++n) x[n] = __builtin_sqrtf(x[n]);
-  return x;
-}
-
+INLINE WideFloat root(WideFloat x) {
 #if defined(__AVX512F__)
-// By a mask of all, as GCC 12 warns of its own header otherwise.
-INLINE WideFloat root(WideFloat x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
+  // By a mask of all, as GCC 12 warns of its own header otherwise.
+  return _mm512_maskz_sqrt_ps(0xffff, x);
 #elif defined(__AVX2__)
-INLINE WideFloat root(WideFloat x) { return _mm256_sqrt_ps(x); }
+  return _mm256_sqrt_ps(x);
+#else
+  for (int n = 0; n < kLanes; ++n) x[n] = __builtin_sqrtf(x[n]);
+  return x;
 #endif
+}
 
 void step(const RmsProp& rule, int64_t count, const float* gradients, const RmsPropVectors& vectors) {
   const RmsProp r = rule;
   const RmsPropVectors v = vectors;
-  for_blocks(count, [&](auto zero, int64_t n) __attribute__((always_inline)) {
-    using V = decltype(zero);
-    const V parameter = load<V>(v.parameters + n);
-    const V gradient = load<V>(gradients + n) + parameter * r.weight_decay;
-    const V square = load<V>(v.squares + n) * r.decay + gradient * gradient * (1 - r.decay);
-    const V update = load<V>(v.updates + n) * r.momentum - gradient / root(square + r.epsilon) * r.rate;
-    const V moved = parameter + update;
-    store<V>(v.new_squares + n, square);
-    store<V>(v.new_updates + n, update);
-    store<V>(v.new_parameters + n, moved);
-    store<V>(v.new_averages + n, load<V>(v.averages + n) * r.keep + moved * (1 - r.keep));
+  for_blocks(count, [&](auto part, int64_t n) __attribute__((always_inline)) {
+    const WideFloat parameter = load(part, v.parameters + n);
+    const WideFloat gradient = load(part, gradients + n) + parameter * r.weight_decay;
+    const WideFloat square = load(part, v.squares + n) * r.decay + gradient * gradient * (1 - r.decay);
+    const WideFloat update = load(part, v.updates + n) * r.momentum - gradient / root(square + r.epsilon) * r.rate;
+    const WideFloat moved = parameter + update;
+    store(part, v.new_squares + n, square);
+    store(part, v.new_updates + n, update);
+    store(part, v.new_parameters + n, moved);
+    store(part, v.new_averages + n, load(part, v.averages + n) * r.keep + moved * (1 - r.keep));
   });
 }
 

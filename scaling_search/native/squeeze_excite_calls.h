@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "batch_norm_calls.h"
+#include "dense.h"
 #include "parallel.h"
 #include "shapes.h"
 #include "squeeze_excite.h"
@@ -34,11 +35,14 @@ inline SqueezeExcite squeeze_excite_of(ShapeCheck& check, const Shape& in, const
   return {in[0], {in[1] * in[2], in[3], first[1], activation}};
 }
 
-inline std::vector<float> transposed(const float* matrix, int64_t rows, int64_t columns) {
+// A matrix (rows, columns) turned, by all threads.
+inline std::vector<float> transposed(ffi::ThreadPool& threads, const float* matrix, int64_t rows, int64_t columns) {
   std::vector<float> out(rows * columns);
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) out[c * rows + r] = matrix[r * columns + c];
-  }
+  const int64_t at_once = std::max<int64_t>(kMatrixBlock, kItemFloats / std::max<int64_t>(columns, 1));
+  parallel_for(threads, quotient_up(rows, at_once), [&](int64_t item) {
+    const int64_t begin = item * at_once, end = std::min(rows, begin + at_once);
+    dense_kernels().transpose(end - begin, columns, matrix + begin * columns, out.data() + begin, rows);
+  });
   return out;
 }
 
@@ -68,12 +72,11 @@ void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& s
                 const Array& excite, const Array& excite_bias, Gated<Images> out, const Input& input) {
   using T = std::remove_pointer_t<decltype(numbers(out.y))>;
   const Gate& g = s.gate;
-  const std::vector<float> first = transposed(squeeze.typed_data(), g.channels, g.squeezed);
   std::vector<float> active(s.images * g.squeezed);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
     const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
     squeeze_excite_kernels<T>().forward(
-        g, end - begin, input(begin, end), first.data(), squeeze_bias.typed_data(), excite.typed_data(),
+        g, end - begin, input(begin, end), squeeze.typed_data(), squeeze_bias.typed_data(), excite.typed_data(),
         excite_bias.typed_data(), numbers(out.y) + begin * s.size(), out.mean->typed_data() + wide,
         out.hidden->typed_data() + narrow, out.gate->typed_data() + wide, active.data() + narrow);
   });
@@ -106,36 +109,34 @@ void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept&
                    const Body& body) {
   const Gate& g = s.gate;
   const int64_t count = s.images;
-  const std::vector<float> first = transposed(kept.squeeze.typed_data(), g.channels, g.squeezed);
+  const std::vector<float> squeeze = transposed(threads, kept.squeeze.typed_data(), g.channels, g.squeezed);
+  const std::vector<float> excite = transposed(threads, kept.excite.typed_data(), g.squeezed, g.channels);
   std::vector<float> active(count * g.squeezed), dhidden(count * g.squeezed);
   std::vector<float> dgate(count * g.channels), dmean(count * g.channels);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
     body(begin, end, [&](const float* x, T* dx) {
       const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
       squeeze_excite_kernels<T>().dx(g, end - begin, x, dy + begin * s.size(), kept.hidden.typed_data() + narrow,
-                                     kept.gate.typed_data() + wide, first.data(), kept.excite.typed_data(), dx,
+                                     kept.gate.typed_data() + wide, squeeze.data(), excite.data(), dx,
                                      active.data() + narrow, dhidden.data() + narrow, dgate.data() + wide,
                                      dmean.data() + wide);
     });
   });
-  // Of some squeezed channels: their rows of both kernels' gradients, the first one's transposed.
-  std::vector<float> rows(g.squeezed * g.channels);
-  const int64_t at_once = std::max<int64_t>(4, kItemFloats / std::max<int64_t>(1, count * g.channels));
-  parallel_for(threads, quotient_up(g.squeezed, at_once), [&](int64_t item) {
-    const int64_t begin = item * at_once, end = std::min(g.squeezed, begin + at_once);
-    const Combination sums{end - begin, count, g.channels, 1, g.squeezed};
-    float* const dfirst = rows.data() + begin * g.channels;
-    const auto& combine = squeeze_excite_kernels<T>().combine;
-    combine(sums, dhidden.data() + begin, kept.mean.typed_data(), nullptr, dfirst);
-    combine(sums, active.data() + begin, dgate.data(), nullptr, out.dexcite->typed_data() + begin * g.channels);
-    for (int64_t n = begin; n < end; ++n) {
-      const float* row = rows.data() + n * g.channels;
-      for (int64_t c = 0; c < g.channels; ++c) out.dsqueeze->typed_data()[c * g.squeezed + n] = row[c];
-    }
-  });
+  // The layers' own gradients, of some channels at a time.
+  const auto& combine = squeeze_excite_kernels<T>().combine;
   const float one = 1;
+  const int64_t at_once =
+      quotient_up(kItemFloats, std::max<int64_t>(1, count * g.squeezed) * kMatrixBlock) * kMatrixBlock;
+  parallel_for(threads, quotient_up(g.channels, at_once), [&](int64_t item) {
+    const int64_t c = item * at_once, channels = std::min(at_once, g.channels - c);
+    combine({channels, count, g.squeezed, g.squeezed, 1, g.channels}, kept.mean.typed_data() + c, dhidden.data(),
+            nullptr, out.dsqueeze->typed_data() + c * g.squeezed);
+    combine({g.squeezed, count, channels, g.channels, 1, g.squeezed}, active.data(), dgate.data() + c, nullptr,
+            out.dexcite->typed_data() + c);
+    combine({1, count, channels, g.channels, 0, 0}, &one, dgate.data() + c, nullptr,
+            out.dexcite_bias->typed_data() + c);
+  });
   kernels().weighted_sum(count, g.squeezed, &one, 0, dhidden.data(), out.dsqueeze_bias->typed_data());
-  kernels().weighted_sum(count, g.channels, &one, 0, dgate.data(), out.dexcite_bias->typed_data());
 }
 
 }  // namespace scaling_search

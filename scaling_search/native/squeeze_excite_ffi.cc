@@ -73,15 +73,14 @@ ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, ffi::Buffer<kType> 
   find_statistics(threads, m, numbers(x), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end) {
-    const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
-    float* active;
+    float* active = nullptr;
+    // In y itself, as long as no part of a register is written there, which could not be loaded again at once.
     if constexpr (std::is_same_v<T, float>) {
-      active = y->typed_data() + begin * s.size();
-    } else {
-      active = scratch((end - begin) * s.size());
+      if (m.channels % kMostLanes == 0) active = y->typed_data() + begin * s.size();
     }
-    joined_kernels<T>().activate(rows, activation, numbers(x) + begin * s.size(), affine.factor.data(),
-                                 affine.offset.data(), active);
+    if (!active) active = scratch((end - begin) * s.size());
+    joined_kernels<T>().activate(m.all_of((end - begin) * s.gate.pixels), activation, numbers(x) + begin * s.size(),
+                                 affine.factor.data(), affine.offset.data(), active);
     return active;
   });
   return ffi::Error::Success();
@@ -112,7 +111,7 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, ffi::Buffe
   gate_gradient(threads, s, kept, numbers(dy), layers, [&](int64_t begin, int64_t end, const auto& run) {
     const int64_t size = (end - begin) * s.size();
     float *const active = scratch(2 * size), *const slope = active + size;
-    const Rows rows{0, (end - begin) * s.gate.pixels, m.channels};
+    const Rows rows = m.all_of((end - begin) * s.gate.pixels);
     T* const out = numbers(dx) + begin * s.size();
     joined_kernels<T>().activate_with_slope(rows, activation, numbers(x) + begin * s.size(), affine.factor.data(),
                                             affine.offset.data(), active, slope);

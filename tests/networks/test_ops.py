@@ -167,9 +167,16 @@ def plain_batch_norm(x, scale, bias, activation):
     return ops.activate((x - mean) / jnp.sqrt(variance + 1e-3) * scale + bias, activation), mean, variance
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_batch_norm_in_training_and_its_gradients_are_the_plain_ones(path, activation):
-    x, scale, bias = arrays((3, 5, 7, 13), (13,), (13,))
+# Several pixels share a register where channels do not fill one, unless there are too many.
+NORM_SHAPES = [(3, 5, 7, 13), (41, 9, 5, 69), (40, 6, 6, 24), (7, 3, 5, 106), (3, 2, 1, 1301)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "activation"),
+    [*((NORM_SHAPES[0], activation) for activation in ACTIVATIONS), *((shape, "silu") for shape in NORM_SHAPES[1:])],
+)
+def test_batch_norm_in_training_and_its_gradients_are_the_plain_ones(path, shape, activation):
+    x, scale, bias = arrays(shape, shape[3:], shape[3:])
     x, scale, bias = 3 * x + 2, 2 * scale, 3 * bias
     agree(
         with_gradients(lambda *inputs: ops.batch_norm_train(*inputs, 1e-3, activation)[0], x, scale, bias),
@@ -186,12 +193,16 @@ NORM_CASES = [
     ((4, 5, 3, 8), 1, 2, "SAME", "silu"),
     ((2, 13, 4, 20), 2, 3, ((0, 3), (2, 1)), "silu"),
     ((1, 2, 2, 4), 3, 1, "VALID", "silu"),
+    ((16, 8, 8, 33), 3, 1, "SAME", "silu"),
+    ((17, 5, 5, 106), 3, 2, "SAME", "silu"),
 ]
 GATE_CASES = [
     ((3, 4, 5, 24), 5, "silu", "silu"),
     ((2, 48, 33, 37), 1, "relu", "relu6"),
     ((70, 3, 2, 4), 9, "none", "relu"),
     ((5, 1, 1, 40), 3, "relu6", "silu"),
+    ((16, 5, 5, 75), 6, "silu", "silu"),
+    ((64, 2, 2, 150), 37, "silu", "silu"),
 ]
 
 
