@@ -15,9 +15,10 @@ ffi::Error depthwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result
   ShapeCheck check("depthwise convolution");
   const Depthwise d = depthwise_of(check, shape_of(x), shape_of(kernel), shape_of(*y), stride, top, left);
   if (check.failed()) return check.error();
+  const std::vector<float> taps = taps_of(d, kernel.typed_data());
   const std::vector<Band> all = bands(d.images, d.window.out_height, d.floats_per_output_row());
   parallel_for(threads, all.size(), [&](int64_t i) {
-    depthwise_kernels<float>().forward(d.window, all[i], x.typed_data(), kernel.typed_data(), y->typed_data());
+    depthwise_kernels<float>().forward(d.window, all[i], x.typed_data(), taps.data(), y->typed_data());
   });
   return ffi::Error::Success();
 }
@@ -30,11 +31,11 @@ ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
   if (check.failed()) return check.error();
   const Window& w = d.window;
 
-  const std::vector<float> phases = split_by_phase(w, kernel.typed_data());
+  const std::vector<float> phases = split_by_phase(w, taps_of(d, kernel.typed_data()).data());
   const std::vector<Band> in = bands(d.images, w.height, (w.width + quotient_up(w.out_width, w.stride)) * w.channels);
   const std::vector<Band> out = bands(d.images, w.out_height, d.floats_per_output_row());
   const int64_t most = static_cast<int64_t>(out.size()), shares = gradient_shares(d, most);
-  const int64_t floats = w.rows * w.columns * w.channels, inputs = static_cast<int64_t>(in.size());
+  const int64_t floats = d.floats_of_kernel(), inputs = static_cast<int64_t>(in.size());
   std::vector<float> partial(shares * floats);
   parallel_for(threads, shares, [&](int64_t i) {
     // A share's part of dx beside its part of dkernel, as both read about the same rows of dy.
@@ -50,8 +51,7 @@ ffi::Error depthwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
       depthwise_kernels<float>().dx(w, in[band], phases.data(), dy.typed_data(), dx->typed_data());
     }
   });
-  const float one = 1;
-  kernels().weighted_sum(shares, floats, &one, 0, partial.data(), dkernel->typed_data());
+  finish_dkernel(d, shares, partial, dkernel->typed_data());
   return ffi::Error::Success();
 }
 

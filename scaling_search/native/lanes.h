@@ -199,10 +199,10 @@ struct AtOnce {
 // Columns whose sums over rows are kept at a time.
 constexpr int64_t kSumsAtOnce = 1280;
 
-// Sums over rows, kCount a column, of what terms(part, at, c, values) sets for the elements from `at`, in the columns
-// from c: of rows of `line` elements, [begin, end) in all, of which the last may be shorter. They are added in order;
-// take(first, count, sums) has those of columns [first, first + count), the n-th ones from sums[n]. Walks through memory
-// as rows lie in it.
+// Sums over rows, kCount a column, of what terms(part, at, c, values) sets for the elements from `at`, in columns from c:
+// of rows of `line` elements, [begin, end) in all, of which the last may be shorter. They are added in order, and
+// take(first, count, sums) has those of columns [first, first + count), the n-th ones from sums[n]. It walks through
+// memory as rows lie there.
 //
 // Sums fill whole registers: what part of one wrote could not be loaded again before it is in the cache.
 template <int kCount, class Terms, class Take>

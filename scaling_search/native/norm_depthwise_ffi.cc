@@ -130,6 +130,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Ar
   find_statistics(threads, m, numbers(x), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
   const Window& w = d.window;
+  const std::vector<float> taps = taps_of(d, kernel.typed_data());
   const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
   const int64_t most = static_cast<int64_t>(all.size()), shares = std::min(most, kMostShares);
   parallel_for(threads, shares, [&](int64_t i) {
@@ -137,7 +138,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Ar
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Reach reach = reach_of(w, all[b]);
       activated.hold(numbers(x) + input_at(w, all[b]), reach.first, reach.last);
-      depthwise_kernels<T>().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), kernel.typed_data(),
+      depthwise_kernels<T>().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), taps.data(),
                                      numbers(y) + output_at(w, all[b]));
     }
   });
@@ -161,10 +162,10 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
 
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
   const Window& w = d.window;
-  const std::vector<float> phases = split_by_phase(w, kernel.typed_data());
+  const std::vector<float> phases = split_by_phase(w, taps_of(d, kernel.typed_data()).data());
   const std::vector<Band> all = bands(d.images, w.out_height, d.floats_per_output_row());
   const int64_t most = static_cast<int64_t>(all.size()), shares = gradient_shares(d, most);
-  const int64_t taps = w.rows * w.columns * w.channels;
+  const int64_t taps = d.floats_of_kernel();
   std::vector<float> partial(shares * taps);
   GradientSums<T> sums(m, numbers(x), numbers(dx));
   if (most == 0) std::fill(numbers(dx), numbers(dx) + dx->element_count(), T{});
@@ -188,8 +189,7 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
       sums.sum_to(last * w.width, item);
     }
   });
-  const float one = 1;
-  kernels().weighted_sum(shares, taps, &one, 0, partial.data(), dkernel->typed_data());
+  finish_dkernel(d, shares, partial, dkernel->typed_data());
   finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
   return ffi::Error::Success();
 }
