@@ -117,13 +117,14 @@ def test_dense_convolutions_of_few_and_of_many_channels_have_the_plain_gradients
     )
 
 
-# From the choice's bounds on, in every size, stride and padding, of which some leave whole phases without a tap; images
+# On both sides of the choice's bounds, in every size, stride and padding, of which some leave whole phases without a tap; images
 # that are small or large to the kernels, and products of more steps than a block has.
 WIDE_CASES = [
     ((2, 7, 9, 33), (3, 3, 33, 35), 1, "SAME"),
     ((2, 8, 7, 40), (3, 3, 40, 32), 2, ((1, 1), (1, 1))),
     ((2, 9, 8, 32), (5, 4, 32, 130), 3, ((0, 3), (2, 1))),
     ((1, 16, 13, 3), (7, 7, 3, 64), 2, "SYMMETRIC"),
+    ((3, 19, 19, 3), (3, 3, 3, 13), 2, "SAME"),
     ((3, 3, 3, 300), (3, 3, 300, 48), 1, "SAME"),
     ((1, 12, 13, 33), (3, 3, 33, 65), 1, "SAME"),
     ((2, 5, 6, 32), (2, 2, 32, 32), 3, "VALID"),

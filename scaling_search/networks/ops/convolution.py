@@ -136,13 +136,13 @@ def _matrix_product_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignor
     if stride == 1 and takes_native_dense and choice.pointwise_gradient(pixels, kernel.shape):
         return calls.pointwise_gradient(x, kernel, dy)
     dx, dkernel = _matrix_product_gradient(x, kernel, dy, stride, pads)
-    if takes_native_dense and choice.kernel_gradient(kernel.shape, native.lanes()):
+    if takes_native_dense and choice.kernel_gradient(kernel.shape):
         dkernel = calls.dense_dkernel(x, dy, kernel.shape, stride, pads)
     return dx, dkernel
 
 
 def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
-    if not (_takes_native_dense(x, kernel) and choice.convolution(kernel.shape, native.lanes())):
+    if not _takes_native_dense(x, kernel):
         return [_plain(x, kernel, stride, pads, 1)]
     form = calls.dense
     if choice.gathers_windows(kernel.shape):
@@ -152,21 +152,22 @@ def _dense_on_cpu(x, kernel, stride, pads):  # type: ignore[no-untyped-def]
     return [form(x, kernel, stride, pads)]
 
 
-def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+def _native_dense_gradient(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
     # Each gradient is a call of its own, as a first layer's input needs none.
-    takes_native_dense, lanes = _takes_native_dense(x, kernel, dy), native.lanes()
-    if takes_native_dense and choice.input_gradient(kernel.shape, lanes):
-        is_direct = choice.is_direct(x.shape, stride, lanes)
-        dx = (calls.grouped_dx if is_direct else calls.dense_dx)(kernel, dy, x.shape, stride, pads)
-    else:
-        (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
-    if takes_native_dense and choice.kernel_gradient(kernel.shape, lanes):
-        form = calls.dense_dkernel
-        if choice.gathers_windows(kernel.shape):
-            form = calls.gathered_dkernel
-        elif choice.has_direct_gradient(dy.shape, stride, lanes):
-            form = calls.grouped_dkernel
-        return dx, form(x, dy, kernel.shape, stride, pads)
+    is_direct = choice.is_direct(x.shape, stride, native.lanes())
+    dx = (calls.grouped_dx if is_direct else calls.dense_dx)(kernel, dy, x.shape, stride, pads)
+    form = calls.dense_dkernel
+    if choice.gathers_windows(kernel.shape):
+        form = calls.gathered_dkernel
+    elif choice.has_direct_gradient(dy.shape, stride, native.lanes()):
+        form = calls.grouped_dkernel
+    return dx, form(x, dy, kernel.shape, stride, pads)
+
+
+def _dense_gradient_on_cpu(x, kernel, dy, stride, pads):  # type: ignore[no-untyped-def]
+    if _takes_native_dense(x, kernel, dy):
+        return _native_dense_gradient(x, kernel, dy, stride, pads)
+    (dx,) = jax.vjp(lambda x: _plain(x, kernel, stride, pads, 1), x)[1](dy)
     # For the kernel's gradient XLA makes a convolution with an image-sized kernel, and transposes both operands.
     parts = [part.reshape(-1, x.shape[3]) for part in shifts.shifted(x, kernel.shape[:2], stride, pads)]
     drows = dy.reshape(-1, dy.shape[3])
