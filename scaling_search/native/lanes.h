@@ -189,7 +189,7 @@ INLINE void for_elements(int64_t begin, int64_t end, int64_t line, const Body& b
   }
 }
 
-constexpr int kRowsAtOnce = 2;
+constexpr int kRowsAtOnce = 4;
 
 template <int kCount>
 struct AtOnce {
@@ -199,8 +199,8 @@ struct AtOnce {
 // Columns whose sums over rows are kept at a time.
 constexpr int64_t kSumsAtOnce = 1280;
 
-// Sums over rows, kCount a column, of what terms(part, at, c, values) sets for the elements from `at`, in columns from c:
-// of rows of `line` elements, [begin, end) in all, of which the last may be shorter. They are added in order, and
+// Sums over rows, kCount a column, of what terms(part, at, c, values) sets for the elements from `at`, in columns from
+// c: of rows of `line` elements, [begin, end) in all, of which the last may be shorter. They are added in order, and
 // take(first, count, sums) has those of columns [first, first + count), the n-th ones from sums[n]. It walks through
 // memory as rows lie there.
 //
