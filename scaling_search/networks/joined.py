@@ -2,8 +2,8 @@
 
 Native kernels make what lies between piece by piece, and again for the gradient, so that it is neither written to
 memory nor read from there; their results are to the last bit those of the two operations one after the other. Without
-them these are what is computed: that their gradient makes again what the forward pass made costs nothing, as XLA
-computes what is equal once.
+them the two are what is computed. That a gradient makes again what the forward pass made then costs nothing, as XLA
+computes what is equal once; where a depthwise convolution is joined it is made again, which takes less memory.
 
 Images are NHWC.
 """
@@ -14,10 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from scaling_search.native import calls
-from scaling_search.networks import ops
+from scaling_search.networks import ops, shifts
 from scaling_search.networks.lowering import Form, by_platform, takes_native
 from scaling_search.networks.ops import Activation, Padding
 from scaling_search.networks.shifts import Pads, wide
@@ -119,8 +119,17 @@ def _norm_conv2d_gradient(x, scale, bias, mean, variance, kernel, dy, *static): 
 def _norm_conv2d_gradient_on_cpu(*arguments):  # type: ignore[no-untyped-def]
     x, *others, dy = arguments[:7]
     native = takes_native(*others, images=[x, dy])
-    form: Callable[..., Any] = calls.norm_depthwise_gradient if native else _norm_conv2d_gradient
+    form: Callable[..., Any] = calls.norm_depthwise_gradient if native else _norm_conv2d_gradient_anew
     return form(*arguments)
+
+
+def _norm_conv2d_gradient_anew(x, scale, bias, mean, variance, kernel, dy, *static):  # type: ignore[no-untyped-def]
+    epsilon, activation, stride, pads = static
+    # Behind the barrier XLA does not know what it has computed before, and keeps nothing for the gradient but x.
+    again, mean, variance = lax.optimization_barrier((x, mean, variance))
+    z = ops.batch_norm(again, scale, bias, mean, variance, epsilon=epsilon, activation=activation)
+    dz, dkernel = shifts.depthwise_gradient(z, kernel, dy, stride, pads)
+    return *ops.batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation), dkernel
 
 
 # Batch norm and squeeze-and-excitation

@@ -4,7 +4,9 @@ Images are NHWC; the kernel is (K, K, 1, C) with any K; padding is given in pixe
 """
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
+
+from scaling_search.networks.sums import channel_sums
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -16,16 +18,49 @@ def wide(x: Array) -> jnp.dtype:
 
 def depthwise(x: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """x (N, H, W, C) -> (N, H', W', C)."""
-    parts = shifted(x, kernel.shape[:2], stride, pads)
+    kernel, pads, _ = _cropped(x, kernel, stride, pads)
+    parts = _shifted_once(x, kernel.shape[:2], stride, pads)
     return sum(part * tap for part, tap in zip(parts, kernel.reshape(-1, x.shape[3]), strict=True))  # type: ignore[return-value]
 
 
 def depthwise_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> tuple[Array, Array]:
     """The gradients of x and kernel."""
-    parts = shifted(x, kernel.shape[:2], stride, pads)
-    products = [(part * dy).reshape(-1, x.shape[3]).astype(wide(x)).sum(0) for part in parts]
-    dkernel = jnp.stack(products).reshape(kernel.shape).astype(kernel.dtype)
-    return _input_gradient(x, kernel, dy, stride, pads), dkernel
+    kernel, pads, cut = _cropped(x, kernel, stride, pads)
+    dkernel = _kernel_gradient(x, kernel, dy, stride, pads)
+    return _input_gradient(x, kernel, dy, stride, pads), jnp.pad(dkernel, (*cut, (0, 0), (0, 0)))
+
+
+def _cropped(x: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, Pads, Pads]:
+    """The kernel without the rows and columns that meet nothing but padding, its pads, and how many were cut off.
+
+    Of a kernel of 5x5 on a last map of one pixel, that pixel's tap is left.
+    """
+    cut = []
+    for side, taps, (before, after) in zip(x.shape[1:3], kernel.shape[:2], pads, strict=True):
+        begins = range(-before, side + after - taps + 1, stride)
+        meeting = [tap for tap in range(taps) if any(0 <= begin + tap < side for begin in begins)] or [0, taps - 1]
+        cut.append((meeting[0], taps - 1 - meeting[-1]))
+    (top, bottom), (left, right) = cut
+    rows, columns = kernel.shape[:2]
+    left_over = [(before - first, after - last) for (before, after), (first, last) in zip(pads, cut, strict=True)]
+    return kernel[top : rows - bottom, left : columns - right], tuple(left_over), tuple(cut)  # type: ignore[return-value]
+
+
+def _kernel_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads) -> Array:
+    rows, columns, _, channels = kernel.shape
+    # XLA's library takes this sum as it is, so that dy has to lie in memory: else each of the loops below would compute
+    # what dy is computed from. It adds nothing, but XLA may not leave it out.
+    nothing = 0 * dy.reshape(-1, channels).astype(wide(x)).sum(0)
+    products = [(part * dy).astype(wide(x)) for part in _shifted_once(x, (rows, columns), stride, pads)]
+    # More than a row of taps at once would be more sums than a loop has registers for.
+    sums = [total for row in range(rows) for total in channel_sums(*products[row * columns : (row + 1) * columns])]
+    return (jnp.stack(sums) + nothing).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _shifted_once(x: Array, window: tuple[int, ...], stride: int, pads: Pads) -> list[Array]:
+    # Without the barrier, taps that meet no padding would read x itself, and both would be written to memory.
+    padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
+    return shifted(padded, window, stride, ((0, 0), (0, 0)))
 
 
 def shifted(x: Array, window: tuple[int, ...], stride: int, pads: Pads) -> list[Array]:
@@ -48,12 +83,17 @@ def _input_gradient(x: Array, kernel: Array, dy: Array, stride: int, pads: Pads)
     (top, _), (left, _) = pads
     rows, columns = kernel.shape[:2]
     height, width = (-(-side // stride) for side in x.shape[1:3])
-    # Taps reach at most `rows` beyond either end of dy, which itself may be shorter than the phase.
-    padded = jnp.pad(dy, ((0, 0), (rows, rows + height), (columns, columns + width), (0, 0)))
+    # How far taps of the first phase reach before dy, and taps of the last one behind it.
+    reach = [
+        (max(-((before - taps + 1) // stride), 0), max(steps + (stride - 1 + before) // stride - side, 0))
+        for before, taps, steps, side in zip((top, left), (rows, columns), (height, width), dy.shape[1:3], strict=True)
+    ]
+    padded = jnp.pad(dy, ((0, 0), *reach, (0, 0)))
+    (above, _), (aside, _) = reach
 
     def phase(p: int, q: int) -> Array:
         terms = [
-            padded[:, rows + u : rows + u + height, columns + v : columns + v + width] * kernel[i, j, 0]
+            padded[:, above + u : above + u + height, aside + v : aside + v + width] * kernel[i, j, 0]
             for i in range((p + top) % stride, rows, stride)
             for j in range((q + left) % stride, columns, stride)
             for u, v in [((p + top - i) // stride, (q + left - j) // stride)]

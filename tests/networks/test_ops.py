@@ -12,6 +12,7 @@ from jax import lax
 from scaling_search import native
 from scaling_search.networks import joined, ops
 from scaling_search.networks.ops import many, maximum, normalisation
+from scaling_search.networks.ops.activation import sigmoid_by_tanh
 from scaling_search.networks.pooling import max_pool
 
 ACTIVATIONS = ("silu", "relu", "relu6", "none")
@@ -210,8 +211,8 @@ GATE_CASES = [
 
 
 def on_paths(cases):
-    """All cases by the native kernels, and the first without them, where the two operations are what is computed."""
-    return [("native", *case) for case in cases] + [("pure", *cases[0])]
+    """All cases by the native kernels, and every third without them."""
+    return [("native", *case) for case in cases] + [("pure", *case) for case in cases[::3]]
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,17 @@ def test_batch_norm_with_the_convolution_behind_it_is_the_two_one_after_the_othe
 
     inputs = (3 * x + 2, 2 * scale, 3 * bias, kernel)
     agree(with_gradients(one, *inputs), with_gradients(other, *inputs), tolerance=0 if path == "native" else 2e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 2e-7), (jnp.bfloat16, 4e-3)])
+def test_the_sigmoid_by_tanh_is_the_sigmoid(dtype, tolerance):
+    x = jnp.linspace(-30, 30, 601).astype(dtype)
+    assert sigmoid_by_tanh(x).dtype == dtype
+    np.testing.assert_allclose(*(np.asarray(f(x), np.float64) for f in (sigmoid_by_tanh, lax.logistic)), atol=tolerance)
+    small = jnp.asarray([-5.0], dtype)
+    np.testing.assert_allclose(
+        *(np.asarray(f(small), np.float64) for f in (sigmoid_by_tanh, lax.logistic)), rtol=1e-2, atol=0
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7, 13), (4, 24, 24, 64)])

@@ -1,5 +1,6 @@
 """Batch norm with its activation, by given statistics or by the batch's own."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -9,7 +10,8 @@ from jax import Array, lax
 from scaling_search.native import calls
 from scaling_search.networks import shifts
 from scaling_search.networks.lowering import Form, by_platform, takes_native
-from scaling_search.networks.ops.activation import Activation, activate, activation_gradient
+from scaling_search.networks.ops.activation import Activation, activate, activation_gradient, sigmoid_by_tanh
+from scaling_search.networks.sums import channel_sums
 
 LARGE = 2**20
 """Elements of an array from which it takes a GPU longer to read it than to be told to."""
@@ -73,15 +75,15 @@ def _batch_norm_forward(x, scale, bias, epsilon, activation):  # type: ignore[no
     return (y, mean, variance), (x, scale, bias, mean, variance)
 
 
-def _normalise(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
+def _normalise(x, scale, bias, mean, variance, epsilon, activation, sigmoid=lax.logistic):  # type: ignore[no-untyped-def]
     factor = scale * lax.rsqrt(variance + epsilon)
-    return [activate(_affine(x, factor, bias - mean * factor), activation)]
+    return [activate(_affine(x, factor, bias - mean * factor), activation, sigmoid)]
 
 
 def _normalise_on_cpu(x, scale, bias, mean, variance, epsilon, activation):  # type: ignore[no-untyped-def]
     if takes_native(scale, bias, mean, variance, images=[x]):
         return [calls.normalise(x, scale, bias, mean, variance, epsilon, activation)]
-    return _normalise(x, scale, bias, mean, variance, epsilon, activation)
+    return _normalise(x, scale, bias, mean, variance, epsilon, activation, sigmoid_by_tanh)
 
 
 def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
@@ -92,19 +94,25 @@ def _normalise_by_own(x, scale, bias, epsilon, activation):  # type: ignore[no-u
     return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
 
 
-def _normalise_by_own_on_gpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+def _moments(x: Array, channel_sums: Callable[[Array, Array], Sequence[Array]]) -> tuple[Array, Array]:
+    """The mean and variance of each channel in one pass over x (..., C), each (C,) float32."""
     count = x.size // x.shape[-1]
     wide = x.astype(jnp.float32)
-    total, squares = _channel_sums(wide, wide * wide)
+    total, squares = channel_sums(wide, wide * wide)
     mean = total / count
-    variance = jnp.maximum(squares / count - mean * mean, 0)
+    return mean, jnp.maximum(squares / count - mean * mean, 0)
+
+
+def _normalise_by_own_on_gpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
+    mean, variance = _moments(x, _channel_sums)
     return *_normalise(x, scale, bias, mean, variance, epsilon, activation), mean, variance
 
 
 def _normalise_by_own_on_cpu(x, scale, bias, epsilon, activation):  # type: ignore[no-untyped-def]
     if takes_native(scale, bias, images=[x]):
         return calls.batch_norm(x, scale, bias, epsilon, activation)
-    return _normalise_by_own(x, scale, bias, epsilon, activation)
+    mean, variance = _moments(x, channel_sums)
+    return *_normalise(x, scale, bias, mean, variance, epsilon, activation, sigmoid_by_tanh), mean, variance
 
 
 def batch_norm_gradient(
@@ -125,10 +133,11 @@ def _batch_norm_backward(epsilon, activation, kept, gradients):  # type: ignore[
     return batch_norm_gradient(x, scale, bias, mean, variance, gradients[0], epsilon, activation)
 
 
-def _batch_norm_gradient(x, scale, bias, mean, variance, dz, epsilon, activation):  # type: ignore[no-untyped-def]
+def _batch_norm_gradient(*arguments, sigmoid=lax.logistic):  # type: ignore[no-untyped-def]
+    x, scale, bias, mean, variance, dz, epsilon, activation = arguments
     inverse = lax.rsqrt(variance + epsilon)
     factor = scale * inverse
-    slope = activation_gradient(_affine(x, factor, bias - mean * factor), activation)
+    slope = activation_gradient(_affine(x, factor, bias - mean * factor), activation, sigmoid)
     if slope is not None:
         dz = dz * slope
     count = x.size // x.shape[-1]
@@ -168,7 +177,9 @@ def _batch_norm_gradient_on_gpu(x, scale, bias, mean, variance, dz, epsilon, act
 def _batch_norm_gradient_on_cpu(x, scale, bias, mean, variance, dy, epsilon, activation):  # type: ignore[no-untyped-def]
     if takes_native(scale, bias, images=[x, dy]):
         return calls.batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
-    return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation)
+    # Else XLA keeps the sigmoids of the forward pass, which take longer to write and to read than to compute.
+    x, mean, variance = lax.optimization_barrier((x, mean, variance))
+    return _batch_norm_gradient(x, scale, bias, mean, variance, dy, epsilon, activation, sigmoid=sigmoid_by_tanh)
 
 
 def _batch_norm_given_backward(epsilon, activation, kept, dy):  # type: ignore[no-untyped-def]
