@@ -118,8 +118,8 @@ def test_dense_convolutions_of_few_and_of_many_channels_have_the_plain_gradients
     )
 
 
-# On both sides of the choice's bounds, in every size, stride and padding, of which some leave whole phases without a tap; images
-# that are small or large to the kernels, and products of more steps than a block has.
+# On both sides of the choice's bounds, in every size, stride and padding, of which some leave whole phases without a
+# tap; images that are small or large to the kernels, and products of more steps than a block has.
 WIDE_CASES = [
     ((2, 7, 9, 33), (3, 3, 33, 35), 1, "SAME"),
     ((2, 8, 7, 40), (3, 3, 40, 32), 2, ((1, 1), (1, 1))),
