@@ -73,8 +73,8 @@ struct Loop {
     }
   }
 
-  // Takes items as long as there are any. Loops mostly walk through the same images: where each core begins with its own
-  // part of them, it finds in its cache what it left there.
+  // Takes items as long as there are any. Loops mostly walk through the same images: where each core begins with its
+  // own part of them, it finds in its cache what it left there.
   void work() {
     const int64_t own = core();
     for (int64_t r = 0; r < ranges; ++r) {

@@ -15,8 +15,8 @@ constexpr int64_t kItemFloats = 1 << 14;  // 64 KiB: a share of work that stays 
 // which there are `helpers`; returns when all calls have.
 void run_in_parallel(int64_t helpers, int64_t count, void (*run)(const void* body, int64_t i), const void* body);
 
-// Calls body(i) once for each i in [0, count), in any order on any thread, and returns when all have returned. There are
-// as many threads as XLA has, whose own are woken too late for what a call has to do.
+// Calls body(i) once for each i in [0, count), in any order on any thread, and returns when all have returned. There
+// are as many threads as XLA has, whose own are woken too late for what a call has to do.
 template <class Body>
 void parallel_for(const xla::ffi::ThreadPool& threads, int64_t count, const Body& body) {
   const int64_t helpers = std::min(threads.num_threads(), count) - 1;

@@ -146,7 +146,10 @@ constexpr int product_rows(int vectors) { return vectors == 1 ? 12 : tile_rows(v
 
 void product(const Product& p, const float* left, const float* right, float* out) {
   int64_t tiles = 0, panels = 0;
-  for_panels(p.columns, [&](auto count, int64_t, const Part&) { tiles += kBlock / product_rows(decltype(count)::kCount); ++panels; });
+  for_panels(p.columns, [&](auto count, int64_t, const Part&) {
+    tiles += kBlock / product_rows(decltype(count)::kCount);
+    ++panels;
+  });
   for (int64_t begin = p.begin; begin < p.end; begin += kBlock) {
     const int64_t end = smaller(begin + kBlock, p.end);
     const float* next = left + end * p.depth;
@@ -163,7 +166,9 @@ void product(const Product& p, const float* left, const float* right, float* out
         result.fetch();
         // The last tile may write what is there again.
         const int64_t first = smaller(row, p.end - kRows);
-        product_tile<kRows, kCount>(p, last, left + first * p.depth, right + j, out + first * p.columns + j, next, kRows / panels); next += kRows / panels * p.depth;
+        product_tile<kRows, kCount>(p, last, left + first * p.depth, right + j, out + first * p.columns + j, next,
+                                    kRows / panels);
+        next += kRows / panels * p.depth;
       }
     });
   }

@@ -31,8 +31,8 @@ struct PointwiseKernels {
   void (*dkernel)(const Pointwise&, const float* narrow, const float* broad, float* out);
   // What a row costs there, by which to tell which side is better the narrow one.
   int64_t (*cost)(int64_t narrow, int64_t broad);
-  // What the windows of pixels [begin, end) of a convolution's result hold, a row of depth() for each; as many floats as
-  // a register has may be written beyond the last row.
+  // What the windows of pixels [begin, end) of a convolution's result hold, a row of depth() for each; as many floats
+  // as a register has may be written beyond the last row.
   void (*gather)(const Dense&, int64_t begin, int64_t end, const float* x, float* rows);
 };
 

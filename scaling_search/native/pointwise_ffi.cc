@@ -1,5 +1,5 @@
-// What XLA calls for 1x1 convolutions, for others of so few channels that a pixel's window is a short row, and for their
-// gradients: checks of shapes and the split into items.
+// What XLA calls for 1x1 convolutions, for others of so few channels that a pixel's window is a short row, and for
+// their gradients: checks of shapes and the split into items.
 //
 // As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <algorithm>
@@ -76,8 +76,8 @@ Floats turned(ffi::ThreadPool& threads, int64_t channels, int64_t features, cons
   return out;
 }
 
-// A kernel's gradient (channels, features), as sums over shares of the rows of two matrices, narrow and broad. Where the
-// narrow one's columns are the features, it is turned in the end.
+// A kernel's gradient (channels, features), as sums over shares of the rows of two matrices, narrow and broad. Where
+// the narrow one's columns are the features, it is turned in the end.
 struct Gradient {
   int64_t rows, channels, features, shares;
   bool turned;
@@ -210,8 +210,8 @@ ffi::Error gathered_call(ffi::ThreadPool threads, Array x, Array kernel, Result 
   return ffi::Error::Success();
 }
 
-ffi::Error gathered_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result dkernel, int64_t stride, int64_t top,
-                            int64_t left) {
+ffi::Error gathered_dkernel_call(ffi::ThreadPool threads, Array x, Array dy, Result dkernel, int64_t stride,
+                                 int64_t top, int64_t left) {
   ShapeCheck check("kernel gradient of convolution");
   const Dense d = gathered_of(check, shape_of(x), shape_of(*dkernel), shape_of(dy), stride, top, left);
   if (check.failed()) return check.error();
