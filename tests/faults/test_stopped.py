@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 
-EPOCHS = 200
+EPOCHS = 320
 """So many that trainings outlast the stops, on a quick machine too."""
 ONE_AT_A_TIME = cores_available()
 """Cores for each training. A second process would show no more, and take long to start."""
