@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from scaling_search import native
+
 XLA_FLAGS = " ".join(
     [
         # XLA's scheduler for concurrency keeps more buffers alive at once, which costs a step on a few cores a fifth.
@@ -30,25 +32,34 @@ KEPT_BYTES = 384 * 2**20
 the system clears first: a tenth to a sixth of B0's step at 32 to 96 px. Where steps take more, keeping it may double
 what the process holds, for less."""
 
-MALLOC = ":".join(
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Memory in pages of 2 MiB, where the kernel grants them on request. B0's step at 32 to 224 px took 19 to 45 % less
+time with them on an EPYC, as its large arrays are walked through once each; a small network gains little."""
+
+KEEPING = ":".join(
     [
-        # Pages of 2 MiB, where the kernel grants them on request: B0's step at 32 to 224 px took 19 to 45 % less time
-        # with them on an EPYC, as its large arrays are walked through once each; a small network gains little.
-        "glibc.malloc.hugetlb=1",
         # Only the main arena can keep blocks above 32 MiB.
         "glibc.malloc.arena_max=1",
         f"glibc.malloc.mmap_threshold={KEPT_BYTES}",
         f"glibc.malloc.trim_threshold={2 * KEPT_BYTES}",
     ]
 )
-"""How memory is had, for GNU's C library. Other C libraries, and other systems, pay it no heed."""
+
+
+def malloc_settings() -> str:
+    """How memory is had, for GNU's C library. Other C libraries, and other systems, pay it no heed.
+
+    Without native kernels nothing is kept: XLA has much to compile then, on many threads, which one arena would make
+    wait for each other.
+    """
+    return f"{HUGE_PAGES}:{KEEPING}" if native.library() else HUGE_PAGES
 
 
 def training_environment() -> dict[str, str]:
     """Environment variables: XLA's flags, how memory is had, and a cache of compiled programs that later runs share."""
     return {
         "XLA_FLAGS": XLA_FLAGS,
-        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", MALLOC),
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", malloc_settings()),
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(compilation_cache())),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": os.environ.get(
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5"

@@ -12,7 +12,7 @@ from typing import Any
 
 from scaling_search import native
 from scaling_search.recipe import Precision
-from scaling_search.training.environment import training_environment, with_users_flags
+from scaling_search.training.environment import HUGE_PAGES, training_environment, with_users_flags
 
 ROOT = Path(__file__).parents[2]
 OURS = ("ours", "ours pure")
@@ -56,6 +56,8 @@ class Side:
         if name.startswith("ours"):
             environment |= with_users_flags(training_environment()) | {"JAX_COMPILATION_CACHE_DIR": cache}
             environment[native.VARIABLE] = "0" if name == "ours pure" else "1"
+            if name == "ours pure" and "GLIBC_TUNABLES" not in os.environ:
+                environment["GLIBC_TUNABLES"] = HUGE_PAGES
         words = [name, setting.network, str(setting.pixels), str(setting.batch), setting.precision]
         command = [sys.executable, "-m", "tests.benchmarks.step_worker", *words]
         self._process = subprocess.Popen(

@@ -2,7 +2,8 @@ import os
 import subprocess
 import sys
 
-from scaling_search.training.environment import trim_cache
+from scaling_search import native
+from scaling_search.training.environment import training_environment, trim_cache
 
 CODE = """
 import os
@@ -38,3 +39,13 @@ def test_compiled_programs_that_were_used_longest_ago_go_first(tmp_path):
     trim_cache(tmp_path, 100)
     assert (tmp_path / "new").exists() and not (tmp_path / "autotuned/middle").exists()
     trim_cache(tmp_path / "missing", 0)
+
+
+def test_memory_is_kept_for_the_next_step_where_native_kernels_compute_it(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    for library, keeps in ((object(), True), (None, False)):
+        monkeypatch.setattr(native, "library", lambda library=library: library)
+        settings = training_environment()["GLIBC_TUNABLES"].split(":")
+        assert settings[0] == "glibc.malloc.hugetlb=1" and ("glibc.malloc.arena_max=1" in settings) == keeps
+    monkeypatch.setenv("GLIBC_TUNABLES", "own")
+    assert training_environment()["GLIBC_TUNABLES"] == "own"
