@@ -18,6 +18,7 @@ from jax import Array, lax
 from scaling_search.native import calls
 from scaling_search.networks import ops
 from scaling_search.networks.lowering import Form, by_platform, takes_native
+from scaling_search.training.moving import Packed, joined_pieces
 
 ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -26,7 +27,6 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 PADDED_UP_TO = 1e8
 """Multiply-adds of a round on a GPU, up to which all matrices are padded to one shape."""
 
-Packed = dict[str, Array]
 Shape = tuple[int, ...]
 
 
@@ -100,7 +100,7 @@ def _moved(  # type: ignore[no-untyped-def]
         step *= max(1.0, outputs / inputs) ** 0.5
         for index, one in zip(members, step, strict=True):
             packed[index] = -rate * (one.reshape(shapes[index]) + weight_decay * before[index])
-    return [jnp.concatenate([jnp.ravel(one) for one in packed] or [updates])]
+    return [joined_pieces(packed)]
 
 
 def _moved_on_gpu(  # type: ignore[no-untyped-def]

@@ -44,14 +44,14 @@ class TrainState(NamedTuple):
     """All that training changes. Donated to each step."""
 
     step: Array
-    params: dict[str, Array]
+    params: Packed
     """{"kernels": vector, "rest": vector}, float32."""
     statistics: Array
     """Batch statistics and whatever else of the network is floating point, one vector."""
     streams: Any
     """Random streams and whatever else is not floating point, as the network holds it."""
     optimiser: Any
-    ema: tuple[dict[str, Array], Array]
+    ema: tuple[Packed, Array]
     """Averages of params and statistics."""
     times: Array | None = None
     """What the recipe's learning rate is multiplied by, where trainings at several rates share a program."""
@@ -76,7 +76,7 @@ class Program:
 class _Parts(NamedTuple):
     """A network's state, taken apart by what happens to it."""
 
-    params: dict[str, Array]
+    params: Packed
     statistics: Array
     streams: Any
 
