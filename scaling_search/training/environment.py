@@ -62,7 +62,7 @@ def training_environment() -> dict[str, str]:
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", malloc_settings()),
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(compilation_cache())),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": os.environ.get(
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5"
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1"
         ),
         "JAX_PLATFORMS": os.environ.get(DRIVERS_PLATFORMS, os.environ.get("JAX_PLATFORMS", "")),
     }

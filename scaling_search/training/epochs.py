@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scaling_search.data import Moves, Pass, Prepared, judging_batches, reach, training_batches, training_pass
 from scaling_search.input_side import checked_evaluation
 from scaling_search.recipe import Recipe
+from scaling_search.traced import uncollected
 from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
 from scaling_search.training.hosts import here, placed
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
@@ -156,6 +157,7 @@ class _Compiler:
             return batch
         return jax.lax.with_sharding_constraint(batch, NamedSharding(self.mesh, PartitionSpec("images")))
 
+    @uncollected()
     def compile(self, function: Callable[..., Any], *arguments: Any, donate: tuple[int, ...] = ()) -> Any:
         began = time.perf_counter()
         everywhere = NamedSharding(self.mesh, PartitionSpec())

@@ -9,6 +9,7 @@ from flax import nnx
 
 from scaling_search.data import ImageData, prepare
 from scaling_search.family import Family, load_family, with_options
+from scaling_search.traced import uncollected
 from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.training.hosts import any_of_them, first
 from scaling_search.training.kept import Keep
@@ -65,6 +66,7 @@ def _trained(
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
 
+    @uncollected()
     def build(seed: int) -> nnx.Module:
         network = family.build(spec.network.scale, spec.network.num_classes, rngs=nnx.Rngs(seed))
         if start_from is not None:

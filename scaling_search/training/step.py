@@ -29,6 +29,7 @@ from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.recipe import Precision, Recipe
+from scaling_search.traced import uncollected
 from scaling_search.training.moving import Packed, Pieces, joined_pieces, towards
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, optimiser
 from scaling_search.training.precision import compute_in
@@ -285,6 +286,7 @@ def steps_of(
     return Steps(train, evaluate, start, averaged)
 
 
+@uncollected()
 def compile_program(
     network: nnx.Module,
     recipe: Recipe,

@@ -46,7 +46,7 @@ class Session:
         """Of a process that uses the device; programs compiled with one `cache` are found by others with it."""
         return {
             "JAX_COMPILATION_CACHE_DIR": str(self.scratch / "cache" / cache),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "TF_CPP_MIN_LOG_LEVEL": "2",
             # The device first, and the CPU as the reference.
