@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -27,7 +28,10 @@ class Optimiser(NamedTuple):
 
 
 def by_optax(rule: optax.GradientTransformation) -> Optimiser:
-    """An optimiser of Optax's, whose updates are in proportion to the learning rate."""
+    """An optimiser of Optax's, with updates in proportion to the learning rate and a memory that starts as zeros."""
+
+    def init(params: Packed) -> Any:
+        return filled_like(jax.eval_shape(rule.init, params), 0)
 
     def move(
         gradients: Pieces, memory: Any, params: Packed, averages: Packed, keep: Array, times: Array | None
@@ -39,7 +43,12 @@ def by_optax(rule: optax.GradientTransformation) -> Optimiser:
         params = optax.apply_updates(params, updates)  # type: ignore[assignment]
         return params, memory, towards(averages, params, keep)
 
-    return Optimiser(rule.init, move)  # type: ignore[arg-type]
+    return Optimiser(init, move)
+
+
+def filled_like(tree: Any, value: float) -> Any:
+    """Arrays of one value with the shapes of others; by NumPy, as XLA would compile a program for each shape."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.full(leaf.shape, value, leaf.dtype), leaf.dtype), tree)
 
 
 def joined_pieces(pieces: Sequence[Array]) -> Array:

@@ -6,13 +6,14 @@ Of Optax's loops, one after another, each reads and writes whole vectors, which 
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
 from scaling_search.native import calls
 from scaling_search.networks.lowering import Form, by_platform, takes_native
-from scaling_search.training.moving import Optimiser, Packed, Pieces, joined_pieces, towards
+from scaling_search.training.moving import Optimiser, Packed, Pieces, filled_like, joined_pieces, towards
 
 
 def rmsprop(
@@ -24,6 +25,10 @@ def rmsprop(
     is the state of `optax.rmsprop`.
     """
     like = optax.rmsprop(rate, decay, epsilon, initial_scale=1.0, momentum=momentum)
+
+    def init(params: Packed) -> Any:
+        squares, *others = jax.eval_shape(like.init, params)
+        return filled_like(squares, 1), *filled_like(others, 0)
 
     def stepped(pieces: list[Array], vectors: list[Array], now: Array, keep: Array, decays: Any) -> list[Array]:
         if isinstance(decays, Array):
@@ -47,7 +52,7 @@ def rmsprop(
         counted = counted._replace(count=optax.safe_increment(counted.count))
         return params, (squares._replace(nu=nu), counted, trace._replace(trace=updates)), averages
 
-    return Optimiser(like.init, move)  # type: ignore[arg-type]
+    return Optimiser(init, move)
 
 
 def _stepped(params, squares, updates, averages, rate, keep, *rest):  # type: ignore[no-untyped-def]

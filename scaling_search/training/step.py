@@ -7,7 +7,7 @@ and averages would take longer to compile than the network itself.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -83,11 +83,23 @@ class _Parts(NamedTuple):
 
 
 class _Inverse(NamedTuple):
-    """How the parts become a network's state again; both can be traced."""
+    """How the parts become a network's state again; both functions can be traced."""
 
     cut: Callable[[Packed], Pieces]
     put_together: Callable[[Pieces, Array, Any], nnx.State[Any, Any]]
     """(pieces of the params, statistics, streams) -> state."""
+    kernels: list[tuple[int, ...]]
+    """The shapes of the first vector's pieces."""
+
+
+def shape_of(leaf: Array) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of an array."""
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def _copied(vector: Array) -> Array:
+    """By NumPy, as in `_pack`."""
+    return jnp.asarray(np.array(vector), vector.dtype)
 
 
 def _is_float(leaf: Any) -> bool:
@@ -149,18 +161,19 @@ def _take_apart(network: nnx.Module, trained: Trained) -> tuple[Any, _Parts, _In
         params = join_params(pieces["kernels"], pieces["rest"])
         return nnx.merge_state(params, join_others(statistics_back(statistics), streams))
 
-    return graphdef, _Parts({"kernels": kernels, "rest": rest}, statistics, streams), _Inverse(cut, put_together)
+    if kernels.size + rest.size == 0:
+        raise UserError("the network has no parameters to train", "parameters are nnx.Param variables of the module")
+    parts = _Parts({"kernels": kernels, "rest": rest}, statistics, streams)
+    return graphdef, parts, _Inverse(cut, put_together, [leaf.shape for leaf in kernel_list])
 
 
-def _kernel_shapes(network: nnx.Module, trained: Trained) -> list[tuple[int, ...]]:
-    """The shapes of what `_take_apart` packs as kernels, in order."""
-    leaves = jax.tree.leaves(nnx.state(network, _trainable(trained)))
-    return [leaf.shape for leaf in leaves if leaf.ndim >= 2]
+def _batch_norms(network: nnx.Module) -> dict[Any, Any]:
+    """The batch norms of a network by their paths."""
+    return {path: one for path, one in nnx.iter_modules(network) if isinstance(one, nnx.BatchNorm | BatchNorm)}
 
 
-def _biases(network: nnx.Module, trained: Trained) -> np.ndarray:
+def _biases(network: nnx.Module, trained: Trained, norms: Container[Any]) -> np.ndarray:
     """Of what `_take_apart` packs as the rest, 1 where it is no batch norm's, float32."""
-    norms = {path for path, module in nnx.iter_modules(network) if isinstance(module, nnx.BatchNorm | BatchNorm)}
     leaves, _ = jax.tree.flatten_with_path(nnx.state(network, _trainable(trained)))
     rest = [(tuple(key.key for key in path if hasattr(key, "key")), leaf) for path, leaf in leaves if leaf.ndim < 2]
     return np.concatenate(
@@ -184,6 +197,8 @@ class Steps(NamedTuple):
     by column, (B, parts)."""
     start: Callable[[nnx.Module], TrainState]
     """A network freshly built -> its first state."""
+    state: TrainState
+    """Shapes and dtypes of a state."""
     averaged: Callable[[TrainState], nnx.State[Any, Any]]
     """The averaged weights and statistics of a state, as the network holds them; can be traced."""
 
@@ -204,12 +219,14 @@ def steps_of(
     Images are normalised by `mean` and `std` (3,) inside the program. Where the head alone is `trained`, the rest
     works as in evaluation: batch statistics stay as they are. A network that answers in training with a pair has an
     auxiliary head, whose loss counts 0.4 times. A step takes its batch in `parts`, which divide it, and adds their
-    gradients up: less memory, and batch norm over each part.
+    gradients up: less memory, and batch norm over each part. Raises UserError where there is nothing to train.
     """
-    rule = optimiser(recipe, steps_per_epoch, _kernel_shapes(network, trained), _biases(network, trained))
-    _set_batch_norm_momentum(network, batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch))
+    norms = _batch_norms(network)
+    for norm in norms.values():
+        norm.momentum = batch_norm_momentum(recipe, recipe.epochs * steps_per_epoch)
     compute_in(network, precision)
-    graphdef, _, (cut, put_together) = _take_apart(network, trained)
+    graphdef, initial, (cut, put_together, kernels) = _take_apart(network, trained)
+    rule = optimiser(recipe, steps_per_epoch, kernels, _biases(network, trained, norms))
 
     def network_of(state: nnx.State[Any, Any]) -> Any:
         # Without copy, batch statistics written under jax.grad raise TraceContextError.
@@ -271,19 +288,18 @@ def steps_of(
 
     def start(fresh: nnx.Module) -> TrainState:
         _, parts, _ = _take_apart(fresh, trained)
-        if parts.params["kernels"].size + parts.params["rest"].size == 0:
-            raise UserError(
-                "the network has no parameters to train", "parameters are nnx.Param variables of the module"
-            )
         # Averages start as copies: a donated buffer may not be given twice.
-        ema = jax.tree.map(jnp.array, (parts.params, parts.statistics))
+        ema = jax.tree.map(_copied, (parts.params, parts.statistics))
         return TrainState(jnp.zeros((), jnp.int32), *parts, rule.init(parts.params), ema)
 
     def averaged(state: TrainState) -> nnx.State[Any, Any]:
         params, statistics = state.ema
         return put_together(cut(params), statistics, state.streams)
 
-    return Steps(train, evaluate, start, averaged)
+    step, parts_of_state = jax.ShapeDtypeStruct((), jnp.int32), jax.tree.map(shape_of, initial)
+    memory = jax.eval_shape(rule.init, initial.params)
+    state = TrainState(step, *parts_of_state, memory, (parts_of_state.params, parts_of_state.statistics))
+    return Steps(train, evaluate, start, state, averaged)
 
 
 @uncollected()
@@ -317,8 +333,7 @@ def compile_program(
         return steps.averaged(state._replace(ema=jax.tree.map(np.asarray, state.ema)))
 
     began = time.perf_counter()
-    first = steps.start(network)
-    state, averages = jax.tree.map(shape_of, (first, averaged(first)))
+    averages = jax.eval_shape(steps.averaged, steps.state)
     labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32)
     share = jax.ShapeDtypeStruct(images.shape[:1], jnp.float32)
     weights = share if recipe.patience is None else jax.ShapeDtypeStruct((*images.shape[:1], 2), jnp.float32)
@@ -326,7 +341,7 @@ def compile_program(
         evaluation = jax.jit(steps.evaluate).trace(averages, images, labels, weights)
         refuse_small_input(network, evaluation.jaxpr, images.shape[1])
         trained_on = Mixed(labels, labels, share) if recipe.mixes else labels  # type: ignore[arg-type]
-        traced_train = jax.jit(steps.train, donate_argnums=0).lower(state, images, trained_on)
+        traced_train = jax.jit(steps.train, donate_argnums=0).lower(steps.state, images, trained_on)
         traced_evaluate = evaluation.lower()
     traced = time.perf_counter()
     compiled_train, compiled_evaluate = traced_train.compile(), traced_evaluate.compile()
@@ -358,14 +373,3 @@ def _targets(labels: Any, classes: int) -> Array:
 
 def _wide(logits: Array) -> Array:
     return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-
-
-def shape_of(leaf: Array) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of an array."""
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-
-
-def _set_batch_norm_momentum(network: nnx.Module, momentum: float) -> None:
-    for _, module in nnx.iter_modules(network):
-        if isinstance(module, nnx.BatchNorm | BatchNorm):
-            module.momentum = momentum

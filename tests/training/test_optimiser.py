@@ -14,9 +14,10 @@ from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.recipe import PAPER, SHORT, Recipe
 from scaling_search.rule import Scale
-from scaling_search.training.muon import _moved, _moved_on_cpu, _moved_on_gpu, orthogonalised
+from scaling_search.training.moving import by_optax
+from scaling_search.training.muon import _moved, _moved_on_cpu, _moved_on_gpu, muon, orthogonalised
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, learning_rate, optimiser, starting
-from scaling_search.training.step import _biases
+from scaling_search.training.step import _batch_norms, _biases
 
 
 def test_at_the_papers_size_the_learning_rate_is_the_papers():
@@ -223,7 +224,7 @@ def test_muon_moves_kernels_that_mix_channels_and_leaves_the_others_to_adamw():
 
 def test_biases_are_decayed_where_the_recipe_says_so_and_batch_norm_never() -> None:
     network = load_family("efficientnet_tiny").build(Scale(), 10, rngs=nnx.Rngs(0))
-    biases = _biases(network, "all")
+    biases = _biases(network, "all", _batch_norms(network))
     state = nnx.state(network, nnx.Param)
     gates = [gate for stage in network.stages for block in stage if (gate := block.gate) is not None]
     counted = sum(layer.bias[...].size for gate in gates for layer in (gate.squeeze, gate.excite)) + 10
@@ -278,3 +279,20 @@ def test_rmsprop_by_native_kernels_is_that_of_optax(decays_biases):
         now = optax.apply_updates(now, updates)
         states[1] = now, memory, jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, averages, now)
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6), *states)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        optax.adamw(0.1, mask={"kernels": True, "rest": False}),
+        optax.sgd(0.1, 0.9, nesterov=True),
+        muon(0.1, [(3, 4), (2, 2)], momentum=0.9, weight_decay=0.1, other=optax.adamw(0.1)),
+    ],
+)
+def test_what_an_optimiser_remembers_starts_as_optax_has_it(rule: optax.GradientTransformation) -> None:
+    params = {"kernels": jnp.ones(16), "rest": jnp.ones(5)}
+    found, expected = by_optax(rule).init(params), rule.init(params)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
