@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from scaling_search.errors import UserError
 from scaling_search.rule import Scale
+from scaling_search.uncollected import uncollected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,14 +153,17 @@ def _registered_family(name: str) -> Any:
             f"known families are {', '.join(sorted(registered))}, or an import path such as my_package.nets:MyFamily",
             f"did you mean {close[0]}?" if close else "see scaling-search run --help",
         )
-    return registered[name].load()
+    # Flax comes with the first.
+    with uncollected():
+        return registered[name].load()
 
 
 def import_object(path: str, what: str) -> Any:
     """What an import path `package.module:Name` names: a `what`, in the words of the UserError where there is none."""
     module_name, _, attribute = path.partition(":")
     try:
-        target: Any = importlib.import_module(module_name)
+        with uncollected():
+            target: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             target = getattr(target, part)
     except (ImportError, AttributeError, ValueError) as error:

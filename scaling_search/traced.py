@@ -1,10 +1,8 @@
 """Traced programs of networks: made from shapes alone, walked and compared. Nothing is allocated or compiled."""
 
-import gc
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from scaling_search.errors import UserError, first_line
@@ -12,22 +10,6 @@ from scaling_search.errors import UserError, first_line
 
 class InputSizeError(UserError):
     """A network does not take images of this size."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Puts garbage collection off while a network is built or traced, which then takes up to a third less time.
-
-    Hundreds of thousands of objects are made, which nearly all stay, and time and again Python would look through them
-    and all that is loaded.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def forward(network: Any, resolution: int, *, training: bool, method: str = "__call__") -> Any:

@@ -5,6 +5,7 @@ from importlib import import_module
 from threading import Thread
 
 from scaling_search.trial import Outcome, Spec
+from scaling_search.uncollected import uncollected
 
 MODULES = ("pandas", "scipy.stats", "matplotlib.backends.backend_agg")
 
@@ -18,7 +19,7 @@ class LoadsJudges:
 
     def __init__(self) -> None:
         # No daemon: one that is ended while it loads a library may crash the process.
-        self._thread = Thread(target=lambda: [import_module(name) for name in MODULES])
+        self._thread = Thread(target=_load)
 
     def started(self, slots: int) -> None:
         """Nothing has ended yet."""
@@ -30,3 +31,9 @@ class LoadsJudges:
         """A training has ended."""
         if self._thread.ident is None:
             self._thread.start()
+
+
+def _load() -> None:
+    with uncollected():
+        for name in MODULES:
+            import_module(name)

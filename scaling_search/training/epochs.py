@@ -21,11 +21,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scaling_search.data import Moves, Pass, Prepared, judging_batches, reach, training_batches, training_pass
 from scaling_search.input_side import checked_evaluation
 from scaling_search.recipe import Recipe
-from scaling_search.traced import uncollected
 from scaling_search.training.devices import FLOPS_PER_MULTIPLY_ADD, compiler_options
 from scaling_search.training.hosts import here, placed
 from scaling_search.training.step import Steps, TrainState, clear_shape_errors
 from scaling_search.trial import Spec
+from scaling_search.uncollected import uncollected
 
 RESIDENT_SHARE = 0.25
 """Share of a device's memory that images may take to lie there for good."""

@@ -9,7 +9,6 @@ from flax import nnx
 
 from scaling_search.data import ImageData, prepare
 from scaling_search.family import Family, load_family, with_options
-from scaling_search.traced import uncollected
 from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.training.hosts import any_of_them, first
 from scaling_search.training.kept import Keep
@@ -18,6 +17,7 @@ from scaling_search.training.optimiser import starting
 from scaling_search.training.so_far import TrainingStopped, at_one_point
 from scaling_search.training.together import within_memory
 from scaling_search.trial import Outcome, Spec
+from scaling_search.uncollected import uncollected
 from scaling_search.weights.files import read_arrays
 from scaling_search.weights.transfer import import_weights, namings_of
 

@@ -29,10 +29,10 @@ from scaling_search.input_side import refuse_small_input
 from scaling_search.networks import ops
 from scaling_search.networks.blocks import BatchNorm
 from scaling_search.recipe import Precision, Recipe
-from scaling_search.traced import uncollected
 from scaling_search.training.moving import Packed, Pieces, joined_pieces, towards
 from scaling_search.training.optimiser import batch_norm_momentum, ema_decay, optimiser
 from scaling_search.training.precision import compute_in
+from scaling_search.uncollected import uncollected
 
 Build = Callable[[int], nnx.Module]
 """Builds a network from a seed."""

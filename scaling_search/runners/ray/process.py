@@ -33,6 +33,7 @@ from scaling_search.runners.ray.private import inherited_environment, init_on_lo
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
 from scaling_search.trial import Outcome
+from scaling_search.uncollected import uncollected
 
 CONNECTING, CONNECTED, REFUSED, FINISHED = "connecting", "connected", "refused", "finished"
 """What this process says of itself; all else it sends is a call of `trials.Trials`, as name and arguments."""
@@ -104,10 +105,11 @@ class RemoteTrials:
 
 def main(channel: Connection) -> None:
     """Carries out the job that comes through the channel."""
-    import ray
-
     # Ray Tune is loaded while the job is on its way.
-    import_module("scaling_search.runners.ray.tuning")
+    with uncollected():
+        import ray
+
+        import_module("scaling_search.runners.ray.tuning")
     job: Job = channel.recv()
     # Taken out of the list below, so that the images' memory is free once Ray's object store has them.
     data: list[ImageData] = [pickle.loads(job.data, buffers=[channel.recv_bytes() for _ in job.buffer_sizes])]

@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Trainable
-
 from scaling_search.data import ImageData
 from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
 from scaling_search.runners.ray.nodes import Origin, installed, name_of_this_node, refuse_other_versions
 from scaling_search.training.environment import compilation_cache, trim_cache
 from scaling_search.trial import Outcome, Spec
+from scaling_search.uncollected import uncollected
+
+with uncollected():
+    from ray.tune import Trainable
 
 GROUP, CORES, ACCELERATED = "group", "cores", "accelerated"
 """Keys of a trial's config: the specs to train, the CPU cores it may keep to itself, whether it has a GPU or TPU."""
@@ -87,5 +89,7 @@ class Worker(Trainable):
         return {OUTCOME: outcome, NUMBER: self._count - self._left - 1, LAST: not self._left}
 
     def _train_group(self, specs: Sequence[Spec]) -> Iterator[Outcome]:
-        # Unpickled here, where what is raised becomes the outcome's reason.
-        yield from pickle.loads(self._train)(specs, self._data)
+        # Unpickled here, where what is raised becomes the outcome's reason. JAX comes with it.
+        with uncollected():
+            train = pickle.loads(self._train)
+        yield from train(specs, self._data)
