@@ -135,7 +135,8 @@ def _train(
 
 
 def _evaluate(program: Program, state: TrainState, images: Prepared, batch_size: int) -> list[Judgement]:
-    averaged = program.averaged(state)
+    # Once for all batches: hundreds of small arrays.
+    averaged = jax.device_put(program.averaged(state))
     sums = [
         program.evaluate(averaged, batch, labels, weights)
         for batch, labels, weights in judging_batches(images, batch_size)
