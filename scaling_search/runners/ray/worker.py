@@ -1,5 +1,6 @@
 """A trial as Ray Tune runs it: a process, with cores of its own, that trains one group of specs after the other."""
 
+import gc
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,4 +93,7 @@ class Worker(Trainable):
         # Unpickled here, where what is raised becomes the outcome's reason. JAX comes with it.
         with uncollected():
             train = pickle.loads(self._train)
+            # What was loaded stays: collections pass it by from now on.
+            if not gc.get_freeze_count():
+                gc.freeze()
         yield from train(specs, self._data)
