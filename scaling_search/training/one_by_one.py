@@ -86,7 +86,7 @@ def _train(
     """What one seed decides of an outcome, and the averaged weights that are its result."""
     recipe = spec.recipe
     steps_per_epoch = len(images.train_images) // recipe.batch_size
-    rate = jax.jit(learning_rate(recipe, steps_per_epoch))
+    rate = learning_rate(recipe, steps_per_epoch)
     taken_up = None if keeper is None else keeper.take_up(Template(lambda: state, program.averaged))
     [so_far] = taken_up or [SoFar(state, best_of(recipe))]
     curve, best, seconds, losses = so_far.curve, so_far.best, so_far.seconds, so_far.losses
