@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "plain", "checksums", "provenance"),
+    ("errors", "plain", "checksums", "provenance", "uncollected"),
     ("places",),
     ("atomic", "lease", "bounded"),
     ("unsent", "compacted"),
