@@ -296,9 +296,15 @@ def steps_of(
         params, statistics = state.ema
         return put_together(cut(params), statistics, state.streams)
 
-    step, parts_of_state = jax.ShapeDtypeStruct((), jnp.int32), jax.tree.map(shape_of, initial)
-    memory = jax.eval_shape(rule.init, initial.params)
-    state = TrainState(step, *parts_of_state, memory, (parts_of_state.params, parts_of_state.statistics))
+    shapes = jax.tree.map(shape_of, initial)
+    state: Any = TrainState(
+        jax.ShapeDtypeStruct((), jnp.int32),  # type: ignore[arg-type]
+        shapes.params,
+        shapes.statistics,
+        shapes.streams,
+        jax.eval_shape(rule.init, initial.params),
+        (shapes.params, shapes.statistics),
+    )
     return Steps(train, evaluate, start, state, averaged)
 
 
