@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 
 import jax
@@ -9,6 +10,7 @@ from flax import nnx
 
 from scaling_search.data import ImageData, prepare
 from scaling_search.family import Family, load_family, with_options
+from scaling_search.networks.initialise import on_host
 from scaling_search.training.checkpoints import Checkpoints
 from scaling_search.training.hosts import any_of_them, first
 from scaling_search.training.kept import Keep
@@ -66,9 +68,13 @@ def _trained(
 
     start_from = None if spec.init is None else read_arrays(spec.init.weights, spec.init.digest)
 
+    # A user's family may do with initial values what only JAX's arrays can.
+    ours = type(family).__module__.startswith("scaling_search.")
+
     @uncollected()
     def build(seed: int) -> nnx.Module:
-        network = family.build(spec.network.scale, spec.network.num_classes, rngs=nnx.Rngs(seed))
+        with on_host() if ours else nullcontext():
+            network = family.build(spec.network.scale, spec.network.num_classes, rngs=nnx.Rngs(seed))
         if start_from is not None:
             import_weights(network, start_from, namings_of(family), head=False)
         return network

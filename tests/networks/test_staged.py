@@ -21,7 +21,7 @@ from scaling_search.cost import cost, cost_of_scale
 from scaling_search.errors import UserError
 from scaling_search.family import load_family
 from scaling_search.networks.efficientnet import EFFICIENTNET, EfficientNetFamily, MBConv
-from scaling_search.networks.initialise import abstract_network
+from scaling_search.networks.initialise import abstract_network, on_host
 from scaling_search.networks.mnasnet import MNASNET_TINY, MnasNetFamily
 from scaling_search.rule import Scale
 from tests.tiny import FINE_FAMILY
@@ -154,3 +154,13 @@ def test_channels_come_in_multiples_of_the_divisor():
 def test_options_out_of_bounds_are_refused(bad):
     with pytest.raises(UserError):
         EfficientNetFamily("bad", **bad)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_tiny", "mnasnet_tiny", "resnet50"])
+def test_a_network_built_on_the_host_has_the_same_values_with_numpy(name):
+    family = load_family(name)
+    usual = nnx.state(family.build(Scale(width=0.25), 10, rngs=nnx.Rngs(3)))
+    with on_host():
+        there = nnx.state(family.build(Scale(width=0.25), 10, rngs=nnx.Rngs(3)), nnx.Param)
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(there))
+    jax.tree.map(np.testing.assert_array_equal, there, nnx.filter_state(usual, nnx.Param))
