@@ -23,7 +23,7 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
     Raises UserError, with no port open, where this version of Ray has no way to do so that is known here.
     """
     import ray
-    from ray._private import ray_constants, services
+    from ray._private import ray_constants, services, utils
     from ray._private.node import Node
     from ray.job_config import JobConfig
 
@@ -35,6 +35,8 @@ def init_on_loopback(folder: Path, **options: Any) -> None:
         for name in ("start_log_monitor", "start_monitor", "start_api_server"):
             stack.enter_context(replaced(Node, name, lambda *_, **__: None))
         stack.enter_context(replaced(services, "_build_python_executable_command_memory_profileable", agent_command))
+        # It loads all that a dashboard needs, a fifth of a second, to see whether its agent, which is none, can.
+        stack.enter_context(replaced(utils, "get_dashboard_dependency_error", lambda: None))
         # Only for a client does Ray not put the current folder, where a user may have a random.py, before Python's own.
         job = JobConfig(_client_job=True)
         ray.init("local", job_config=job, _node_ip_address=LOOPBACK, _temp_dir=str(folder), **options)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import ray
 from ray import _raylet
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 from ray._private.node import Node
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.tune.execution.class_cache import _ActorClassCache
@@ -115,6 +115,15 @@ def test_ray_s_agents_are_replaced_while_it_starts(monkeypatch, tmp_path):
     private.init_on_loopback(tmp_path)
     assert found == [private.agent_command(agent) for agent in agents]
     assert usual is services._build_python_executable_command_memory_profileable
+
+
+def test_what_a_dashboard_needs_is_not_loaded_while_ray_starts(monkeypatch, tmp_path):
+    usual, asked = utils.get_dashboard_dependency_error, []
+    monkeypatch.setattr(ray, "init", lambda *_, **__: asked.append(utils.get_dashboard_dependency_error))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeManagerAddress": "127.0.0.1"}])
+    private.init_on_loopback(tmp_path)
+    assert asked[0] is not usual and asked[0]() is None
+    assert usual is utils.get_dashboard_dependency_error
 
 
 def test_an_actor_that_could_not_be_created_is_told_from_one_that_died():
