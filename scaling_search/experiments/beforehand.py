@@ -7,7 +7,10 @@ from threading import Thread
 from scaling_search.trial import Outcome, Spec
 from scaling_search.uncollected import uncollected
 
-MODULES = ("pandas", "scipy.stats", "matplotlib.backends.backend_agg")
+MODULES = (
+    *("pandas", "scipy.stats", "scaling_search.analysis.figures.of_run"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+)
 
 
 class LoadsJudges:
