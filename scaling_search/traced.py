@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from scaling_search.errors import UserError, first_line
+from scaling_search.uncollected import uncollected
 
 
 class InputSizeError(UserError):
     """A network does not take images of this size."""
 
 
+@uncollected()
 def forward(network: Any, resolution: int, *, training: bool, method: str = "__call__") -> Any:
     """The program of a Flax NNX network, abstract or not, on one image (resolution, resolution, 3), as a ClosedJaxpr.
 

@@ -13,6 +13,7 @@ from jax import Array
 
 from scaling_search.family import Family
 from scaling_search.rule import Scale
+from scaling_search.uncollected import uncollected
 
 _SHAPES_ALONE: ContextVar[bool] = ContextVar("_SHAPES_ALONE", default=False)
 """Whether nobody looks at how initial values are made: tracing that takes most of the time of building a network."""
@@ -99,6 +100,7 @@ def abstract_network(family: Family, scale: Scale, num_classes: int) -> nnx.Modu
         _SHAPES_ALONE.reset(token)
 
 
+@uncollected()
 def traced_network(family: Family, scale: Scale, num_classes: int) -> tuple[nnx.Module, Any]:
     """The abstract network, and the traced program (a ClosedJaxpr) that makes its initial values from a key."""
     graph: list[Any] = []
