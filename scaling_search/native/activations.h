@@ -64,6 +64,9 @@ INLINE WideFloat activation_gradient(WideFloat z, WideFloat dy) {
   }
 }
 
+// A gradient by the activation's slope: 0 where that is, whatever the gradient.
+INLINE WideFloat sloped(WideFloat dy, WideFloat slope) { return slope == WideFloat{} ? WideFloat{} : dy * slope; }
+
 // Calls body with the activation as a compile-time constant.
 template <class Body>
 INLINE void with_activation(Activation activation, const Body& body) {

@@ -11,11 +11,10 @@ namespace {
 // the lines stay in the cache.
 INLINE int64_t lines_at_once(int64_t line) { return line > kSumsAtOnce ? 8 : 64; }
 
-// sums = two sums a channel, the first ones and then the second ones, of what terms(part, at, c, values) sets for the
+// Adds to two sums a channel, the first ones and then the second ones, what terms(part, at, c, values) sets for the
 // elements from `at`, with c their place in a line.
 template <class Terms>
 INLINE void double_sums(const Rows& r, double* sums, const Terms& terms) {
-  memset(sums, 0, 2 * r.channels * sizeof(double));
   const int64_t end = r.end * r.channels, step = lines_at_once(r.line) * r.line;
   for (int64_t begin = r.begin * r.channels; begin < end; begin += step) {
     sum_rows<2>(begin, smaller(begin + step, end), r.line, terms,
@@ -51,6 +50,7 @@ struct Normalise {
     for_elements(
         r.begin * r.channels, r.end * r.channels, r.line,
         [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+      if (kActivation == Activation::kSilu) fetch_ahead(x + at);
       const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
       store(part, y + at, activate<kActivation>(z));
     });
@@ -74,6 +74,7 @@ struct NormaliseWithSlope {
     for_elements(
         r.begin * r.channels, r.end * r.channels, r.line,
         [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+      if (kActivation == Activation::kSilu) fetch_ahead(x + at);
       const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
       store(part, y + at, activate<kActivation>(z));
       store(part, slope + at, activation_gradient<kActivation>(z, broadcast(1.0f)));
@@ -88,10 +89,17 @@ void normalise_with_slope(const Rows& r, Activation activation, const T* x, cons
 }
 
 template <class T>
-void apply_slope(int64_t count, const float* slope, T* d) {
-  for_blocks(count, [&](auto part, int64_t n) __attribute__((always_inline)) {
-    const WideFloat by = load(part, slope + n);
-    store(part, d + n, by == WideFloat{} ? WideFloat{} : load(part, d + n) * by);
+void apply_slope(const Rows& r, const float* slope, const T* x, T* d, double* sums) {
+  if (!slope) {
+    return double_sums(r, sums, [&](auto part, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
+      values[0] = load(part, d + at);
+      values[1] = values[0] * load(part, x + at);
+    });
+  }
+  double_sums(r, sums, [&](auto part, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
+    values[0] = sloped(load(part, d + at), load(part, slope + at));
+    values[1] = values[0] * load(part, x + at);
+    store(part, d + at, values[0]);
   });
 }
 

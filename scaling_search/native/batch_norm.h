@@ -20,11 +20,11 @@ struct Rows {
 // For images of floats or of Bfloat16.
 template <class T>
 struct BatchNormKernelsOf {
-  // sums = (sum of x, sum of x * x), each (channels,).
+  // Adds to sums (sum of x, sum of x * x), each (channels,).
   void (*moments)(const Rows&, const T* x, double* sums);
   // y = activation(x * factor + offset).
   void (*normalise)(const Rows&, Activation, const T* x, const float* factor, const float* offset, T* y);
-  // dz = dy * activation'(x * factor + offset); sums = (sum of dz, sum of dz * x).
+  // dz = dy * activation'(x * factor + offset); adds to sums (sum of dz, sum of dz * x).
   void (*gradient_moments)(const Rows&, Activation, const T* x, const T* dy, const float* factor, const float* offset,
                            T* dz, double* sums);
   // dx = dz * factor + x * slope + constant; dz and dx may be the same.
@@ -40,8 +40,8 @@ struct JoinedKernelsOf {
   // The same, and the activation's slope there.
   void (*activate_with_slope)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y,
                               float* slope);
-  // d = d * slope; 0 where the slope is, whatever d.
-  void (*apply_slope)(int64_t count, const float* slope, T* d);
+  // d = d * slope, 0 where the slope is, whatever d; without slopes d stays. Adds to sums (sum of d, sum of d * x).
+  void (*apply_slope)(const Rows&, const float* slope, const T* x, T* d, double* sums);
 };
 
 using BatchNormKernels = BatchNormKernelsOf<float>;

@@ -81,64 +81,23 @@ void expect_norm_gradients(ShapeCheck& check, const Matrix& m, const Images& x, 
   check.expect("dx", dx, shape_of(x)).expect("dscale", dscale, vector).expect("dbias", dbias, vector);
 }
 
-// Two double sums a channel for each item, (items, 2, channels), added in the order of the items.
-inline std::vector<double> added(const Matrix& m, std::vector<double> partial) {
-  const int64_t size = 2 * m.channels;
-  for (int64_t i = 1; i < m.items; ++i) {
+// Two double sums a channel for each of `parts`, (parts, 2, channels), added in their order.
+inline std::vector<double> added(int64_t parts, std::vector<double> partial) {
+  const int64_t size = static_cast<int64_t>(partial.size()) / parts;
+  for (int64_t i = 1; i < parts; ++i) {
     for (int64_t c = 0; c < size; ++c) partial[c] += partial[i * size + c];
   }
   partial.resize(size);
   return partial;
 }
 
-// The same of what body(item, sums) makes of each.
+// The same of what body(item, sums) adds for each.
 template <class Body>
 std::vector<double> sums_of(ffi::ThreadPool& threads, const Matrix& m, const Body& body) {
   std::vector<double> partial(m.items * 2 * m.channels);
   parallel_for(threads, m.items, [&](int64_t i) { body(m.item(i), partial.data() + i * 2 * m.channels); });
-  return added(m, std::move(partial));
+  return added(m.items, std::move(partial));
 }
-
-// Sums of dz and of dz * x, (channels,) each, for which shares of rows are done one after another: an item that a share
-// has whole is summed as soon as its rows are there, while a cache holds them.
-template <class T>
-class GradientSums {
- public:
-  GradientSums(const Matrix& m, const T* x, const T* dz)
-      : m_(m), x_(x), dz_(dz), none_(m.line), partial_(m.items * 2 * m.channels), done_(m.items) {}
-
-  // The first item of a share that begins at a row.
-  int64_t first_item(int64_t row) const {
-    int64_t item = 0;
-    while (item < m_.items && m_.item(item).begin < row) ++item;
-    return item;
-  }
-  // Sums the items from `item` that end before a row.
-  void sum_to(int64_t row, int64_t& item) {
-    for (; item < m_.items && m_.item(item).end <= row; ++item) sum(item);
-  }
-  // The sums, with items that no share had whole.
-  std::vector<double> all(ffi::ThreadPool& threads) {
-    parallel_for(threads, m_.items, [&](int64_t item) {
-      if (!done_[item]) sum(item);
-    });
-    return added(m_, std::move(partial_));
-  }
-
- private:
-  void sum(int64_t item) {
-    // Without an activation there is nothing to scale by, and nothing to store.
-    batch_norm_kernels<T>().gradient_moments(m_.item(item), Activation::kNone, x_, dz_, none_.data(), none_.data(),
-                                             nullptr, partial_.data() + item * 2 * m_.channels);
-    done_[item] = true;
-  }
-
-  const Matrix& m_;
-  const T *x_, *dz_;
-  std::vector<float> none_;
-  std::vector<double> partial_;
-  std::vector<char> done_;  // Not of bool, whose elements threads cannot set side by side.
-};
 
 // Mean and variance (channels,) of x.
 template <class T>

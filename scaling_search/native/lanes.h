@@ -199,38 +199,60 @@ struct AtOnce {
 // Columns whose sums over rows are kept at a time.
 constexpr int64_t kSumsAtOnce = 1280;
 
-// Sums over rows, kCount a column, of what terms(part, at, c, values) sets for the elements from `at`, in columns from
-// c: of rows of `line` elements, [begin, end) in all, of which the last may be shorter. They are added in order, and
-// take(first, count, sums) has those of columns [first, first + count), the n-th ones from sums[n]. It walks through
-// memory as rows lie there.
-//
-// Sums fill whole registers: what part of one wrote could not be loaded again before it is in the cache.
+// Sums a column, kCount of them. They fill whole registers: what part of one wrote could not be loaded again before it
+// is in the cache.
+template <int kCount>
+struct ColumnSums {
+  float of[kCount][kSumsAtOnce];
+
+  INLINE void clear_first(int64_t count) {
+    for (int n = 0; n < kCount; ++n) clear(of[n], quotient_up(count, kLanes) * kLanes);
+  }
+};
+
+// Adds in order what terms(part, at, c, values) sets for the elements from `at`, in columns from c, to the sums of
+// columns [first, first + count): of rows of `line` elements, [begin, end) in all, of which the last may be shorter.
+template <int kCount, class Terms>
+INLINE void add_rows(int64_t begin, int64_t end, int64_t line, int64_t first, int64_t count, ColumnSums<kCount>& sums,
+                     const Terms& terms) {
+  const auto add = [&](auto at_once, int64_t row, int64_t columns) __attribute__((always_inline)) {
+    for_blocks(columns, [&](auto part, int64_t c) __attribute__((always_inline)) {
+      WideFloat totals[kCount], values[kCount];
+#pragma GCC unroll 2
+      for (int n = 0; n < kCount; ++n) totals[n] = load<WideFloat>(sums.of[n] + c);
+#pragma GCC unroll 4
+      for (int i = 0; i < decltype(at_once)::kRows; ++i) {
+        terms(part, row + i * line + first + c, first + c, values);
+#pragma GCC unroll 2
+        for (int n = 0; n < kCount; ++n) totals[n] += values[n];
+      }
+#pragma GCC unroll 2
+      for (int n = 0; n < kCount; ++n) store<WideFloat>(sums.of[n] + c, totals[n]);
+    });
+  };
+  int64_t row = begin;
+  for (; row + kRowsAtOnce * line <= end; row += kRowsAtOnce * line) add(AtOnce<kRowsAtOnce>{}, row, count);
+  for (; row < end; row += line) add(AtOnce<1>{}, row, smaller(count, end - row - first));
+}
+
+// Sums over rows, kCount a column, of what terms sets, as above: take(first, count, sums) has those of columns [first,
+// first + count). It walks through memory as rows lie there.
 template <int kCount, class Terms, class Take>
 INLINE void sum_rows(int64_t begin, int64_t end, int64_t line, const Terms& terms, const Take& take) {
-  float sums[kCount][kSumsAtOnce];
+  ColumnSums<kCount> sums;
   for (int64_t first = 0; first < line; first += kSumsAtOnce) {
     const int64_t count = smaller(kSumsAtOnce, line - first);
-    for (int n = 0; n < kCount; ++n) clear(sums[n], quotient_up(count, kLanes) * kLanes);
-    const auto add = [&](auto at_once, int64_t row, int64_t columns) __attribute__((always_inline)) {
-      for_blocks(columns, [&](auto part, int64_t c) __attribute__((always_inline)) {
-        WideFloat totals[kCount], values[kCount];
-#pragma GCC unroll 2
-        for (int n = 0; n < kCount; ++n) totals[n] = load<WideFloat>(sums[n] + c);
-#pragma GCC unroll 4
-        for (int i = 0; i < decltype(at_once)::kRows; ++i) {
-          terms(part, row + i * line + first + c, first + c, values);
-#pragma GCC unroll 2
-          for (int n = 0; n < kCount; ++n) totals[n] += values[n];
-        }
-#pragma GCC unroll 2
-        for (int n = 0; n < kCount; ++n) store<WideFloat>(sums[n] + c, totals[n]);
-      });
-    };
-    int64_t row = begin;
-    for (; row + kRowsAtOnce * line <= end; row += kRowsAtOnce * line) add(AtOnce<kRowsAtOnce>{}, row, count);
-    for (; row < end; row += line) add(AtOnce<1>{}, row, smaller(count, end - row - first));
-    take(first, count, sums);
+    sums.clear_first(count);
+    add_rows(begin, end, line, first, count, sums, terms);
+    take(first, count, sums.of);
   }
+}
+
+// Has the cache fetch what a loop that computes much for each number will read soon: by themselves cores fetch too
+// little ahead.
+template <class T>
+INLINE void fetch_ahead(const T* p) {
+  __builtin_prefetch(p + 2048);
 }
 
 INLINE WideFloat broadcast(float value) { return WideFloat{} + value; }

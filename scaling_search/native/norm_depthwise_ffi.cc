@@ -5,6 +5,7 @@
 // As in ffi.cc, a result is the same to the last bit however many threads there are; and as if made by two calls.
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "batch_norm_calls.h"
@@ -87,7 +88,8 @@ class Activated {
     return w;
   }
   const float* rows() const { return rows_; }
-  const float* slope(int64_t row) const { return slope_ + (row - first_) * line(); }
+  // The slopes from a row held, or null.
+  const float* slope(int64_t row) const { return slopes_ ? slope_ + (row - first_) * line() : nullptr; }
 
  private:
   int64_t line() const { return window_.width * window_.channels; }
@@ -109,11 +111,6 @@ int64_t input_at(const Window& w, const Band& band) { return band.image_begin * 
 
 int64_t output_at(const Window& w, const Band& band) {
   return (band.image_begin * w.out_height + band.row_begin) * w.out_width * w.channels;
-}
-
-// The first pixel of all images whose gradient goes with the band.
-int64_t pixel_of(const Window& w, const Band& band) {
-  return (band.image_begin * w.height + reach_of(w, band).begin) * w.width;
 }
 
 template <ffi::DataType kType>
@@ -167,11 +164,10 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
   const int64_t most = static_cast<int64_t>(all.size()), shares = gradient_shares(d, most);
   const int64_t taps = d.floats_of_kernel();
   std::vector<float> partial(shares * taps);
-  GradientSums<T> sums(m, numbers(x), numbers(dx));
+  std::vector<double> sums(shares * 2 * m.channels);
   if (most == 0) std::fill(numbers(dx), numbers(dx) + dx->element_count(), T{});
   parallel_for(threads, shares, [&](int64_t i) {
     Activated<T> activated(m, w, activation, affine, all, activation != Activation::kNone);
-    int64_t item = sums.first_item(most == 0 ? 0 : pixel_of(w, all[most * i / shares]));
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Band& band = all[b];
       const Reach reach = reach_of(w, band);
@@ -181,16 +177,14 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
       const bool several = band.image_end - band.image_begin > 1;
       const Band in{band.image_begin, band.image_end, several ? 0 : reach.begin, several ? w.height : reach.end};
       depthwise_kernels<T>().dx(w, in, phases.data(), numbers(dy), numbers(dx));
-      const int64_t first = band.image_begin * w.height + reach.begin, last = band.image_begin * w.height + reach.end;
-      if (activation != Activation::kNone) {
-        joined_kernels<T>().apply_slope((last - first) * w.width * w.channels, activated.slope(reach.begin),
-                                        numbers(dx) + first * w.width * w.channels);
-      }
-      sums.sum_to(last * w.width, item);
+      const int64_t at = (band.image_begin * w.height + reach.begin) * w.width * w.channels;
+      joined_kernels<T>().apply_slope(m.all_of((reach.end - reach.begin) * w.width), activated.slope(reach.begin),
+                                      numbers(x) + at, numbers(dx) + at, sums.data() + i * 2 * m.channels);
     }
   });
   finish_dkernel(d, shares, partial, dkernel->typed_data());
-  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), added(shares, std::move(sums)), numbers(dx), dscale,
+                  dbias);
   return ffi::Error::Success();
 }
 

@@ -46,10 +46,16 @@ inline std::vector<float> transposed(ffi::ThreadPool& threads, const float* matr
   return out;
 }
 
+// How many images make a share of them: of small ones a multiple of four, by which the layers are multiplied.
+inline int64_t images_at_once(const SqueezeExcite& s) {
+  const int64_t fit = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(s.size(), 1));
+  return fit < 3 ? fit : quotient_up(fit, 4) * 4;
+}
+
 // Calls body(first image, last image) for shares of them.
 template <class Body>
 void for_images(ffi::ThreadPool& threads, const SqueezeExcite& s, const Body& body) {
-  const int64_t at_once = std::max<int64_t>(1, kItemFloats / std::max<int64_t>(s.size(), 1));
+  const int64_t at_once = images_at_once(s);
   parallel_for(threads, quotient_up(s.images, at_once),
                [&](int64_t item) { body(item * at_once, std::min(s.images, (item + 1) * at_once)); });
 }
@@ -66,7 +72,8 @@ struct Gated {
   }
 };
 
-// The gate of every image, of which input(first, last) tells where those of a share lie: perhaps in y itself.
+// The gate of every image. input(first, last, mean) sets the means of a share and tells where its images lie: perhaps in
+// y itself.
 template <class Images, class Input>
 void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& squeeze, const Array& squeeze_bias,
                 const Array& excite, const Array& excite_bias, Gated<Images> out, const Input& input) {
@@ -75,10 +82,12 @@ void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& s
   std::vector<float> active(s.images * g.squeezed);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
     const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
-    squeeze_excite_kernels<T>().forward(
-        g, end - begin, input(begin, end), squeeze.typed_data(), squeeze_bias.typed_data(), excite.typed_data(),
-        excite_bias.typed_data(), numbers(out.y) + begin * s.size(), out.mean->typed_data() + wide,
-        out.hidden->typed_data() + narrow, out.gate->typed_data() + wide, active.data() + narrow);
+    float* const mean = out.mean->typed_data() + wide;
+    const float* const x = input(begin, end, mean);
+    squeeze_excite_kernels<T>().forward(g, end - begin, x, mean, squeeze.typed_data(), squeeze_bias.typed_data(),
+                                        excite.typed_data(), excite_bias.typed_data(),
+                                        numbers(out.y) + begin * s.size(), out.hidden->typed_data() + narrow,
+                                        out.gate->typed_data() + wide, active.data() + narrow);
   });
 }
 
@@ -102,25 +111,25 @@ struct LayerGradients {
   }
 };
 
-// All gradients. body(first image, last image, run) calls run(x, dx) for a share: x is what was gated, and dx where its
-// gradient shall be.
-template <class T, class Body>
-void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, const T* dy, LayerGradients out,
-                   const Body& body) {
+// All gradients. For a share of the images find_dgate(first image, last image, gate, dgate) comes first, and then
+// find_dx(first image, last image, gate, dpixel): see squeeze_excite.h.
+template <class T, class FindDgate, class FindDx>
+void gate_gradient(ffi::ThreadPool& threads, const SqueezeExcite& s, const Kept& kept, LayerGradients out,
+                   const FindDgate& find_dgate, const FindDx& find_dx) {
   const Gate& g = s.gate;
   const int64_t count = s.images;
   const std::vector<float> squeeze = transposed(threads, kept.squeeze.typed_data(), g.channels, g.squeezed);
   const std::vector<float> excite = transposed(threads, kept.excite.typed_data(), g.squeezed, g.channels);
   std::vector<float> active(count * g.squeezed), dhidden(count * g.squeezed);
-  std::vector<float> dgate(count * g.channels), dmean(count * g.channels);
+  std::vector<float> dgate(count * g.channels), dpixel(count * g.channels);
   for_images(threads, s, [&](int64_t begin, int64_t end) {
-    body(begin, end, [&](const float* x, T* dx) {
-      const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
-      squeeze_excite_kernels<T>().dx(g, end - begin, x, dy + begin * s.size(), kept.hidden.typed_data() + narrow,
-                                     kept.gate.typed_data() + wide, squeeze.data(), excite.data(), dx,
-                                     active.data() + narrow, dhidden.data() + narrow, dgate.data() + wide,
-                                     dmean.data() + wide);
-    });
+    const int64_t narrow = begin * g.squeezed, wide = begin * g.channels;
+    const float* const gate = kept.gate.typed_data() + wide;
+    find_dgate(begin, end, gate, dgate.data() + wide);
+    squeeze_excite_kernels<T>().dlayers(g, end - begin, kept.hidden.typed_data() + narrow, squeeze.data(),
+                                        excite.data(), dgate.data() + wide, active.data() + narrow,
+                                        dhidden.data() + narrow, dpixel.data() + wide);
+    find_dx(begin, end, gate, dpixel.data() + wide);
   });
   // The layers' own gradients, of some channels at a time.
   const auto& combine = squeeze_excite_kernels<T>().combine;

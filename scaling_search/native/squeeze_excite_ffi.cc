@@ -4,6 +4,7 @@
 // As in ffi.cc, a result is the same to the last bit however many threads there are; and of the two as if made by two
 // calls.
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "batch_norm_calls.h"
@@ -24,7 +25,11 @@ ffi::Error squeeze_excite_call(ffi::ThreadPool threads, Array x, Array squeeze, 
   if (check.failed()) return check.error();
 
   apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out,
-             [&](int64_t begin, int64_t) { return x.typed_data() + begin * s.size(); });
+             [&](int64_t begin, int64_t end, float* mean) {
+               const float* const in = x.typed_data() + begin * s.size();
+               squeeze_excite_kernels<float>().squeeze(s.gate, end - begin, in, mean);
+               return in;
+             });
   return ffi::Error::Success();
 }
 
@@ -41,13 +46,21 @@ ffi::Error squeeze_excite_gradient_call(ffi::ThreadPool threads, Array x, Array 
   check.expect("dy", dy, shape_of(x)).expect("dx", dx, shape_of(x));
   if (check.failed()) return check.error();
 
-  gate_gradient(threads, s, kept, dy.typed_data(), layers, [&](int64_t begin, int64_t, const auto& run) {
-    run(x.typed_data() + begin * s.size(), dx->typed_data() + begin * s.size());
-  });
+  const auto& run = squeeze_excite_kernels<float>();
+  gate_gradient<float>(
+      threads, s, kept, layers,
+      [&](int64_t begin, int64_t end, const float* open, float* dgate) {
+        const int64_t at = begin * s.size();
+        run.dgate(s.gate, end - begin, x.typed_data() + at, dy.typed_data() + at, open, dgate);
+      },
+      [&](int64_t begin, int64_t end, const float* open, const float* dpixel) {
+        const int64_t at = begin * s.size();
+        run.dx(s.gate, end - begin, dy.typed_data() + at, open, dpixel, dx->typed_data() + at);
+      });
   return ffi::Error::Success();
 }
 
-// Images in floats and the activation's slopes there, or room for them, kept for the next share.
+// Room for images in floats or for the activation's slopes there, kept for the next share.
 float* scratch(int64_t size) {
   static thread_local std::vector<float> room;
   if (static_cast<int64_t>(room.size()) < size) room.resize(size);
@@ -72,15 +85,15 @@ ffi::Error norm_squeeze_excite_call(ffi::ThreadPool threads, ffi::Buffer<kType> 
   using T = std::remove_pointer_t<decltype(numbers(y))>;
   find_statistics(threads, m, numbers(x), mean->typed_data(), variance->typed_data());
   const Affine affine = affine_of(m, scale, bias, mean->typed_data(), variance->typed_data(), epsilon);
-  apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end) {
+  const Normed norm{activation, m.line, affine.factor.data(), affine.offset.data()};
+  apply_gate(threads, s, squeeze, squeeze_bias, excite, excite_bias, out, [&](int64_t begin, int64_t end, float* to) {
     float* active = nullptr;
     // In y itself, as long as no part of a register is written there, which could not be loaded again at once.
     if constexpr (std::is_same_v<T, float>) {
       if (m.channels % kMostLanes == 0) active = y->typed_data() + begin * s.size();
     }
     if (!active) active = scratch((end - begin) * s.size());
-    joined_kernels<T>().activate(m.all_of((end - begin) * s.gate.pixels), activation, numbers(x) + begin * s.size(),
-                                 affine.factor.data(), affine.offset.data(), active);
+    squeeze_excite_kernels<T>().squeeze_normed(s.gate, norm, end - begin, numbers(x) + begin * s.size(), active, to);
     return active;
   });
   return ffi::Error::Success();
@@ -107,20 +120,25 @@ ffi::Error norm_squeeze_excite_gradient_call(ffi::ThreadPool threads, ffi::Buffe
 
   using T = std::remove_pointer_t<decltype(numbers(dx))>;
   const Affine affine = affine_of(m, scale, bias, mean.typed_data(), variance.typed_data(), epsilon);
-  GradientSums<T> sums(m, numbers(x), numbers(dx));
-  gate_gradient(threads, s, kept, numbers(dy), layers, [&](int64_t begin, int64_t end, const auto& run) {
-    const int64_t size = (end - begin) * s.size();
-    float *const active = scratch(2 * size), *const slope = active + size;
-    const Rows rows = m.all_of((end - begin) * s.gate.pixels);
-    T* const out = numbers(dx) + begin * s.size();
-    joined_kernels<T>().activate_with_slope(rows, activation, numbers(x) + begin * s.size(), affine.factor.data(),
-                                            affine.offset.data(), active, slope);
-    run(active, out);
-    joined_kernels<T>().apply_slope(size, slope, out);
-    int64_t item = sums.first_item(begin * s.gate.pixels);
-    sums.sum_to(end * s.gate.pixels, item);
-  });
-  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), sums.all(threads), numbers(dx), dscale, dbias);
+  const Normed norm{activation, m.line, affine.factor.data(), affine.offset.data()};
+  const int64_t at_once = images_at_once(s), shares = quotient_up(s.images, at_once);
+  std::vector<double> sums(shares * 2 * m.channels);
+  const auto& run = squeeze_excite_kernels<T>();
+  gate_gradient<T>(
+      threads, s, kept, layers,
+      [&](int64_t begin, int64_t end, const float* open, float* dgate) {
+        const int64_t at = begin * s.size();
+        float* const slope = scratch((end - begin) * s.size());
+        run.dgate_normed(s.gate, norm, end - begin, numbers(x) + at, numbers(dy) + at, open, slope, dgate);
+      },
+      [&](int64_t begin, int64_t end, const float* open, const float* dpixel) {
+        // The slopes are still where this thread left them.
+        const int64_t at = begin * s.size();
+        run.dz(s.gate, end - begin, numbers(x) + at, numbers(dy) + at, open, dpixel, scratch((end - begin) * s.size()),
+               numbers(dx) + at, sums.data() + begin / at_once * 2 * m.channels);
+      });
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), added(shares, std::move(sums)), numbers(dx),
+                  dscale, dbias);
   return ffi::Error::Success();
 }
 
