@@ -33,6 +33,7 @@ INLINE void double_sums(const Rows& r, double* sums, const Terms& terms) {
 template <class T>
 void moments(const Rows& r, const T* x, double* sums) {
   double_sums(r, sums, [&](auto part, int64_t at, int64_t, auto& values) __attribute__((always_inline)) {
+    fetch_ahead(x + at);
     values[0] = load(part, x + at);
     values[1] = values[0] * values[0];
   });
@@ -134,6 +135,8 @@ void normalise_dx(const Rows& r, const T* x, const T* dz, const float* factor, c
   for_elements(
         r.begin * r.channels, r.end * r.channels, r.line,
         [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
+    fetch_ahead(x + at);
+    fetch_ahead(dz + at);
     const WideFloat linear = load(part, x + at) * load(part, slope + c) + load(part, constant + c);
     store(part, dx + at, load(part, dz + at) * load(part, factor + c) + linear);
   });

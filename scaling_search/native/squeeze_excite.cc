@@ -96,6 +96,7 @@ struct SqueezeNormed {
         g, images, norm.line,
         [*this](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
           fetch_ahead(x + at);
+          fetch_ahead(active + at);
           const WideFloat z = load(part, x + at) * load(part, norm.factor + c) + load(part, norm.offset + c);
           const WideFloat value = activate<kActivation>(z);
           store(part, active + at, value);
