@@ -69,13 +69,15 @@ struct NormaliseWithSlope {
   const T* x;
   const float *factor, *offset;
   float *y, *slope;
+  const T* beside;
 
   template <Activation kActivation>
   void run() const {
     for_elements(
         r.begin * r.channels, r.end * r.channels, r.line,
         [&](auto part, int64_t at, int64_t c) __attribute__((always_inline)) {
-      if (kActivation == Activation::kSilu) fetch_ahead(x + at);
+      fetch_ahead(x + at);
+      fetch(beside + at);
       const WideFloat z = load(part, x + at) * load(part, factor + c) + load(part, offset + c);
       store(part, y + at, activate<kActivation>(z));
       store(part, slope + at, activation_gradient<kActivation>(z, broadcast(1.0f)));
@@ -85,8 +87,8 @@ struct NormaliseWithSlope {
 
 template <class T>
 void normalise_with_slope(const Rows& r, Activation activation, const T* x, const float* factor, const float* offset,
-                          float* y, float* slope) {
-  with_activation(activation, NormaliseWithSlope<T>{r, x, factor, offset, y, slope});
+                          float* y, float* slope, const T* beside) {
+  with_activation(activation, NormaliseWithSlope<T>{r, x, factor, offset, y, slope, beside});
 }
 
 template <class T>

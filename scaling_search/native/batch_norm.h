@@ -37,9 +37,9 @@ template <class T>
 struct JoinedKernelsOf {
   // y = activation(x * factor + offset).
   void (*activate)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y);
-  // The same, and the activation's slope there.
+  // The same, and the activation's slope there. Has the cache fetch what lies beside as x does, and is written next.
   void (*activate_with_slope)(const Rows&, Activation, const T* x, const float* factor, const float* offset, float* y,
-                              float* slope);
+                              float* slope, const T* beside);
   // d = d * slope, 0 where the slope is, whatever d; without slopes d stays. Adds to sums (sum of d, sum of d * x).
   void (*apply_slope)(const Rows&, const float* slope, const T* x, T* d, double* sums);
 };

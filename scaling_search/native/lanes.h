@@ -248,11 +248,15 @@ INLINE void sum_rows(int64_t begin, int64_t end, int64_t line, const Terms& term
   }
 }
 
-// Has the cache fetch what a loop that computes much for each number will read soon: by themselves cores fetch too
+// Has the cache fetch what will be read or written, and what a loop reads or writes soon: by themselves cores fetch too
 // little ahead.
 template <class T>
+INLINE void fetch(const T* p) {
+  __builtin_prefetch(p);
+}
+template <class T>
 INLINE void fetch_ahead(const T* p) {
-  __builtin_prefetch(p + 2048);
+  fetch(p + 2048);
 }
 
 INLINE WideFloat broadcast(float value) { return WideFloat{} + value; }

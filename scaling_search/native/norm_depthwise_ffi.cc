@@ -55,8 +55,9 @@ class Activated {
     slope_ = room.data() + size;
   }
 
-  // Holds rows [first, last) of an image: those held already are moved to the front.
-  void hold(const T* image, int64_t first, int64_t last) {
+  // Holds rows [first, last) of an image: those held already are moved to the front. What lies beside as the image does
+  // is written next.
+  void hold(const T* image, const T* beside, int64_t first, int64_t last) {
     const bool goes_on = image == image_ && first >= first_ && first <= last_;
     const int64_t kept = goes_on ? last_ - first : 0;
     if (kept > 0 && first > first_) {
@@ -68,11 +69,12 @@ class Activated {
     first_ = first;
     last_ = std::max(last, first + kept);
     const Rows rows = matrix_.all_of((last_ - first - kept) * window_.width);
-    const T* x = image + (first + kept) * line();
+    const int64_t from = (first + kept) * line();
+    const T* x = image + from;
     const float *factor = affine_.factor.data(), *offset = affine_.offset.data();
     if (slopes_) {
       joined_kernels<T>().activate_with_slope(rows, activation_, x, factor, offset, rows_ + kept * line(),
-                                              slope_ + kept * line());
+                                              slope_ + kept * line(), beside + from);
     } else {
       joined_kernels<T>().activate(rows, activation_, x, factor, offset, rows_ + kept * line());
     }
@@ -134,7 +136,7 @@ ffi::Error norm_depthwise_call(ffi::ThreadPool threads, ffi::Buffer<kType> x, Ar
     Activated<T> activated(m, w, activation, affine, all, false);
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Reach reach = reach_of(w, all[b]);
-      activated.hold(numbers(x) + input_at(w, all[b]), reach.first, reach.last);
+      activated.hold(numbers(x) + input_at(w, all[b]), nullptr, reach.first, reach.last);
       depthwise_kernels<T>().forward(activated.window_of(all[b]), own(all[b]), activated.rows(), taps.data(),
                                      numbers(y) + output_at(w, all[b]));
     }
@@ -171,7 +173,7 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
     for (int64_t b = most * i / shares; b < most * (i + 1) / shares; ++b) {
       const Band& band = all[b];
       const Reach reach = reach_of(w, band);
-      activated.hold(numbers(x) + input_at(w, band), reach.first, reach.last);
+      activated.hold(numbers(x) + input_at(w, band), numbers(dx) + input_at(w, band), reach.first, reach.last);
       depthwise_kernels<T>().dkernel(activated.window_of(band), own(band), activated.rows(),
                                      numbers(dy) + output_at(w, band), partial.data() + i * taps);
       const bool several = band.image_end - band.image_begin > 1;
