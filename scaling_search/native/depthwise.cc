@@ -108,12 +108,74 @@ void correlate_any(const Row<From, To>& r) {
   }
 }
 
+// Short rows at stride one, as long as their source, are made as a whole: nothing is read twice, nor multiplied by the
+// zeros around it. So are an odd number of taps whose middle one is the output's own pixel.
+constexpr int64_t kLongestShort = 10;
+
+template <class W>
+INLINE bool is_short(const W& w, int64_t count) {
+  return w.stride == 1 && w.width == count && count > 1 && count <= kLongestShort && 2 * w.left + 1 == w.columns;
+}
+
+// Calls body.run<width>() with a short row's width as a compile-time constant.
+template <class Body>
+INLINE void with_width(int64_t width, const Body& body) {
+  switch (width) {
+    case 2: return body.template run<2>();
+    case 3: return body.template run<3>();
+    case 4: return body.template run<4>();
+    case 5: return body.template run<5>();
+    case 6: return body.template run<6>();
+    case 7: return body.template run<7>();
+    case 8: return body.template run<8>();
+    case 9: return body.template run<9>();
+    case 10: return body.template run<10>();
+  }
+}
+
+template <int kColumns, class From, class To>
+struct CorrelateShort {
+  const Row<From, To>& r;
+
+  template <int kWidth>
+  void run() const {
+    constexpr int kLeft = kColumns / 2;
+    for_blocks(r.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
+      WideFloat sums[kWidth] = {};
+      for (int64_t i = 0; i < r.rows; ++i) {
+        const From* line = r.source + (r.first_row + i) * kWidth * r.channels + c;
+        WideFloat taps[kColumns];
+#pragma GCC unroll 8
+        for (int j = 0; j < kColumns; ++j) taps[j] = load(part, r.kernel + (i * kColumns + j) * r.channels + c);
+#pragma GCC unroll 16
+        for (int x = 0; x < kWidth; ++x) {
+          const WideFloat pixel = load(part, line + x * r.channels);
+#pragma GCC unroll 8
+          for (int j = 0; j < kColumns; ++j) {
+            const int o = x + kLeft - j;
+            if (o >= 0 && o < kWidth) sums[o] += pixel * taps[j];
+          }
+        }
+      }
+#pragma GCC unroll 16
+      for (int o = 0; o < kWidth; ++o) store(part, r.out + o * r.out_pitch + c, sums[o]);
+    });
+  }
+};
+
+template <int kColumns, class From, class To>
+void correlate_short(const Row<From, To>& r) {
+  with_width(r.width, CorrelateShort<kColumns, From, To>{r});
+}
+
 template <class From, class To>
 using Correlate = void (*)(const Row<From, To>&);
 
 template <class From, class To>
-Correlate<From, To> choose_correlate(int64_t columns, int64_t stride) {
-  switch (stride * 16 + columns) {
+Correlate<From, To> choose_correlate(const Row<From, To>& r) {
+  if (is_short(r, r.count) && r.columns == 3) return correlate_short<3>;
+  if (is_short(r, r.count) && r.columns == 5) return correlate_short<5>;
+  switch (r.columns < 16 ? r.stride * 16 + r.columns : 0) {
     case 16 + 1: return correlate<1, 1>;
     case 16 + 2: return correlate<2, 1>;
     case 16 + 3: return correlate<3, 1>;
@@ -138,7 +200,6 @@ INLINE void clip_rows(Row<From, To>& r, int64_t first_row, int64_t rows, int64_t
 
 template <class T>
 void forward(const Window& w, const Band& band, const float* x, const float* kernel, T* y) {
-  const Correlate<float, T> run = choose_correlate<float, T>(w.columns, w.stride);
   Row<float, T> r{};
   r.width = w.width;
   r.channels = r.out_pitch = w.channels;
@@ -146,6 +207,7 @@ void forward(const Window& w, const Band& band, const float* x, const float* ker
   r.stride = w.stride;
   r.left = w.left;
   r.count = w.out_width;
+  const Correlate<float, T> run = choose_correlate(r);
   for (int64_t image = band.image_begin; image < band.image_end; ++image) {
     r.source = x + image * w.height * w.width * w.channels;
     for (int64_t row = band.row_begin; row < band.row_end; ++row) {
@@ -183,7 +245,7 @@ void dx(const Window& w, const Band& band, const float* phases, const T* dy, T* 
         r.count = (w.width - q + w.stride - 1) / w.stride;
         clip_rows(r, first, down.count, w.out_height, phases + taps * w.channels);
         r.out = dx + ((image * w.height + row) * w.width + q) * w.channels;
-        choose_correlate<T, T>(across.count, 1)(r);
+        choose_correlate(r)(r);
         taps += down.count * across.count;
       }
     }
@@ -262,15 +324,78 @@ INLINE void gather_all(Part part, const Window& w, const Band& band, const float
   }
 }
 
+// The same of short rows, for all tap columns.
+template <int kRows, int kColumns, class Part, class T>
+struct GatherShort {
+  Part part;
+  const Window& w;
+  const Band& band;
+  const float* x;
+  const T* dy;
+  int64_t i;
+  float* dkernel;
+
+  template <int kWidth>
+  void run() const {
+    constexpr int kLeft = kColumns / 2;
+    const int64_t pitch = w.channels;
+    WideFloat sums[kRows][kColumns] = {};
+    for (int64_t image = band.image_begin; image < band.image_end; ++image) {
+      for (int64_t row = band.row_begin; row < band.row_end; ++row) {
+        WideFloat slopes[kWidth];
+#pragma GCC unroll 16
+        for (int o = 0; o < kWidth; ++o) {
+          slopes[o] = load(part, dy + ((image * w.out_height + row) * kWidth + o) * pitch);
+        }
+#pragma GCC unroll 8
+        for (int n = 0; n < kRows; ++n) {
+          const int64_t source = row - w.top + i + n;
+          if (source < 0 || source >= w.height) continue;
+          const float* const line = x + (image * w.height + source) * kWidth * pitch;
+#pragma GCC unroll 16
+          for (int p = 0; p < kWidth; ++p) {
+            const WideFloat pixel = load(part, line + p * pitch);
+#pragma GCC unroll 8
+            for (int j = 0; j < kColumns; ++j) {
+              const int o = p + kLeft - j;
+              if (o >= 0 && o < kWidth) sums[n][j] += pixel * slopes[o];
+            }
+          }
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int n = 0; n < kRows; ++n) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        float* const out = dkernel + ((i + n) * kColumns + j) * pitch;
+        store(part, out, load(part, out) + sums[n][j]);
+      }
+    }
+  }
+};
+
+template <int kRows, int kColumns, class Part, class T>
+INLINE void gather_short(Part part, const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
+  for (int64_t i = 0; i < w.rows; i += kRows) {
+    with_width(w.width, GatherShort<kRows, kColumns, Part, T>{part, w, band, x, dy, i, dkernel});
+  }
+}
+
 template <class T>
 void dkernel(const Window& w, const Band& band, const float* x, const T* dy, float* dkernel) {
-  const bool square = w.rows == w.columns && w.stride <= 2;
-  const int64_t kind = square ? w.stride * 16 + w.columns : 0;
+  const bool square = w.rows == w.columns && w.columns < 16 && w.stride <= 2;
+  constexpr int64_t kShort = 64;
+  const int64_t kind = !square ? 0 : w.stride * 16 + w.columns + (is_short(w, w.out_width) ? kShort : 0);
+  constexpr int kRowsOfFive = kLanes == 16 ? 5 : 1;  // As there are registers for their sums.
   for_blocks(w.channels, [&](auto part, int64_t c) __attribute__((always_inline)) {
     // Of a 3x3 kernel all sums fit into registers at once; of a larger one a row of them does.
     switch (kind) {
       case 16 + 3: return gather_all<3, 3, 1>(part, w, band, x + c, dy + c, dkernel + c);
       case 16 + 5: return gather_all<1, 5, 1>(part, w, band, x + c, dy + c, dkernel + c);
+      case kShort + 16 + 3: return gather_short<3, 3>(part, w, band, x + c, dy + c, dkernel + c);
+      case kShort + 16 + 5: return gather_short<kRowsOfFive, 5>(part, w, band, x + c, dy + c, dkernel + c);
+      case kShort + 16 + 7:
       case 16 + 7: return gather_all<1, 7, 1>(part, w, band, x + c, dy + c, dkernel + c);
       case 32 + 3: return gather_all<3, 3, 2>(part, w, band, x + c, dy + c, dkernel + c);
       case 32 + 5: return gather_all<1, 5, 2>(part, w, band, x + c, dy + c, dkernel + c);
