@@ -2,7 +2,7 @@
 // between the two is made band by band, in floats, in scratch that stays in a core's cache, and in the gradient made
 // again. Images are float32 or, with "half_" before the name, bfloat16.
 //
-// As in ffi.cc, a result is the same to the last bit however many threads there are; and as if made by two calls.
+// As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <algorithm>
 #include <type_traits>
 #include <utility>

@@ -1,8 +1,7 @@
 // What XLA calls for squeeze-and-excitation, alone and with the batch norm before it; then images are float32 or, with
 // "half_" before the name, bfloat16.
 //
-// As in ffi.cc, a result is the same to the last bit however many threads there are; and of the two as if made by two
-// calls.
+// As in ffi.cc, a result is the same to the last bit however many threads there are.
 #include <type_traits>
 #include <utility>
 #include <vector>

@@ -1,7 +1,7 @@
 """Batch normalisation joined with what follows it, computed as one on a CPU: what lies between is not kept.
 
 Native kernels make what lies between piece by piece, and again for the gradient, so that it is neither written to
-memory nor read from there; their results are to the last bit those of the two operations one after the other. Without
+memory nor read from there; their results are those of the two operations one after the other but for rounding. Without
 them the two are what is computed. That a gradient makes again what the forward pass made then costs nothing, as XLA
 computes what is equal once; where a depthwise convolution is joined it is made again, which takes less memory.
 
