@@ -185,8 +185,8 @@ ffi::Error norm_depthwise_gradient_call(ffi::ThreadPool threads, ffi::Buffer<kTy
     }
   });
   finish_dkernel(d, shares, partial, dkernel->typed_data());
-  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), added(shares, std::move(sums)), numbers(dx), dscale,
-                  dbias);
+  finish_gradient(threads, m, affine, numbers(x), mean, numbers(dx), added(shares, std::move(sums)), numbers(dx),
+                  dscale, dbias);
   return ffi::Error::Success();
 }
 

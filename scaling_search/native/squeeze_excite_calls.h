@@ -72,8 +72,8 @@ struct Gated {
   }
 };
 
-// The gate of every image. input(first, last, mean) sets the means of a share and tells where its images lie: perhaps in
-// y itself.
+// The gate of every image. input(first, last, mean) sets the means of a share and tells where its images lie: perhaps
+// in y itself.
 template <class Images, class Input>
 void apply_gate(ffi::ThreadPool& threads, const SqueezeExcite& s, const Array& squeeze, const Array& squeeze_bias,
                 const Array& excite, const Array& excite_bias, Gated<Images> out, const Input& input) {
