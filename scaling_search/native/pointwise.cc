@@ -100,22 +100,6 @@ constexpr int64_t kBlock = 48;
 // A tile's rows are reached from every third one, by an index of one or two rows: one register each would be too many.
 constexpr int kApart = 3;
 
-// Memory to be read or written next, fetched little by little while products are summed.
-struct Ahead {
-  const char* at;
-  int64_t lines;  // At a time.
-
-  static Ahead of(const float* from, int64_t floats, int64_t times) {
-    return {reinterpret_cast<const char*>(from), quotient_up(floats * 4, kLine * times)};
-  }
-  INLINE void fetch() {
-    for (int64_t n = 0; n < lines; ++n, at += kLine) __builtin_prefetch(at);
-  }
-
- private:
-  static constexpr int64_t kLine = 64;  // Bytes of a line of a cache.
-};
-
 template <int kRows, int kCount>
 void product_tile(const Product& p, const Part& last, const float* left, const float* right, float* out,
                   const float* next, int64_t step) {
@@ -145,15 +129,11 @@ void product_tile(const Product& p, const Part& last, const float* left, const f
 constexpr int product_rows(int vectors) { return vectors == 1 ? 12 : tile_rows(vectors); }
 
 void product(const Product& p, const float* left, const float* right, float* out) {
-  int64_t tiles = 0, panels = 0;
-  for_panels(p.columns, [&](auto count, int64_t, const Part&) {
-    tiles += kBlock / product_rows(decltype(count)::kCount);
-    ++panels;
-  });
+  int64_t panels = 0;
+  for_panels(p.columns, [&](auto, int64_t, const Part&) { ++panels; });
   for (int64_t begin = p.begin; begin < p.end; begin += kBlock) {
     const int64_t end = smaller(begin + kBlock, p.end);
     const float* next = left + end * p.depth;
-    Ahead result = Ahead::of(out + end * p.columns, kBlock * p.columns, tiles);
     for_panels(p.columns, [&](auto count, int64_t j, const Part& last) __attribute__((always_inline)) {
       constexpr int kCount = decltype(count)::kCount, kRows = product_rows(kCount);
       if (p.end - p.begin < kRows) {
@@ -163,7 +143,10 @@ void product(const Product& p, const float* left, const float* right, float* out
         return;
       }
       for (int64_t row = begin; row < end; row += kRows) {
-        result.fetch();
+        // What the next tile is written to.
+        for (int64_t i = kRows; i < 2 * kRows; ++i) {
+          for (int v = 0; v < kCount; ++v) __builtin_prefetch(out + (row + i) * p.columns + j + v * kLanes, 1, 2);
+        }
         // The last tile may write what is there again.
         const int64_t first = smaller(row, p.end - kRows);
         product_tile<kRows, kCount>(p, last, left + first * p.depth, right + j, out + first * p.columns + j, next,
@@ -178,12 +161,15 @@ void product(const Product& p, const float* left, const float* right, float* out
 
 // Rows at a time: those of a tile stay in the first cache.
 constexpr int64_t kDepth = 144;
+// Rows that are apart by a multiple of so many floats share so few places of the first cache that what is fetched a tile
+// ahead is gone again: they are all fetched to the second one before.
+constexpr int64_t kClash = 64;
 
-// What the rows give to a tile, added to what is there or not. What comes next is fetched meanwhile: columns of the
-// narrow side and, from `next` on, a panel of the broad one.
-template <int kRows, int kCount, bool kFetch>
+// What the rows give to a tile, added to what is there or not. Meanwhile the narrow side's next columns are fetched, what
+// is needed soon, a row's step by one line or none, and from `next` on kFetch registers of the broad side's next panel.
+template <int kRows, int kCount, int kFetch>
 void add_tile(const Pointwise& p, bool add, const Part& last, const float* narrow, const float* broad,
-              const float* next, float* out) {
+              const float* next, const float* soon, int64_t step, float* out) {
   WideFloat sums[kRows][kCount] = {};
   if (add) {
 #pragma GCC unroll 24
@@ -193,12 +179,15 @@ void add_tile(const Pointwise& p, bool add, const Part& last, const float* narro
   for (int64_t row = p.begin; row < p.end; ++row, left += p.narrow, right += p.broad) {
     WideFloat values[kCount];
     load_row<kCount>(right, last, values);
-    if (kFetch) {
+    if (kFetch > 0) {
 #pragma GCC unroll 3
-      for (int v = 0; v < kCount; ++v) __builtin_prefetch(next + v * kLanes);
+      for (int v = 0; v < kFetch; ++v) __builtin_prefetch(next + v * kLanes);
       next += p.broad;
     }
-    __builtin_prefetch(left + kRows);
+    // The last of them, as they may begin in a line that is there and end in one that is not.
+    __builtin_prefetch(left + 2 * kRows - 1);
+    __builtin_prefetch(soon);
+    soon += step;
 #pragma GCC unroll 24
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 3
@@ -209,14 +198,24 @@ void add_tile(const Pointwise& p, bool add, const Part& last, const float* narro
   for (int i = 0; i < kRows; ++i) store_row<kCount>(out + i * p.broad, last, sums[i]);
 }
 
-// A tile of so many rows, at most kRows.
+// A tile of so many rows, at most kRows; `fetch` says which part of the broad side's next panel it fetches: all of it,
+// one of two halves, or nothing.
+enum class Fetch { kAll, kFirst, kSecond, kNothing };
+
 template <int kRows, int kCount>
 INLINE void add_tile_of(int64_t rows, const Pointwise& p, bool add, const Part& last, const float* narrow,
-                        const float* broad, const float* next, float* out) {
+                        const float* broad, Fetch fetch, const float* next, const float* soon, int64_t step,
+                        float* out) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return add_tile_of<kRows - 1, kCount>(rows, p, add, last, narrow, broad, next, out);
+    if (rows < kRows) {
+      return add_tile_of<kRows - 1, kCount>(rows, p, add, last, narrow, broad, fetch, next, soon, step, out);
+    }
   }
-  (next ? add_tile<kRows, kCount, true> : add_tile<kRows, kCount, false>)(p, add, last, narrow, broad, next, out);
+  constexpr int kHalf = (kCount + 1) / 2;
+  const auto tile = fetch == Fetch::kNothing ? add_tile<kRows, kCount, 0>
+                    : fetch == Fetch::kAll   ? add_tile<kRows, kCount, kCount>
+                                             : add_tile<kRows, kCount, kHalf>;
+  tile(p, add, last, narrow, broad, fetch == Fetch::kSecond ? next + kHalf * kLanes : next, soon, step, out);
 }
 
 // Tiles of about as many rows each.
@@ -229,9 +228,13 @@ struct Tiles {
 
 void dkernel(const Pointwise& whole, const float* narrow, const float* broad, float* out) {
   Pointwise p = whole;
+  if (p.soon.floats == 0) p.soon.at = narrow;  // Memory that is there.
   for (p.begin = whole.begin; p.begin < whole.end; p.begin += kDepth) {
     p.end = smaller(p.begin + kDepth, whole.end);
     const bool add = whole.add || p.begin > whole.begin;
+    if (p.narrow % kClash == 0) {
+      for (int64_t i = p.begin * p.narrow; i < p.end * p.narrow; i += kLanes) __builtin_prefetch(narrow + i);
+    }
     for_panels(p.columns, [&](auto count, int64_t j, const Part& last) __attribute__((always_inline)) {
       constexpr int kCount = decltype(count)::kCount, kRows = tile_rows(kCount);
       const Tiles tiles(p.narrow, kRows);
@@ -242,9 +245,15 @@ void dkernel(const Pointwise& whole, const float* narrow, const float* broad, fl
         next = broad + p.end * p.broad;
       }
       for (int64_t n = 0; n < tiles.count; ++n) {
-        const int64_t i = tiles.begin(n);
-        add_tile_of<kRows, kCount>(tiles.length(n), p, add, last, narrow + i, broad + j, n ? nullptr : next,
+        const int64_t i = tiles.begin(n), step = p.soon.floats > 0 ? kLanes : 0;
+        const Fetch fetch = n > 1 || !next     ? Fetch::kNothing
+                            : tiles.count == 1 ? Fetch::kAll
+                            : n == 0           ? Fetch::kFirst
+                                               : Fetch::kSecond;
+        add_tile_of<kRows, kCount>(tiles.length(n), p, add, last, narrow + i, broad + j, fetch, next, p.soon.at, step,
                                    out + i * p.broad + j);
+        p.soon.at += step * (p.end - p.begin);
+        p.soon.floats -= step * (p.end - p.begin);
       }
     });
   }

@@ -15,11 +15,19 @@ struct Product {
   int64_t begin, end, depth, columns;
 };
 
+// Memory that is read or written soon: fetched little by little while sums are made, as a core that waits for all of it
+// at once computes nothing meanwhile.
+struct Soon {
+  const float* at;
+  int64_t floats;
+};
+
 // Rows [begin, end) of two matrices of so many rows and columns, and the columns of the broad one that are taken. With
 // `add`, what they give is added to what there is.
 struct Pointwise {
   int64_t begin, end, rows, narrow, broad, columns;
   bool add;
+  Soon soon;
 };
 
 struct PointwiseKernels {

@@ -26,6 +26,7 @@ constexpr int64_t kTurn = 16;
 constexpr int64_t kItemSums = 16;
 // Rows that are used more than once while they are in a core's cache.
 constexpr int64_t kBlockRows = 144;
+constexpr int64_t kLineFloats = 16;  // A cache's line.
 
 using Floats = std::unique_ptr<float[]>;
 
@@ -64,16 +65,32 @@ void for_blocks(int64_t begin, int64_t end, const Body& body) {
   for (; begin < end; begin += kBlockRows) body(begin, std::min(begin + kBlockRows, end));
 }
 
+// What a thread keeps for its next call, of which a part may still be in its cache.
+enum class Kept { kWindows, kTurned };
+
+template <Kept kept>
+float* room(int64_t floats) {
+  static thread_local std::vector<float> all;
+  const auto needed = static_cast<size_t>(floats + kLineFloats);
+  if (all.size() < needed) all.resize(needed);
+  void* begin = all.data();
+  size_t bytes = needed * sizeof(float);
+  return static_cast<float*>(std::align(kLineFloats * sizeof(float), floats * sizeof(float), begin, bytes));
+}
+
+// Has the cache fetch what is read next.
+void fetch(const float* from, int64_t floats) {
+  for (int64_t i = 0; i < floats; i += kLineFloats) __builtin_prefetch(from + i);
+}
+
 // A kernel (C, F) turned: (F, C).
-Floats turned(ffi::ThreadPool& threads, int64_t channels, int64_t features, const float* kernel) {
-  Floats out(new float[channels * features]);
+void turn(ffi::ThreadPool& threads, int64_t channels, int64_t features, const float* kernel, float* out) {
   constexpr int64_t kBand = 64;
   parallel_for(threads, quotient_up(channels, kBand), [&](int64_t band) {
     const int64_t first = band * kBand;
-    dense_kernels().transpose(std::min(kBand, channels - first), features, kernel + first * features,
-                              out.get() + first, channels);
+    dense_kernels().transpose(std::min(kBand, channels - first), features, kernel + first * features, out + first,
+                              channels);
   });
-  return out;
 }
 
 // A kernel's gradient (channels, features), as sums over shares of the rows of two matrices, narrow and broad. Where
@@ -95,8 +112,8 @@ struct Gradient {
 
   // Adds to sums, or begins them, what rows [begin, end) give to columns [first, first + columns) of the broad side.
   void add(int64_t begin, int64_t end, bool more, int64_t first, int64_t columns, const float* left,
-           const float* right, float* sums) const {
-    pointwise_kernels().dkernel({begin, end, rows, narrow(), broad(), columns, more}, turned ? right : left,
+           const float* right, float* sums, const Soon& soon = {}) const {
+    pointwise_kernels().dkernel({begin, end, rows, narrow(), broad(), columns, more, soon}, turned ? right : left,
                                 (turned ? left : right) + first, sums + first);
   }
 };
@@ -137,6 +154,8 @@ ffi::Error pointwise_call(ffi::ThreadPool threads, Array x, Array kernel, Result
   const Sides s = sides_of(check, x, *y, kernel);
   if (check.failed()) return check.error();
   for_shares(threads, s.pixels, [&](int64_t begin, int64_t end) {
+    // Line after line: a panel's columns are too far apart for what a cache fetches by itself.
+    fetch(kernel.typed_data(), s.channels * s.features);
     pointwise_kernels().product({begin, end, s.channels, s.features}, x.typed_data(), kernel.typed_data(),
                                 y->typed_data());
   });
@@ -150,20 +169,22 @@ ffi::Error pointwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
   const Sides s = sides_of(check, x, dy, kernel);
   check.expect("dx", dx, shape_of(x)).expect("dkernel", dkernel, shape_of(kernel));
   if (check.failed()) return check.error();
-  const Floats back = turned(threads, s.channels, s.features, kernel.typed_data());
-  const Gradient g(s.pixels, s.channels, s.features);
-  const auto add = [&](int64_t begin, int64_t end, bool more, int64_t first, int64_t columns, float* sums) {
-    g.add(begin, end, more, first, columns, x.typed_data(), dy.typed_data(), sums);
-  };
+  const int64_t numbers = s.channels * s.features;
+  float* const back = room<Kept::kTurned>(numbers);
+  const auto turn_back = [&] { turn(threads, s.channels, s.features, kernel.typed_data(), back); };
   const auto multiply = [&](int64_t begin, int64_t end) {
-    pointwise_kernels().product({begin, end, s.features, s.channels}, dy.typed_data(), back.get(), dx->typed_data());
+    pointwise_kernels().product({begin, end, s.features, s.channels}, dy.typed_data(), back, dx->typed_data());
   };
+  const Gradient g(s.pixels, s.channels, s.features);
   if (g.shares > 1) {
+    turn_back();
     // What of dy is in the cache serves both.
     sum_up(threads, g, 1, dkernel->typed_data(), [&](int64_t share, int64_t, float* sums) {
       const int64_t first = g.begin(share);
       for_blocks(first, g.begin(share + 1), [&](int64_t begin, int64_t end) {
-        add(begin, end, begin > first, 0, g.broad(), sums);
+        // Where it is the larger part, x takes longer to come than what is computed with it.
+        if (s.channels >= s.features) fetch(x.typed_data() + begin * s.channels, (end - begin) * s.channels);
+        g.add(begin, end, begin > first, 0, g.broad(), x.typed_data(), dy.typed_data(), sums);
         multiply(begin, end);
       });
     });
@@ -172,19 +193,17 @@ ffi::Error pointwise_gradient_call(ffi::ThreadPool threads, Array x, Array kerne
   sum_up(threads, g, quotient_up(g.broad(), kItemColumns), dkernel->typed_data(),
          [&](int64_t, int64_t panel, float* sums) {
            const int64_t first = panel * kItemColumns;
-           add(0, s.pixels, false, first, std::min(kItemColumns, g.broad() - first), sums);
+           const Soon soon = panel == 0 ? Soon{kernel.typed_data(), numbers} : Soon{back, panel == 1 ? numbers : 0};
+           g.add(0, s.pixels, false, first, std::min(kItemColumns, g.broad() - first), x.typed_data(),
+                 dy.typed_data(), sums, soon);
          });
+  turn_back();
   for_shares(threads, s.pixels, multiply);
   return ffi::Error::Success();
 }
 
-// Room of a thread's own for a block of windows and what is written beyond the last, kept for the next.
-float* windows_room(int64_t depth) {
-  static thread_local std::vector<float> room;
-  const auto floats = static_cast<size_t>(kBlockRows * depth + pointwise_kernels().lanes);
-  if (room.size() < floats) room.resize(floats);
-  return room.data();
-}
+// Room for a block of windows and what is written beyond the last.
+float* windows_room(int64_t depth) { return room<Kept::kWindows>(kBlockRows * depth + pointwise_kernels().lanes); }
 
 Dense gathered_of(ShapeCheck& check, const Shape& x, const Shape& kernel, const Shape& y, int64_t stride, int64_t top,
              int64_t left) {
