@@ -55,6 +55,7 @@ ONCE = (
     "grouped_ffi.cc",
     "muon.cc",
     "rmsprop_ffi.cc",
+    "random_ffi.cc",
 )
 KERNELS = (
     "kernels.cc",

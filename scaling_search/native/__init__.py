@@ -57,6 +57,7 @@ CALLS = (
     "amx_dkernel",
     "muon",
     "rmsprop",
+    "kept",
 )
 
 

@@ -311,6 +311,11 @@ def rmsprop(
     return found
 
 
+def kept(key: Array, count: Array, share: float, shape: Shape) -> Array:
+    """1 / share for each number of this shape that is kept, and 0 for the others, by the key (2,) and count, uint32."""
+    return _call("kept", [shape], key, count, share=np.float32(share))[0]
+
+
 def _call(name: str, results: Sequence[Made], *arrays: Array, **attributes: Attribute) -> Sequence[Array]:
     made = [jax.ShapeDtypeStruct(one, jnp.float32) if isinstance(one, tuple) else one for one in results]
     found: Sequence[Array] = jax.ffi.ffi_call(f"scaling_search_{name}", made)(*arrays, **attributes)

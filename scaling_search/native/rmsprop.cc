@@ -18,10 +18,18 @@ INLINE WideFloat root(WideFloat x) {
 #endif
 }
 
+// How far ahead of what is computed memory is fetched: a page, at whose end what a CPU fetches by itself stops.
+constexpr int64_t kAhead = 1024;
+
 void step(const RmsProp& rule, int64_t count, const float* gradients, const RmsPropVectors& vectors) {
   const RmsProp r = rule;
   const RmsPropVectors v = vectors;
   for_blocks(count, [&](auto part, int64_t n) __attribute__((always_inline)) {
+    __builtin_prefetch(gradients + n + kAhead);
+    __builtin_prefetch(v.parameters + n + kAhead, 1);
+    __builtin_prefetch(v.squares + n + kAhead, 1);
+    __builtin_prefetch(v.updates + n + kAhead, 1);
+    __builtin_prefetch(v.averages + n + kAhead, 1);
     const WideFloat parameter = load(part, v.parameters + n);
     const WideFloat gradient = load(part, gradients + n) + parameter * r.weight_decay;
     const WideFloat square = load(part, v.squares + n) * r.decay + gradient * gradient * (1 - r.decay);

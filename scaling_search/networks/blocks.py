@@ -147,9 +147,23 @@ class SqueezeExcite(nnx.Module):
         )
 
 
-def drop_connect(rate: float, rngs: nnx.Rngs) -> nnx.Dropout:
+class Dropout(nnx.Dropout):
+    """Flax's, with the same decisions, which cost a CPU less."""
+
+    def __call__(self, x: Array) -> Array:  # type: ignore[override]
+        """In training, drops what chance says and enlarges the rest."""
+        if self.deterministic or self.rate == 0:
+            return x
+        stream = self.rngs
+        shape = tuple(1 if axis in self.broadcast_dims else size for axis, size in enumerate(x.shape))
+        weights = ops.kept(stream.key[...], stream.count[...], 1 - self.rate, shape)
+        stream.count[...] += 1
+        return x * weights.astype(x.dtype)
+
+
+def drop_connect(rate: float, rngs: nnx.Rngs) -> Dropout:
     """Drops a block's whole output for a share `rate` of the images of a training batch (Huang et al., 2016)."""
-    return nnx.Dropout(rate, broadcast_dims=(1, 2, 3), rngs=rngs)
+    return Dropout(rate, broadcast_dims=(1, 2, 3), rngs=rngs)
 
 
 def dense(inputs: int, outputs: int, *, rngs: nnx.Rngs) -> nnx.Linear:

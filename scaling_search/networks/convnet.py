@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from scaling_search.networks.blocks import dense
+from scaling_search.networks.blocks import Dropout, dense
 
 
 class ConvNet(nnx.Module):
@@ -17,7 +17,7 @@ class ConvNet(nnx.Module):
     """
 
     def _add_classifier(self, channels: int, num_classes: int, dropout: float = 0.0, *, rngs: nnx.Rngs) -> None:
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout > 0 else None
+        self.dropout = Dropout(dropout, rngs=rngs) if dropout > 0 else None
         self.classifier = dense(channels, num_classes, rngs=rngs)
 
     def features(self, images: Array) -> Array:

@@ -109,6 +109,10 @@ x = jnp.ones((2, 4, 4, 8))
         (lambda: calls.split(vector(5), [(2,), (2,)]), "vector has shape (5), needs (4)"),
         (lambda: calls.moving_average([vector(3)], [vector(4)], 0.9), "value has shape (4), needs (3)"),
         (
+            lambda: calls.kept(jnp.zeros(3, jnp.uint32), jnp.uint32(0), 0.5, (4,)),
+            "dropout: needs a key of two words and a count",
+        ),
+        (
             lambda: calls.muon(vector(6), vector(6), vector(6), jnp.float32(1), [(1, 2, 3)], (1, 1, 1), 5, 0.0),
             "muon: vectors of different lengths, or matrices that do not fit them",
         ),

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax import lax
 
 from scaling_search import native
 from scaling_search.networks import joined, ops
+from scaling_search.networks.blocks import Dropout
 from scaling_search.networks.ops import many, maximum, normalisation
 from scaling_search.networks.ops.activation import sigmoid_by_tanh
 from scaling_search.networks.pooling import max_pool
@@ -343,12 +345,39 @@ def test_batch_norm_with_the_gate_behind_it_is_the_two_one_after_the_other(path,
 
 
 def test_split_cuts_a_vector_and_its_gradient_joins_the_parts(path):
-    shapes = ((2, 3), (), (4,), (1, 1, 5))
-    (vector,) = arrays((16,))
+    shapes = ((2, 3), (), (4,), (1, 1, 5), (3, 1001), (2048,))
+    (vector,) = arrays((16 + 3003 + 2048,))
     parts, pull = jax.vjp(lambda vector: ops.split(vector, shapes), vector)
     assert [part.shape for part in parts] == list(shapes)
     agree(jnp.concatenate([part.reshape(-1) for part in parts]), vector, tolerance=0)
     agree(pull([2 * part for part in parts])[0], 2 * vector, tolerance=0)
+
+
+@pytest.mark.parametrize("shape", [(32, 1, 1, 1), (7,), (3, 6000), (0, 4)])
+@pytest.mark.parametrize("share", [0.8, 0.05])
+def test_what_is_kept_by_chance_is_what_jax_decides(path, shape, share):
+    key, count = jax.random.key(3), jnp.uint32(5)
+    weights = jax.jit(lambda key, count: ops.kept(key, count, share, shape))(key, count)
+    decisions = jax.random.bernoulli(jax.random.fold_in(key, count), share, shape)
+    agree(weights, jnp.where(decisions, jnp.float32(1 / share), 0), tolerance=1e-7)
+
+
+def test_seeds_and_counts_decide_each_for_themselves(path):
+    keys, counts = jax.random.split(jax.random.key(0), 3), jnp.arange(3, dtype=jnp.uint32)
+    weights = jax.jit(jax.vmap(lambda key, count: ops.kept(key, count, 0.5, (64,))))(keys, counts)
+    alone = [ops.kept(key, count, 0.5, (64,)) for key, count in zip(keys, counts, strict=True)]
+    agree(weights, jnp.stack(alone), tolerance=0)
+    assert len({tuple(row) for row in np.asarray(weights)}) == 3
+
+
+@pytest.mark.parametrize("axes", [(), (1, 2, 3)])
+def test_dropout_drops_what_flax_drops(path, axes):
+    (x,) = arrays((6, 3, 3, 4))
+    ours, flax = (kind(0.3, broadcast_dims=axes, rngs=nnx.Rngs(2)) for kind in (Dropout, nnx.Dropout))
+    for _ in range(2):
+        agree(ours(x), flax(x), tolerance=1e-6)
+    ours.eval()
+    agree(ours(x), x, tolerance=0)
 
 
 def test_moving_averages_move_towards_the_values_without_a_gradient(path):

@@ -12,6 +12,7 @@ Images are NHWC, kernels HWIO.
 """
 
 from scaling_search.networks.ops.activation import Activation, activate, relu
+from scaling_search.networks.ops.chance import kept
 from scaling_search.networks.ops.convolution import Padding, conv2d, pads_of
 from scaling_search.networks.ops.gate import squeeze_excite, squeeze_excite_kept
 from scaling_search.networks.ops.many import moving_average, split
@@ -26,6 +27,7 @@ __all__ = [
     "batch_norm_gradient",
     "batch_norm_train",
     "conv2d",
+    "kept",
     "max_pool",
     "moving_average",
     "pads_of",
