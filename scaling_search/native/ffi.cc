@@ -66,8 +66,8 @@ SCALING_SEARCH_CHOOSE_BOTH(SqueezeExciteKernels, squeeze_excite_kernels)
 
 namespace {
 
-// Copies what is not read for so long that no cache would still have it: past the caches where the CPU can, as a line that
-// is to be written as a whole need not be read before.
+// Copies what is not read for so long that no cache would still have it: past the caches where the CPU can, as a line
+// that is to be written as a whole need not be read before.
 void copy_for_later(const float* from, int64_t count, float* to) {
   int64_t done = 0;
 #if defined(__SSE2__)

@@ -161,12 +161,12 @@ void product(const Product& p, const float* left, const float* right, float* out
 
 // Rows at a time: those of a tile stay in the first cache.
 constexpr int64_t kDepth = 144;
-// Rows that are apart by a multiple of so many floats share so few places of the first cache that what is fetched a tile
-// ahead is gone again: they are all fetched to the second one before.
+// Rows that are apart by a multiple of so many floats share so few places of the first cache that what is fetched a
+// tile ahead is gone again: they are all fetched to the second one before.
 constexpr int64_t kClash = 64;
 
-// What the rows give to a tile, added to what is there or not. Meanwhile the narrow side's next columns are fetched, what
-// is needed soon, a row's step by one line or none, and from `next` on kFetch registers of the broad side's next panel.
+// What the rows give to a tile, added to what is there or not. Meanwhile it fetches the narrow side's next columns, a
+// line or none of what is needed soon for each row, and from `next` on kFetch registers of the broad side's next panel.
 template <int kRows, int kCount, int kFetch>
 void add_tile(const Pointwise& p, bool add, const Part& last, const float* narrow, const float* broad,
               const float* next, const float* soon, int64_t step, float* out) {

@@ -1,5 +1,5 @@
-// What XLA calls for the random decisions of dropout and stochastic depth: those of jax.random, to the bit. XLA's own take
-// a loop of five rounds of small operations for each.
+// What XLA calls for the random decisions of dropout and stochastic depth: those of jax.random. XLA's own take a loop
+// of small operations each.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>

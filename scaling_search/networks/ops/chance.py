@@ -29,6 +29,7 @@ def _kept(data: Array, count: Array, keys: str, share: float, shape: tuple[int, 
 
 
 def _kept_on_cpu(data: Array, count: Array, keys: str, share: float, shape: tuple[int, ...]) -> list[Array]:
-    if native.available() and keys == NATIVE_KEYS and jax.config.jax_threefry_partitionable:
+    ours = keys == NATIVE_KEYS and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    if ours and native.available():
         return [calls.kept(data, count, share, shape)]
     return _kept(data, count, keys, share, shape)
