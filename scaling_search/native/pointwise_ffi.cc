@@ -41,10 +41,13 @@ Sides sides_of(ShapeCheck& check, const Array& x, const Array& y, const Array& k
   if (check.failed()) return {};
   const int64_t channels = in.back(), features = out.back();
   const auto pixels = static_cast<int64_t>(channels > 0 ? x.element_count() / channels : 0);
-  check.require(static_cast<int64_t>(kernel.element_count()) == channels * features && taps.back() == features,
-                "kernel has shape " + to_string(taps));
-  check.require(static_cast<int64_t>(y.element_count()) == pixels * features,
-                "images have shapes " + to_string(in) + " and " + to_string(out));
+  // Texts take longer than the work of some calls.
+  if (static_cast<int64_t>(kernel.element_count()) != channels * features || taps.back() != features) {
+    check.require(false, "kernel has shape " + to_string(taps));
+  }
+  if (static_cast<int64_t>(y.element_count()) != pixels * features) {
+    check.require(false, "images have shapes " + to_string(in) + " and " + to_string(out));
+  }
   return {pixels, channels, features};
 }
 
