@@ -20,10 +20,6 @@
 #include "squeeze_excite.h"
 #include "xla/ffi/api/ffi.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 namespace scaling_search {
 
 // The choice among what was compiled for each instruction set: what the CPU has, and the widest.
@@ -66,26 +62,6 @@ SCALING_SEARCH_CHOOSE_BOTH(SqueezeExciteKernels, squeeze_excite_kernels)
 
 namespace {
 
-// Copies what is not read for so long that no cache would still have it: past the caches where the CPU can, as a line
-// that is to be written as a whole need not be read before.
-void copy_for_later(const float* from, int64_t count, float* to) {
-  int64_t done = 0;
-#if defined(__SSE2__)
-  // What is short is soon written either way, and to wait for the last of it takes longer.
-  constexpr int64_t kLine = 16, kAhead = 1024, kFewest = 1024;
-  const bool pays = count >= kFewest && reinterpret_cast<uintptr_t>(to) % sizeof(__m128i) == 0;
-  for (; pays && done + kLine <= count; done += kLine) {
-    __builtin_prefetch(from + done + kAhead);
-    for (int64_t n = done; n < done + kLine; n += 4) {
-      const auto four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + n));
-      _mm_stream_si128(reinterpret_cast<__m128i*>(to + n), four);
-    }
-  }
-  if (pays) _mm_sfence();
-#endif
-  std::copy(from + done, from + count, to + done);
-}
-
 // A vector's parts, one after another.
 ffi::Error split_call(ffi::ThreadPool threads, Array vector, ffi::RemainingRets parts) {
   ShapeCheck check("split");
@@ -100,7 +76,7 @@ ffi::Error split_call(ffi::ThreadPool threads, Array vector, ffi::RemainingRets 
   check.expect("vector", vector, {starts.back()});
   if (check.failed()) return check.error();
   parallel_for(threads, places.size(), [&](int64_t i) {
-    copy_for_later(vector.typed_data() + starts[i], starts[i + 1] - starts[i], places[i]);
+    std::copy(vector.typed_data() + starts[i], vector.typed_data() + starts[i + 1], places[i]);
   });
   return ffi::Error::Success();
 }
