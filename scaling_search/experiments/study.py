@@ -225,6 +225,7 @@ def _train(
         note=display.note,
         tracking=tracking,
         checkpoints=checkpoints,
+        looks_ahead=True,
         early=early,
     )
 

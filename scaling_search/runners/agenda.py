@@ -96,6 +96,13 @@ class Agenda(Generic[T]):
             self._fresh = []
         return self._groups.popleft() if self._groups else None
 
+    def following(self, slots: int = 1) -> Spec | None:
+        """The first of what whoever was given the last group will probably be given next, if that is known.
+
+        The others of `slots` that run began before, and are given theirs before.
+        """
+        return self._groups[slots - 1][0] if len(self._groups) >= slots else None
+
     def report(self, spec: Spec, outcome: Outcome) -> None:
         """Takes the outcome of a spec from `next_group`. The last one of a batch moves the plan on."""
         if outcome.status != "missing":

@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from scaling_search.data import Prepared, judging_batches, training_batches
 from scaling_search.data.stream import noting_waits
@@ -33,21 +35,24 @@ STEPS_AHEAD = 2
 """Long steps that a CPU may be behind: JAX queues 32, and a training that is to stop would wait for all of them."""
 
 
-def one_after_another(
-    specs: Sequence[Spec],
-    images: Prepared,
-    build: Build,
-    prepared: float,
-    keep: Keep | None,
-    checkpoints: Checkpoints | None,
-) -> Iterator[Outcome]:
-    """The outcome of each of the specs, which differ in their seeds alone. `prepared` took their images, in seconds."""
-    spec = specs[0]
+class Ready(NamedTuple):
+    """What the trainings of a network begin with."""
+
+    images: Prepared
+    build: Build
+    network: nnx.Module
+    """Of the first seed."""
+    program: Program
+    seconds: dict[str, float]
+    """What it took."""
+
+
+def make_ready(spec: Spec, images: Prepared, build: Build, prepared: float) -> Ready:
+    """Builds the network of a spec and compiles its program. `prepared` took its images, in seconds."""
     began = time.perf_counter()
     network = build(spec.seed)
     built = prepared + time.perf_counter() - began
     batch_size = spec.recipe.batch_size
-    precision = precision_of(spec.recipe, jax.default_backend())
     program = compile_program(
         network,
         spec.recipe,
@@ -56,9 +61,17 @@ def one_after_another(
         std=jnp.asarray(images.std),
         steps_per_epoch=len(images.train_images) // batch_size,
         trained="all" if spec.init is None else spec.init.trained,
-        precision=precision,
+        precision=precision_of(spec.recipe, jax.default_backend()),
     )
-    shared = {"build": built, **program.seconds}
+    return Ready(images, build, network, program, {"build": built, **program.seconds})
+
+
+def one_after_another(
+    specs: Sequence[Spec], ready: Ready, keep: Keep | None, checkpoints: Checkpoints | None
+) -> Iterator[Outcome]:
+    """The outcome of each of the specs, which differ in their seeds alone. `ready` is of the first."""
+    spec, (images, build, network, program, shared) = specs[0], ready
+    precision = precision_of(spec.recipe, jax.default_backend())
     for one in specs:
         began = time.perf_counter()
         state = program.start(network if one is spec else build(one.seed))

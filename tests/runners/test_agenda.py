@@ -200,3 +200,15 @@ def test_specs_may_be_lost_more_often_where_that_is_no_fault_of_theirs():
         agenda.report_lost(agenda.next_group(), "Ray died", tries=3)
         agenda.report_lost(agenda.next_group(), "Ray died", tries=3)
         assert agenda.result == [Outcome("crashed", reason="Ray died")]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_what_follows_is_what_the_same_trial_is_given_next(slots):
+    """If the trials end in the order in which they began."""
+    specs = [seeds_of(name, 0)[0] for name in "abcde"]
+    with Agenda(one_batch(specs), finished={}, on_outcome=lambda spec, outcome: None) as agenda:
+        given, expected = [], []
+        while (group := agenda.next_group(slots)) is not None:
+            given.append(group[0])
+            expected.append(agenda.following(slots))
+    assert expected == [*given[slots:], *[None] * slots]

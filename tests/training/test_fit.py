@@ -10,6 +10,7 @@ from scaling_search.family import load_family
 from scaling_search.recipe import SHORT, Recipe
 from scaling_search.rule import Scale
 from scaling_search.search.candidates import network_at, specs_of
+from scaling_search.training.ahead import Ahead
 from scaling_search.training.fit import train_group
 from scaling_search.trial import Init
 from tests.training.conftest import barred_images
@@ -38,6 +39,20 @@ def specs(images, config=CONFIG, *, test=False):
 @pytest.fixture(scope="module")
 def outcomes(images):
     return list(train_group(specs(images), images))
+
+
+def test_what_is_made_while_another_trains_has_the_same_numbers(images, outcomes):
+    ahead, deeper = Ahead(), network_at(load_family(CONFIG.family), Scale(depth=2), 3, name=CONFIG.family)
+    groups = [specs(images), specs_of(deeper, CONFIG, images.identity)]
+    ahead.following = groups[1][0]
+    found = [list(train_group(groups[0], images, ahead=ahead))]
+    ahead.following = None
+    found.append(list(train_group(groups[1], images, ahead=ahead)))
+    expected = [outcomes, list(train_group(groups[1], images))]
+    assert [[one.curve for one in group] for group in found] == [[one.curve for one in group] for group in expected]
+    # The second network was traced while the first trained.
+    assert found[0][0].seconds["trace"] > 0
+    assert found[1][0].seconds["trace"] == 0 and found[1][0].seconds["compile"] >= 0
 
 
 def test_it_learns_and_says_how(outcomes):

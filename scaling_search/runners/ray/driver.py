@@ -52,6 +52,7 @@ def run_on_ray(
     note: Callable[[str], None] = lambda line: None,
     tracking: Tracking | None = None,
     checkpoints: Checkpoints | None = None,
+    looks_ahead: bool = False,
     early: Begun | None = None,
 ) -> T:
     """Runs a plan as `local.run_here` does, many trainings at a time, and returns the plan's result.
@@ -62,7 +63,8 @@ def run_on_ray(
     JAX starts. Nothing is started for a plan whose specs are all in `finished`, nor is again what is begun `early`.
     Where Ray itself dies it is started again, which `note` is told. Trainings are also written to the trackers of
     `tracking`. Where `train` writes `checkpoints`, Ctrl-C and SIGTERM let it write them first: see `Ending`, also for
-    what is raised then.
+    what is raised then. Where it `looks_ahead`, taking an `ahead` as `training.fit.train_group` does, the next training
+    is made ready while one trains, if a trial has several cores and no accelerator.
 
     Raises UserError where Ray cannot be had, has fewer CPUs, GPUs or TPUs than a trial asks for, or dies twice without
     an outcome in between, and where a machine of a cluster has other versions or cannot load `train`.
@@ -75,7 +77,7 @@ def run_on_ray(
             try:
                 environment = worker_environment(workers, worker_env or {})
                 session, early = early.taken_over() if early else ray_session(workers, environment), None
-                _run_once(session, trials, train, data, workers, environment, tracking, ending)
+                _run_once(session, trials, train, data, workers, environment, looks_ahead, tracking, ending)
             except RayDiedError as death:
                 if trials.reported == reported:
                     raise UserError(
@@ -115,13 +117,14 @@ def _run_once(
     data: ImageData,
     workers: Workers,
     environment: dict[str, str],
+    looks_ahead: bool,
     tracking: Tracking | None,
     ending: Ending,
 ) -> None:
     """Has a process with Ray train until the plan is done. Raises RayDiedError where it ends before."""
     with terminated_by_exception(), begun as session:
         try:
-            _send_job(session, train, data, workers, environment, tracking)
+            _send_job(session, train, data, workers, environment, looks_ahead, tracking)
             _serve(session, trials, workers.address, ending)
         except (EOFError, ConnectionError) as error:
             raise RayDiedError(session.last_words()) from error
@@ -133,6 +136,7 @@ def _send_job(
     data: ImageData,
     workers: Workers,
     environment: dict[str, str],
+    looks_ahead: bool,
     tracking: Tracking | None,
 ) -> None:
     buffers: list[pickle.PickleBuffer] = []
@@ -140,7 +144,7 @@ def _send_job(
     views = [buffer.raw() for buffer in buffers]
     sizes = tuple(view.nbytes for view in views)
     pickled = cloudpickle.dumps(train)
-    session.channel.send(Job(workers, environment, session.folder, pickled, head, sizes, tracking))
+    session.channel.send(Job(workers, environment, session.folder, pickled, head, sizes, looks_ahead, tracking))
     for view in views:
         session.channel.send_bytes(view)
 

@@ -32,7 +32,7 @@ from scaling_search.runners.ray.own_code import runtime_environment
 from scaling_search.runners.ray.private import inherited_environment, init_on_loopback, version_mismatch
 from scaling_search.runners.ray.trials import Trials
 from scaling_search.runners.tracking import Tracking
-from scaling_search.trial import Outcome
+from scaling_search.trial import Outcome, Spec
 from scaling_search.uncollected import uncollected
 
 CONNECTING, CONNECTED, REFUSED, FINISHED = "connecting", "connected", "refused", "finished"
@@ -56,6 +56,8 @@ class Job:
     """Pickled but for its buffers."""
     buffer_sizes: tuple[int, ...]
     """In bytes."""
+    looks_ahead: bool
+    """Whether `train` takes an `ahead`, as `training.fit.train_group` does."""
     tracking: Tracking | None = None
     """What to tell of each training, if anything."""
 
@@ -81,6 +83,11 @@ class RemoteTrials:
         """What a new trial is to train, or None while there is nothing."""
         group: Group | None = self._call("suggest", trial_id)
         return group
+
+    def following(self) -> Spec | None:
+        """What the trial that was given the last group will probably train after it."""
+        spec: Spec | None = self._call("following")
+        return spec
 
     def report(self, trial_id: str, outcome: Outcome) -> None:
         """Hands over the outcome of the trial's next spec."""
@@ -211,7 +218,7 @@ def run_tune(trials: RemoteTrials | Trials, job: Job, data: ImageData) -> None:
         placement = bundles(demand, hosts, slice_name)
     del data
     while not trials.done:
-        searcher = PlanSearcher(trials, demand)
+        searcher = PlanSearcher(trials, demand, looks_ahead=job.looks_ahead and hosts == 1)
         try:
             tune.run(
                 trainable,

@@ -70,6 +70,10 @@ class Trials:
             self._untrained[trial_id] = group
         return group
 
+    def following(self) -> Spec | None:
+        """What the trial that was given the last group will probably train after it."""
+        return None if self._stopping else self._agenda.following(self.slots)
+
     def report(self, trial_id: str, outcome: Outcome) -> None:
         """Takes the outcome of the trial's next spec."""
         spec, *left = self._untrained.pop(trial_id)

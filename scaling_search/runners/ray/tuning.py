@@ -14,8 +14,8 @@ from scaling_search.errors import UserError
 from scaling_search.runners.agenda import Group
 from scaling_search.runners.ray.hosts import HostLostError
 from scaling_search.runners.ray.private import creation_error, has_process, node_died
-from scaling_search.runners.ray.worker import ACCELERATED, CORES, GROUP, LAST, OUTCOME
-from scaling_search.trial import Outcome
+from scaling_search.runners.ray.worker import ACCELERATED, CORES, FOLLOWING, GROUP, LAST, OUTCOME
+from scaling_search.trial import Outcome, Spec
 
 DIED = "its process died twice: it crashed or was killed, out of memory for example"
 NODE_DIED = "its machine left the cluster again and again"
@@ -37,6 +37,9 @@ class TrialsApart(Protocol):
     def suggest(self, trial_id: str) -> Group | None:
         """What a new trial is to train, or None while there is nothing."""
 
+    def following(self) -> Spec | None:
+        """What the trial that was given the last group will probably train after it."""
+
     def report(self, trial_id: str, outcome: Outcome) -> None:
         """Hands over the outcome of the trial's next spec."""
 
@@ -53,9 +56,11 @@ class PlanSearcher(Searcher):
     refusal: str | None = None
     """Why a machine would not train, one that joined the cluster late: no more is suggested then."""
 
-    def __init__(self, trials: TrialsApart, demand: Mapping[str, float]) -> None:
+    def __init__(self, trials: TrialsApart, demand: Mapping[str, float], *, looks_ahead: bool = False) -> None:
+        """Where a process `looks_ahead`, and has more cores than one and no accelerator, it is told what follows."""
         super().__init__()
         self._trials = trials
+        self._looks_ahead = looks_ahead and demand["CPU"] > 1 and demand["GPU"] == demand["TPU"] == 0
         self._setting = {CORES: int(demand["CPU"]), ACCELERATED: demand["GPU"] > 0 or demand["TPU"] > 0}
         self._deaths: dict[str, str] = {}
         self._trained: set[str] = set()
@@ -75,7 +80,10 @@ class PlanSearcher(Searcher):
         if self.done:
             return Searcher.FINISHED
         group = self._trials.suggest(trial_id)
-        return None if group is None else {GROUP: group, **self._setting}
+        if group is None:
+            return None
+        ahead = {FOLLOWING: self._trials.following()} if self._looks_ahead else {}
+        return {GROUP: group, **ahead, **self._setting}
 
     def died(self, trial_id: str, text: str) -> None:
         """Takes what Ray says of the death of a trial's process, before the trial is complete."""

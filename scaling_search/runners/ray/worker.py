@@ -13,6 +13,7 @@ from scaling_search.data import ImageData
 from scaling_search.runners.agenda import outcomes_of
 from scaling_search.runners.ray.cores import keep_to_own_cores
 from scaling_search.runners.ray.nodes import Origin, installed, name_of_this_node, refuse_other_versions
+from scaling_search.training.ahead import Ahead
 from scaling_search.training.environment import compilation_cache, trim_cache
 from scaling_search.trial import Outcome, Spec
 from scaling_search.uncollected import uncollected
@@ -22,6 +23,9 @@ with uncollected():
 
 GROUP, CORES, ACCELERATED = "group", "cores", "accelerated"
 """Keys of a trial's config: the specs to train, the CPU cores it may keep to itself, whether it has a GPU or TPU."""
+FOLLOWING = "following"
+"""Key of a trial's config where its process may make the next training ready: a spec, or None where that is not known.
+"""
 OUTCOME, NUMBER, LAST = "outcome", "number", "last"
 """Keys of a trial's result: the outcome of its next spec, that spec's number in the group, from 0, and whether it was
 the last one."""
@@ -71,11 +75,13 @@ class Worker(Trainable):
         """
         self._train, self._data = train, data
         self._machine = None if origin is None else settled(origin)
+        self._ahead: Ahead[Any] = Ahead()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Once a trial."""
         group = new_config[GROUP]
+        self._next = (new_config[FOLLOWING],) if FOLLOWING in new_config else ()
         self._count = self._left = len(group)
         self._outcomes = outcomes_of(lambda specs, data: self._train_group(specs), group, None)
         return True
@@ -96,4 +102,11 @@ class Worker(Trainable):
             # What was loaded stays: collections pass it by from now on.
             if not gc.get_freeze_count():
                 gc.freeze()
-        yield from train(specs, self._data)
+        yield from train(specs, self._data, **self._looking_ahead())
+
+    def _looking_ahead(self) -> dict[str, Any]:
+        """What a training takes besides, where it makes the next one ready."""
+        if not self._next:
+            return {}
+        [self._ahead.following] = self._next
+        return {"ahead": self._ahead}

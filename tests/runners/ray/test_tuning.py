@@ -6,7 +6,7 @@ import pytest
 from ray.tune.experiment import Trial
 
 from scaling_search.runners.ray.tuning import Forget, KeepWarm, PlanSearcher
-from scaling_search.runners.ray.worker import GROUP, LAST, NUMBER, OUTCOME
+from scaling_search.runners.ray.worker import FOLLOWING, GROUP, LAST, NUMBER, OUTCOME
 from scaling_search.trial import Outcome
 
 DEMAND = {"CPU": 1, "GPU": 0, "TPU": 0}
@@ -123,3 +123,20 @@ def test_tune_keeps_neither_outcomes_nor_specs():
     Forget().on_trial_result(1, [trial], trial, result)
     Forget().on_trial_complete(1, [trial], trial)
     assert result == {NUMBER: 0} and trial.config == trial.evaluated_params == {}
+
+
+@pytest.mark.parametrize(
+    ("demand", "looks_ahead", "told"),
+    [
+        ({"CPU": 2, "GPU": 0, "TPU": 0}, True, True),
+        ({"CPU": 2, "GPU": 0, "TPU": 0}, False, False),
+        ({"CPU": 1, "GPU": 0, "TPU": 0}, True, False),
+        ({"CPU": 4, "GPU": 1, "TPU": 0}, True, False),
+    ],
+)
+def test_a_process_with_a_core_to_spare_is_told_what_follows(demand, looks_ahead, told):
+    trials = SimpleNamespace(done=False, suggest=lambda trial_id: ("a group",), following=lambda: "what follows")
+    config = PlanSearcher(trials, demand, looks_ahead=looks_ahead).suggest("trial")
+    assert config[GROUP] == ("a group",)
+    assert config.get(FOLLOWING) == ("what follows" if told else None)
+    assert (FOLLOWING in config) == told
