@@ -144,7 +144,7 @@ def _send_job(
     views = [buffer.raw() for buffer in buffers]
     sizes = tuple(view.nbytes for view in views)
     pickled = cloudpickle.dumps(train)
-    session.channel.send(Job(workers, environment, session.folder, pickled, head, sizes, looks_ahead, tracking))
+    session.channel.send(Job(workers, environment, session.folder, pickled, head, sizes, tracking, looks_ahead))
     for view in views:
         session.channel.send_bytes(view)
 

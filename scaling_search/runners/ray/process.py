@@ -56,10 +56,10 @@ class Job:
     """Pickled but for its buffers."""
     buffer_sizes: tuple[int, ...]
     """In bytes."""
-    looks_ahead: bool
-    """Whether `train` takes an `ahead`, as `training.fit.train_group` does."""
     tracking: Tracking | None = None
     """What to tell of each training, if anything."""
+    looks_ahead: bool = False
+    """Whether `train` takes an `ahead`, as `training.fit.train_group` does."""
 
 
 class RemoteTrials:
