@@ -26,6 +26,7 @@ TIMM = {
     "resnet50": "resnet50",
     "mobilenet_v2": "mobilenetv2_100",
     "densenet169": "densenet169",
+    "inception_v4": "inception_v4",
     RESNEXT50: RESNEXT50,
 }
 

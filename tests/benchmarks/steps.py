@@ -45,6 +45,7 @@ SETTINGS = (
     Setting("resnext50_32x4d", 96, 32),
     Setting("resnet50", 96, 32, "bfloat16"),
     Setting("efficientnet_b0", 96, 32, "bfloat16"),
+    Setting("inception_v4", 128, 16),
 )
 
 
